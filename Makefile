@@ -1,0 +1,81 @@
+# Thin over the command `firnline` (workbench/cli.py). `make help` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+UV := .tools/uv/bin/uv
+APP := .venv/app
+MXNET := .venv/mxnet
+export PATH := $(CURDIR)/$(APP)/bin:$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+export SAM_CLI_TELEMETRY := 0
+export SAGEMAKER_SUPPRESS_V2_WARNING := 1
+LOCK := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \
+        --custom-compile-command "make lock"
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+# ------------------------------------------------------------------------------------------------ environments
+$(UV): requirements/uv.txt
+	@echo "· bringing uv, the installer"
+	@python3 -m pip install -q --disable-pip-version-check --require-hashes --upgrade --target .tools/uv -r requirements/uv.txt 2>/dev/null \
+	  || { python3 -m venv .tools/venv && .tools/venv/bin/pip install -q --require-hashes -r requirements/uv.txt \
+	       && mkdir -p .tools/uv/bin && cp .tools/venv/bin/uv $(UV); } \
+	  || { echo "uv could not be installed: python3 needs pip or venv (on Debian: apt install python3-venv)"; exit 1; }
+	@touch $(UV)
+
+$(APP)/.ready: requirements/app.txt | $(UV)
+	@echo "· installing the application's environment (about 1 GB; a minute or two)"
+	@$(UV) venv -q --clear --seed --python 3.11 $(APP)
+	@$(UV) pip install -q --python $(APP)/bin/python --require-hashes -r requirements/app.txt
+	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/layers/firnline" "$(CURDIR)/services" \
+	  > "$$($(APP)/bin/python -c 'import site; print(site.getsitepackages()[0])')/firnline.pth"
+	@printf '#!%s\nfrom workbench.cli import app\n\napp()\n' "$(CURDIR)/$(APP)/bin/python" > $(APP)/bin/firnline
+	@chmod +x $(APP)/bin/firnline
+	@touch $@
+
+$(MXNET)/.ready: requirements/mxnet.txt | $(UV)
+	@echo "· installing MXNet's environment, the stand-in for the SageMaker image (400 MB)"
+	@$(UV) venv -q --clear --python 3.11 $(MXNET)
+	@$(UV) pip install -q --python $(MXNET)/bin/python --require-hashes -r requirements/mxnet.txt
+	@touch $@
+
+setup: $(APP)/.ready $(MXNET)/.ready ## install both environments (every other target does so by itself)
+
+lock: | $(UV) ## pin what requirements/*.in ask for, with hashes
+	$(LOCK) requirements/uv.in -o requirements/uv.txt
+	$(LOCK) requirements/app.in -o requirements/app.txt
+	$(LOCK) requirements/mxnet.in -o requirements/mxnet.txt
+	$(LOCK) --python-platform x86_64-manylinux_2_28 -c requirements/app.txt layers/firnline/requirements.in \
+	  --no-emit-package boto3 --no-emit-package botocore --no-emit-package s3transfer --no-emit-package jmespath \
+	  --no-emit-package python-dateutil --no-emit-package six --no-emit-package urllib3 \
+	  -o layers/firnline/requirements.txt
+
+# ------------------------------------------------------------------------------------------------ running
+demo: setup ## the whole loop: upload, predict, review, correct, retrain, redeploy [FRAMES=dir RETRAIN_EVERY=n]
+	@firnline demo $(if $(FRAMES),--frames "$(FRAMES)") $(if $(RETRAIN_EVERY),--retrain-every $(RETRAIN_EVERY))
+
+up: setup ## start the local cloud in the background and deploy to it
+	@firnline up
+
+down: setup ## stop it; what it holds is kept
+	@firnline down
+
+first-model: setup ## train the model that comes in the box, on simulated campaigns (about 20 minutes)
+	@python -m workbench.first_model
+
+# ------------------------------------------------------------------------------------------------ checks
+test: setup ## everything but the tests marked slow (under 15 minutes on two cores)
+	@python -m pytest -m "not slow" tests/unit tests/e2e
+	@cd services/layer_model && ../../$(MXNET)/bin/python -m pytest -c ../../tests/mxnet/pytest.ini -m "not slow" ../../tests/mxnet
+
+test-slow: setup ## only the tests marked slow
+	@python -m pytest -m slow tests/unit tests/e2e
+	@cd services/layer_model && ../../$(MXNET)/bin/python -m pytest -c ../../tests/mxnet/pytest.ini -m slow ../../tests/mxnet
+
+check: setup ## format, lint, types, template
+	@ruff format --check . && ruff check . && mypy && AWS_DEFAULT_REGION=us-east-1 sam validate --lint
+
+.PHONY: help setup lock demo up down first-model test test-slow check

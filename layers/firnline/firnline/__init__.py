@@ -1,0 +1,1 @@
+"""What all parts of Firnline share: frames, layers, keys, the table, events, settings."""

@@ -1,0 +1,44 @@
+"""Where things lie in the workspace bucket."""
+
+
+def echogram(frame_id: str, revision: str) -> str:
+    return f"frames/{frame_id}/{revision}/echogram.png"
+
+
+def frame(frame_id: str, revision: str) -> str:
+    return f"frames/{frame_id}/{revision}/frame.json"
+
+
+def partial(frame_id: str, revision: str) -> str:
+    return f"frames/{frame_id}/{revision}/partial.json"
+
+
+def prediction(frame_id: str, revision: str, model_version: str) -> str:
+    return f"predictions/{frame_id}/{revision}/{model_version}/layers.json"
+
+
+def prediction_overlay(frame_id: str, revision: str, model_version: str) -> str:
+    return f"predictions/{frame_id}/{revision}/{model_version}/overlay.png"
+
+
+def review_labelled(loop_name: str) -> str:
+    return f"reviews/{loop_name}/labelled.png"
+
+
+def correction_prefix(frame_id: str, loop_name: str) -> str:
+    return f"corrections/{frame_id}/{loop_name}/"
+
+
+def rejection(frame_id: str) -> str:
+    return f"rejected/{frame_id}/reason.json"
+
+
+def dataset_prefix(snapshot: str) -> str:
+    return f"datasets/{snapshot}/"
+
+
+def comparison_prefix(execution: str) -> str:
+    return f"comparisons/{execution}/"
+
+
+FIRST_MODEL = "models/first/model.tar.gz"

@@ -1,0 +1,160 @@
+"""The one table: conditional writes that say whether they happened, and listings by index.
+
+`Table` knows DynamoDB and nothing of radar; `frame_register`, `corrections` and `champion` know what the items mean.
+"""
+
+import random
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+from boto3.dynamodb.conditions import Key
+from botocore.exceptions import ClientError
+
+Item = dict[str, Any]
+
+_CONFLICT_ATTEMPTS = 12
+
+
+class Table:
+    """`resource` is a boto3 DynamoDB `Table`; floats go in and come out as floats."""
+
+    def __init__(self, resource: Any) -> None:
+        self._resource = resource
+
+    def get(self, pk: str, sk: str) -> Item | None:
+        """The item as it is now (consistent read), or None."""
+        item = self._resource.get_item(Key={"pk": pk, "sk": sk}, ConsistentRead=True).get("Item")
+        return None if item is None else _from_dynamodb(item)
+
+    def put(self, item: Item, condition: str | None = None, values: Item | None = None) -> bool:
+        """Write an item whole; False if the condition did not hold."""
+        return self._conditional(self._resource.put_item, Item=_to_dynamodb(item), condition=condition, values=values)
+
+    def update(self, pk: str, sk: str, expression: str, values: Item, condition: str | None = None) -> bool:
+        """Update an item; False if the condition did not hold. `#status`, `#state` and `#label` may be used for reserved words."""
+        return self._conditional(
+            self._resource.update_item,
+            Key={"pk": pk, "sk": sk},
+            UpdateExpression=expression,
+            condition=condition,
+            values=values,
+        )
+
+    def delete(self, pk: str, sk: str, condition: str | None = None, values: Item | None = None) -> bool:
+        return self._conditional(
+            self._resource.delete_item, Key={"pk": pk, "sk": sk}, condition=condition, values=values
+        )
+
+    def put_all(self, items: list[Item]) -> None:
+        """Write many items, each whole and without a condition; repeating it changes nothing."""
+        with self._resource.batch_writer(overwrite_by_pkeys=["pk", "sk"]) as writer:
+            for item in items:
+                writer.put_item(Item=_to_dynamodb(item))
+
+    def transact(self, *writes: Item) -> bool:
+        """Do all writes or none; False if a condition did not hold.
+
+        A write is `{"put": item}` or `{"key": (pk, sk), "update": expression}`, with `condition` and `values`. Two transactions that
+        touch the same counter at once collide: DynamoDB refuses one, which tries again here after a random pause.
+        """
+        items = [_transact_item(self._resource.name, write) for write in writes]
+        for attempt in range(_CONFLICT_ATTEMPTS):
+            try:
+                self._resource.meta.client.transact_write_items(TransactItems=items)
+                return True
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "TransactionInProgressException":
+                    reasons = {"TransactionConflict"}
+                elif error.response["Error"]["Code"] == "TransactionCanceledException":
+                    reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
+                else:
+                    raise
+                if "ConditionalCheckFailed" in reasons:
+                    return False
+                if "TransactionConflict" not in reasons or attempt == _CONFLICT_ATTEMPTS - 1:
+                    raise
+                time.sleep(random.uniform(0, min(1.0, 0.02 * 2**attempt)))
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    def query(self, pk: str, sk_prefix: str = "") -> Iterator[Item]:
+        """All items of a partition whose sort key begins so, in order, page after page."""
+        condition = Key("pk").eq(pk)
+        if sk_prefix:
+            condition &= Key("sk").begins_with(sk_prefix)
+        yield from self._pages(KeyConditionExpression=condition, ConsistentRead=True)
+
+    def query_index(self, index: str, key: str, newest_first: bool = False) -> Iterator[Item]:
+        """All items under a key of `by_status` or `by_segment`, in the index's order. An index lags behind the table."""
+        attribute = {"by_status": "status_pk", "by_segment": "segment_pk"}[index]
+        yield from self._pages(
+            IndexName=index, KeyConditionExpression=Key(attribute).eq(key), ScanIndexForward=not newest_first
+        )
+
+    def _pages(self, **query: Any) -> Iterator[Item]:
+        while True:
+            page = self._resource.query(**query)
+            yield from (_from_dynamodb(item) for item in page["Items"])
+            if "LastEvaluatedKey" not in page:
+                return
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def _conditional(self, call: Any, condition: str | None, values: Item | None, **arguments: Any) -> bool:
+        arguments |= _expressions(arguments.get("UpdateExpression", ""), condition, values)
+        try:
+            call(**arguments)
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ConditionalCheckFailedException":
+                return False
+            raise
+        return True
+
+
+def _expressions(update: str, condition: str | None, values: Item | None) -> Item:
+    reserved = {"#status": "status", "#state": "state", "#label": "label", "#total": "total"}
+    text = update + " " + (condition or "")
+    names = {alias: name for alias, name in reserved.items() if alias in text}
+    expressions: Item = {}
+    if condition:
+        expressions["ConditionExpression"] = condition
+    if names:
+        expressions["ExpressionAttributeNames"] = names
+    if values:
+        expressions["ExpressionAttributeValues"] = _to_dynamodb(values)
+    return expressions
+
+
+def _transact_item(table_name: str, write: Item) -> Item:
+    expressions = _expressions(write.get("update", ""), write.get("condition"), write.get("values"))
+    if "put" in write:
+        return {"Put": {"TableName": table_name, "Item": _to_dynamodb(write["put"]), **expressions}}
+    pk, sk = write["key"]
+    return {
+        "Update": {
+            "TableName": table_name,
+            "Key": {"pk": pk, "sk": sk},
+            "UpdateExpression": write["update"],
+            **expressions,
+        }
+    }
+
+
+def _to_dynamodb(value: Any) -> Any:
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    if isinstance(value, dict):
+        return {key: _to_dynamodb(entry) for key, entry in value.items() if entry is not None}
+    if isinstance(value, list | tuple):
+        return [_to_dynamodb(entry) for entry in value]
+    return value
+
+
+def _from_dynamodb(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, dict):
+        return {key: _from_dynamodb(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_from_dynamodb(entry) for entry in value]
+    return value

@@ -1,0 +1,55 @@
+"""Reading and writing S3 objects with limits; `client` is a boto3 S3 client."""
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from firnline.errors import Refused
+
+
+class Bucket:
+    """One bucket. `read` never takes more into memory than it was told to."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self.client = client
+        self.name = name
+
+    def read(self, key: str, limit: int, version: str | None = None) -> bytes:
+        """The object's bytes; `Refused` if there are more than `limit`, `FileNotFoundError` if there is no such object."""
+        which = {"Bucket": self.name, "Key": key} | ({"VersionId": version} if version else {})
+        try:
+            answer = self.client.get_object(**which)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404", "NoSuchVersion"):
+                raise FileNotFoundError(f"s3://{self.name}/{key}") from error
+            raise
+        if answer["ContentLength"] > limit:
+            raise Refused(
+                f"'{key}' has {answer['ContentLength'] / 1e6:.0f} MB; at most {limit / 1e6:.0f} MB can be read. "
+                "Split the frame along the track and upload the parts."
+            )
+        return answer["Body"].read()
+
+    def write(self, key: str, body: bytes, content_type: str) -> None:
+        self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
+
+    def exists(self, key: str) -> bool:
+        try:
+            self.client.head_object(Bucket=self.name, Key=key)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404", "NotFound"):
+                return False
+            raise
+        return True
+
+    def uri(self, key: str) -> str:
+        return f"s3://{self.name}/{key}"
+
+
+def split_uri(uri: str) -> tuple[str, str]:
+    """(bucket, key) of an `s3://bucket/key` address."""
+    scheme, _, rest = uri.partition("://")
+    bucket, _, key = rest.partition("/")
+    if scheme != "s3" or not bucket or not key:
+        raise ValueError(f"'{uri}' is not an s3://bucket/key address")
+    return bucket, key

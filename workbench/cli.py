@@ -1,0 +1,226 @@
+"""The command `firnline`. Each subcommand says what it did and what to do next."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table as Listing
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_show_locals=False)
+console = Console(highlight=False)
+
+Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True, help="radar frames")]
+Campaign = Annotated[str, typer.Option(help="the campaign that the frames belong to")]
+Segment = Annotated[
+    str | None, typer.Option(help="their flight segment; by default what the file's name tells, or its folder")
+]
+
+
+def progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+    )
+
+
+def fail(message: str) -> typer.Exit:
+    Console(stderr=True, highlight=False).print(message, style="red", markup=False)
+    return typer.Exit(1)
+
+
+def connect():
+    from workbench.connection import NotConnected
+    from workbench.connection import connect as connect_to_stack
+
+    try:
+        return connect_to_stack()
+    except NotConnected as error:
+        raise fail(str(error)) from error
+
+
+@app.command()
+def up(
+    parameter: Annotated[
+        list[str] | None, typer.Option("--parameter", "-p", help="a template parameter, Name=Value; may be repeated")
+    ] = None,
+) -> None:
+    """Start the local cloud in the background and deploy the stack to it."""
+    from workbench import stack
+
+    try:
+        environment = stack.up(dict(pair.split("=", 1) for pair in parameter or []), console)
+    except stack.CommandFailed as error:
+        raise fail(str(error)) from error
+    _say_where(environment)
+
+
+def _say_where(environment: dict[str, str]) -> None:
+    from workbench import local_environment
+
+    console.print(
+        f"\nreview page   {environment['AWS_ENDPOINT_URL']}/review/\n"
+        f"environment   source {local_environment.path()}\n"
+        "next          firnline predict FRAME... --out build/layers\n"
+        "stop          make down"
+    )
+
+
+@app.command()
+def down() -> None:
+    """Stop the local cloud; what it holds is kept for the next `up`."""
+    from workbench import stack
+
+    console.print("stopped; `make up` goes on where it was" if stack.down() else "it was not running")
+
+
+@app.command()
+def demo(
+    frames: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="a folder of frames with expert picks (*.picks.csv)"),
+    ] = None,
+    retrain_every: Annotated[int | None, typer.Option(min=2, help="corrections in a batch")] = None,
+) -> None:
+    """Run the whole loop, and write build/demo/summary.json and build/demo/report.html."""
+    from workbench import demo as demonstration
+    from workbench import stack
+
+    try:
+        if frames:
+            demonstration.on_real_frames(frames, retrain_every or 10, console)
+        else:
+            demonstration.on_simulated_campaign(retrain_every or 100, console)
+    except (demonstration.DidNotHappen, stack.CommandFailed, TimeoutError) as error:
+        raise fail(f"the demonstration failed: {error}") from error
+
+
+@app.command()
+def upload(files: Files, campaign: Campaign = "adhoc", segment: Segment = None) -> None:
+    """Upload frames, or annotations named <frame>.layers.json|csv|mat|png, and return."""
+    from workbench import uploads
+
+    connection = connect()
+    with progress() as bar:
+        for file in bar.track(files, description="uploading"):
+            sent = uploads.upload(connection, file, campaign, segment)
+            console.print(f"{file} → {sent.key}")
+    console.print("next: `firnline status` shows how far they are")
+
+
+@app.command()
+def predict(
+    files: Files,
+    out: Annotated[Path, typer.Option(file_okay=False, help="where the layers and overlays go")],
+    campaign: Campaign = "adhoc",
+    segment: Segment = None,
+    timeout: Annotated[float, typer.Option(help="seconds to wait for all of them")] = 900,
+) -> None:
+    """Upload frames, wait for their layers, and write <stem>.layers.json and <stem>.png for each."""
+    from workbench import uploads
+
+    connection = connect()
+    out.mkdir(parents=True, exist_ok=True)
+    with progress() as bar:
+        sent = [uploads.upload(connection, f, campaign, segment) for f in bar.track(files, description="uploading")]
+        task = bar.add_task("predicting", total=len(sent))
+        try:
+            rows = uploads.follow(connection, sent, timeout, lambda done, _rejected: bar.update(task, completed=done))
+        except TimeoutError as error:
+            raise fail(str(error)) from error
+    listing = Listing("frame", "layers", "confidence", "status", "written to", box=None)
+    for item in sent:
+        row = rows[item.frame_id]
+        if row["status"] == "REJECTED":
+            listing.add_row(item.file.name, "", "", "[red]rejected[/red]", row["reason"])
+            continue
+        document, _ = uploads.fetch_layers(connection, row, out, item.file.stem)
+        layers = json.loads(document.read_text())["layers"]
+        listing.add_row(item.file.name, str(len(layers)), f"{row['confidence']:.2f}", row["status"], str(document))
+    console.print(listing)
+    rejected = sum(row["status"] == "REJECTED" for row in rows.values())
+    if rejected:
+        raise fail(f"{rejected} of {len(rows)} files were rejected; the reasons are above.")
+
+
+@app.command()
+def status(
+    segment: Annotated[str | None, typer.Argument(help="<campaign>/<segment>; all frames without it")] = None,
+    limit: Annotated[int, typer.Option(help="frames to list of each status")] = 20,
+) -> None:
+    """How far the frames are, which were rejected and why, and how many corrections wait for the next training."""
+    connection = connect()
+    statuses = ("READY", "PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED", "REJECTED")
+    if segment:
+        rows = list(connection.register.of_segment(*segment.split("/", 1)))
+    else:
+        rows = [row for name in statuses for row in connection.register.of_status(name)]
+    counted = Counter(row["status"] for row in rows)
+    console.print("  ".join(f"{name} {counted[name]}" for name in statuses))
+    shown: Counter[str] = Counter()
+    listing = Listing("frame", "status", "confidence", "model", "note", box=None)
+    for row in rows:
+        shown[row["status"]] += 1
+        note = row.get("reason") or row.get("review_reason") or row.get("annotation_reason") or ""
+        if shown[row["status"]] <= limit:
+            confidence = f"{row['confidence']:.2f}" if "confidence" in row else ""
+            listing.add_row(row["frame_id"], row["status"], confidence, row.get("model_version", ""), note)
+    console.print(listing)
+    counts = connection.corrections.counts()
+    pending = [item["batch"] for item in connection.corrections.batches("PENDING")]
+    console.print(
+        f"corrections {counts['total']}, of them {counts['total'] - counts['claimed']} not yet in a batch; "
+        f"{counts['last_batch']} batches claimed" + (f", waiting: {pending}" if pending else "")
+    )
+
+
+@app.command()
+def review(port: Annotated[int, typer.Option(help="loopback port for the page")] = 8400) -> None:
+    """Show the review page: the local cloud's, or (ReviewProvider=portal) one served here with your own credentials."""
+    import os
+
+    connection = connect()
+    if connection.local:
+        console.print(f"the local cloud serves it: {os.environ['AWS_ENDPOINT_URL']}/review/")
+        return
+    from review_portal.serve import serve
+    from review_portal.table_store import TableStore
+
+    store = TableStore(connection.table, connection.workspace, connection.client("events"))
+    console.print(f"review page at http://127.0.0.1:{port}/review/ (Ctrl+C stops it)")
+    serve(store, port=port)
+
+
+@app.command()
+def executions() -> None:
+    """The latest retraining executions and how they ended."""
+    connection = connect()
+    machines = connection.client("stepfunctions")
+    listing = Listing("execution", "status", "started", "stopped", box=None)
+    for name in ("RetrainStateMachineArn", "DeployStateMachineArn"):
+        answer = machines.list_executions(stateMachineArn=connection.outputs[name], maxResults=20)
+        for item in answer["executions"]:
+            stopped = f"{item['stopDate']:%Y-%m-%d %H:%M:%S}" if "stopDate" in item else ""
+            listing.add_row(item["name"], item["status"], f"{item['startDate']:%Y-%m-%d %H:%M:%S}", stopped)
+    console.print(listing)
+
+
+@app.command()
+def models() -> None:
+    """The champion, and what was decided about every model that was trained."""
+    connection = connect()
+    champion = connection.models.champion()
+    listing = Listing("model", "decision", "reason", box=None)
+    for item in connection.models.versions():
+        name = item["model_version"]
+        serving = "  [green]← serves[/green]" if champion and champion["model_version"] == name else ""
+        listing.add_row(name + serving, str(item.get("decision", "")), str(item.get("reason", "")))
+    console.print(listing if listing.row_count else "no model has been trained yet")
+    if champion:
+        console.print(f"serving: {champion['model_version']}")
+
+
+if __name__ == "__main__":
+    app()
