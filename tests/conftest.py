@@ -1,0 +1,17 @@
+"""Fixtures that every kind of test may ask for."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real radar data; it carries no licence, so it lies beside the project and not in it."""
+    folder = Path(os.environ.get("FIRNLINE_REAL_DATA", ROOT.parent / "shared" / "data" / "real"))
+    if not folder.is_dir():
+        pytest.skip(f"real radar data is not at {folder} (set FIRNLINE_REAL_DATA)")
+    return folder

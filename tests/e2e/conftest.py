@@ -1,0 +1,59 @@
+"""One deployed stack for all end-to-end tests: the local cloud on a port of its own, `sam build && sam deploy`, the first model."""
+
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from workbench import stack
+from workbench.connection import Connection, connect
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    """The stack, with a batch of 4 corrections, everything reviewed, and trainings of a few seconds."""
+    saved = dict(os.environ)
+    for name in [name for name in os.environ if name.startswith(("AWS_", "FIRNLINE_"))]:
+        if name != "FIRNLINE_REAL_DATA":
+            del os.environ[name]
+    os.environ |= {"FIRNLINE_STATE": str(tmp_path_factory.mktemp("local-cloud")), "FIRNLINE_PORT": str(free_port())}
+    try:
+        stack.up(
+            {"RetrainEvery": "4", "AuditRate": "1", "TrainingSeconds": "10", "MaxEpochs": "2"}, Console(stderr=True)
+        )
+        yield connect()
+    finally:
+        stack.down()
+        os.environ.clear()
+        os.environ.update(saved)
+
+
+def wait_until(happened: Callable[[], object], seconds: float, what: str) -> object:
+    """The first true answer of `happened`; fails naming `what` after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = happened()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            pytest.fail(f"not within {seconds:.0f} s: {what}")
+        time.sleep(0.3)
+
+
+@pytest.fixture(scope="session")
+def campaign(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Path]]:
+    """Twelve small simulated frames of four flight segments with their truth, half `.nc`, half `.mat`."""
+    from workbench.simulator import simulate_campaign
+
+    files = simulate_campaign("demo", tmp_path_factory.mktemp("frames"), frames=12, segments=4)
+    return [(Path(frame), Path(truth)) for frame, truth in files]

@@ -1,0 +1,122 @@
+"""The loop against the deployed stack: production's template, roles, functions and state machines."""
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import wait_until
+
+from firnline import keys
+from firnline.layers import MAX_DOCUMENT_BYTES, LayersDocument
+from workbench import uploads
+from workbench.connection import Connection
+from workbench.reviewer import Reviewer
+
+
+def _upload(connection: Connection, files: list[Path], campaign: str) -> list[uploads.Upload]:
+    return [uploads.upload(connection, file, campaign) for file in files]
+
+
+def _follow(connection: Connection, sent: list[uploads.Upload]) -> dict[str, dict]:
+    return uploads.follow(connection, sent, 120, lambda _done, _rejected: None)
+
+
+def _reviewer(connection: Connection) -> Reviewer:
+    return Reviewer(connection.client("s3").meta.endpoint_url)
+
+
+def test_a_broken_file_is_refused_with_a_sentence_and_the_next_one_is_predicted(
+    deployed: Connection, campaign: list[tuple[Path, Path]], tmp_path: Path
+) -> None:
+    broken = tmp_path / "IRSNO1B_20120330_04_999.nc"
+    broken.write_bytes(b"\x89HDF\r\n\x1a\n" + b"not really" * 50)
+    sent = [uploads.upload(deployed, broken, "broken"), uploads.upload(deployed, campaign[0][0], "broken")]
+    rows = _follow(deployed, sent)
+    refused, predicted = (rows[item.frame_id] for item in sent)
+    assert refused["status"] == "REJECTED"
+    assert refused["reason"].endswith(".")
+    reason = json.loads(deployed.workspace.read(keys.rejection(refused["frame_id"]), 100_000))
+    assert reason["reason"] == refused["reason"]
+    assert predicted["status"] in uploads.PREDICTED
+
+
+def test_every_prediction_is_a_valid_layers_document_with_an_overlay(
+    deployed: Connection, campaign: list[tuple[Path, Path]], tmp_path: Path
+) -> None:
+    rows = _follow(deployed, _upload(deployed, [campaign[1][0], campaign[2][0]], "shown"))
+    for row in rows.values():
+        document, picture = uploads.fetch_layers(deployed, row, tmp_path, "frame")
+        layers = LayersDocument.model_validate_json(document.read_bytes())
+        assert layers.frame_id == row["frame_id"]
+        assert layers.layers, "the first model finds at least the surface"
+        assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_corrections_fill_a_batch_which_is_trained_judged_and_decided(
+    deployed: Connection, campaign: list[tuple[Path, Path]]
+) -> None:
+    files, truths = zip(*campaign, strict=True)
+    sent = _upload(deployed, list(files), "loop")
+    _follow(deployed, sent)
+    truth_of = {
+        item.frame_id: LayersDocument.model_validate_json(truth.read_bytes())
+        for item, truth in zip(sent, truths, strict=True)
+    }
+    reviewer = _reviewer(deployed)
+
+    def opened() -> list:
+        tasks = [task for task in reviewer.open_tasks() if task.frame_id in truth_of]
+        return tasks if len(tasks) == len(sent) else []
+
+    tasks = wait_until(opened, 60, "a review task for each frame")
+    for task in tasks:
+        reviewer.correct(task, truth_of[task.frame_id])
+    wait_until(lambda: deployed.corrections.counts()["total"] == 12, 60, "all twelve corrections counted")
+    counts = wait_until(
+        lambda: (counts := deployed.corrections.counts())["claimed"] == 12 and counts, 60, "three batches claimed"
+    )
+    assert counts["last_batch"] == 3
+    correction = next(iter(deployed.corrections.all()))
+    layers = json.loads(deployed.workspace.read(correction["image_prefix"] + "layers.json", MAX_DOCUMENT_BYTES))
+    assert layers["source"]["kind"] == "human"
+
+    batch = wait_until(lambda: deployed.corrections.batches("DONE"), 240, "the first batch decided")[0]
+    execution = deployed.client("stepfunctions").describe_execution(executionArn=batch["execution_arn"])
+    assert execution["status"] == "SUCCEEDED"
+    decided = deployed.models.versions()
+    assert decided
+    assert all(version["reason"] for version in decided)
+
+
+def test_an_upload_delivered_again_changes_nothing(deployed: Connection, campaign: list[tuple[Path, Path]]) -> None:
+    sent = _upload(deployed, [campaign[3][0]], "again")
+    before = _follow(deployed, sent)[sent[0].frame_id]
+    _upload(deployed, [campaign[3][0]], "again")
+    canary = _upload(deployed, [campaign[4][0]], "again")
+    _follow(deployed, canary)
+    after = deployed.register.get(sent[0].frame_id)
+    assert (after["revision"], after["model_version"]) == (before["revision"], before["model_version"])
+
+
+@pytest.mark.parametrize("statement_of", ["IngestFrame", "PredictLayers"])
+def test_a_function_without_its_policy_is_denied(
+    deployed: Connection, campaign: list[tuple[Path, Path]], statement_of: str
+) -> None:
+    """IAM is enforced: the loop works because the template's policies say so, not because nobody asks."""
+    iam, functions = deployed.client("iam"), deployed.client("cloudformation")
+    resources = functions.describe_stack_resources(StackName="firnline")["StackResources"]
+    role = next(
+        resource["PhysicalResourceId"] for resource in resources
+        if resource["LogicalResourceId"] == f"{statement_of}FunctionRole"
+    )  # fmt: skip
+    names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    kept = {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names}
+    try:
+        for name in names:
+            iam.delete_role_policy(RoleName=role, PolicyName=name)
+        sent = _upload(deployed, [campaign[5][0]], f"denied-{statement_of.lower()}")
+        with pytest.raises(TimeoutError):
+            uploads.follow(deployed, sent, 8, lambda _done, _rejected: None)
+    finally:
+        for name, document in kept.items():
+            iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(document))
