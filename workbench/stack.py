@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def up(parameters: dict[str, str], console: Console) -> dict[str, str]:
     """
     state_dir, port = default_state_dir(), default_port()
     with console.status(f"starting the local cloud on 127.0.0.1:{port}"):
-        local_cloud.start(state_dir, port)
+        local_cloud.start(state_dir, port, say=lambda _: None)
     environment = local_cloud.client_environment(state_dir, port) | {
         "AWS_DEFAULT_REGION": REGION, "AWS_REGION": REGION, "FIRNLINE_STACK": STACK_NAME,
         "FIRNLINE_STATE": str(state_dir), "FIRNLINE_PORT": str(port),
@@ -50,7 +51,7 @@ def up(parameters: dict[str, str], console: Console) -> dict[str, str]:
 
 def down() -> bool:
     """Stop the local cloud; what it holds stays in its state directory. False if it was not running."""
-    return local_cloud.stop(default_state_dir())
+    return local_cloud.stop(default_state_dir(), say=lambda _: None)
 
 
 def set_state_aside() -> Path | None:
@@ -103,7 +104,9 @@ def _run(command: list[str], title: str, console: Console) -> None:
     log = default_state_dir() / f"{title.replace(' ', '-')}.log"
     started = time.monotonic()
     with console.status(title) as status, log.open("w") as out:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=_tool_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
         assert process.stdout is not None  # noqa: S101 - told to Popen in the line above
         for line in process.stdout:
             out.write(line)
@@ -114,6 +117,12 @@ def _run(command: list[str], title: str, console: Console) -> None:
         tail = "".join(log.read_text().splitlines(keepends=True)[-25:])
         raise CommandFailed(f"{title} failed with exit code {code}; the whole of it is in {log}:\n{tail}")
     console.print(f"· {title} took {time.monotonic() - started:.0f} s")
+
+
+def _tool_environment() -> dict[str, str]:
+    """This environment's own tools first: `sam`, and the `pip` that `sam build` calls."""
+    tools = str(Path(sys.executable).parent)
+    return os.environ | {"PATH": tools + os.pathsep + os.environ.get("PATH", ""), "SAM_CLI_TELEMETRY": "0"}
 
 
 def _wait_for_endpoint(name: str, console: Console, seconds: float = 180) -> None:

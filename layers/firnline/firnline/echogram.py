@@ -20,8 +20,8 @@ def to_grey(power_db: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    (samples, traces) uint8 array. The 2nd percentile of the finite values maps to 1, the 99.7th to 255; missing samples are 0.
-    A frame without contrast becomes 128 wherever it has data.
+    (samples, traces) uint8 array. The 2nd percentile of the finite values maps to 1, the 99.7th to 255; missing samples
+    are 0. A frame without contrast becomes 128 wherever it has data.
     """
     power_db = np.asarray(power_db, dtype=np.float32)
     finite = np.isfinite(power_db)

@@ -1,8 +1,8 @@
 """The register of frames: which revision counts, and how far it has come.
 
-A frame's status only moves along READY → PREDICTED → IN_REVIEW → CORRECTED, or PREDICTED → ACCEPTED; a new revision starts
-again at READY (or REJECTED). Every move is conditional on the revision and on the status it comes from, so that an event
-that comes twice, late or out of order moves nothing.
+A frame's status only moves along READY → PREDICTED → IN_REVIEW → CORRECTED, or PREDICTED → ACCEPTED; a new revision
+starts again at READY (or REJECTED). Every move is conditional on the revision and on the status it comes from, so that
+an event that comes twice, late or out of order moves nothing.
 """
 
 from collections.abc import Iterator
@@ -35,7 +35,8 @@ class FrameRegister:
     ) -> Registered:
         """Make `revision` the one that counts, unless a later upload has done so already.
 
-        `sequencer` is S3's, hexadecimal; two of one key compare after padding with zeros on the right. `status` is READY or REJECTED.
+        `sequencer` is S3's, hexadecimal; two of one key compare after padding with zeros on the right. `status` is
+        READY or REJECTED.
         """
         sequencer = sequencer.ljust(32, "0").upper()
         campaign, segment, stem = frame_id.split("/")
@@ -61,14 +62,14 @@ class FrameRegister:
         return Registered.SAME
 
     def advance(self, frame_id: str, revision: str, to: str, come_from: tuple[str, ...], **details: Any) -> bool:
-        """Move the frame's status on; False if another revision counts by now or the status is not one of `come_from`."""
+        """Move the frame's status on; False if another revision counts now or the status is not one of `come_from`."""
         updated = timestamp()
         values = {":to": to, ":revision": revision, ":updated": updated,
                   ":status_pk": f"STATUS#{to}", ":status_sk": f"{updated}#{frame_id}"}  # fmt: skip
         values |= {f":come{n}": status for n, status in enumerate(come_from)}
         values |= {f":{name}": value for name, value in details.items()}
         sets = ["#status = :to", "updated = :updated", "status_pk = :status_pk", "status_sk = :status_sk"]
-        sets += [f"{name} = :{name}" for name in details]
+        sets += [f"#{name} = :{name}" for name in details]
         allowed = ", ".join(f":come{n}" for n in range(len(come_from)))
         return self._table.update(
             f"FRAME#{frame_id}",
@@ -88,7 +89,8 @@ class FrameRegister:
     def record_prediction(self, frame_id: str, revision: str, model_version: str, **details: Any) -> None:
         self._table.put({
             "pk": f"FRAME#{frame_id}", "sk": f"PREDICTION#{revision}#{model_version}",
-            "frame_id": frame_id, "revision": revision, "model_version": model_version, "created": timestamp(), **details,
+            "frame_id": frame_id, "revision": revision, "model_version": model_version,
+            "created": timestamp(), **details,
         })  # fmt: skip
 
     def prediction(self, frame_id: str, revision: str, model_version: str) -> Item | None:
@@ -97,8 +99,8 @@ class FrameRegister:
     def open_review(self, frame_id: str, loop_name: str, revision: str, budget: int = 0, **details: Any) -> bool:
         """Note a review before it is started, so that an answer is never without its frame.
 
-        At most `budget` reviews are opened in a flight segment (0: no limit). False if the review is noted already, or if the
-        budget is used up: `review` tells which.
+        At most `budget` reviews are opened in a flight segment (0: no limit). False if the review is noted already, or
+        if the budget is used up: `review` tells which.
         """
         segment = frame_id.rpartition("/")[0]
         counted: Item = {"key": (f"SEGMENT#{segment}", "REVIEWS"), "update": "ADD opened :one", "values": {":one": 1}}
@@ -106,8 +108,9 @@ class FrameRegister:
             counted |= {"condition": "attribute_not_exists(opened) OR opened < :budget",
                         "values": {":one": 1, ":budget": budget}}  # fmt: skip
         return self._table.transact(
-            {"put": {"pk": f"FRAME#{frame_id}", "sk": f"REVIEW#{loop_name}", "frame_id": frame_id, "loop_name": loop_name,
-                     "revision": revision, "state": "STARTED", "created": timestamp(), **details},
+            {"put": {"pk": f"FRAME#{frame_id}", "sk": f"REVIEW#{loop_name}", "frame_id": frame_id,
+                     "loop_name": loop_name, "revision": revision, "state": "STARTED", "created": timestamp(),
+                     **details},
              "condition": "attribute_not_exists(pk)"},
             {"put": {"pk": f"LOOP#{loop_name}", "sk": "FRAME", "frame_id": frame_id}},
             counted,
@@ -122,7 +125,8 @@ class FrameRegister:
         return self._table.get(f"FRAME#{frame_id}", f"REVIEW#{loop_name}")
 
     def close_review(self, frame_id: str, loop_name: str, state: str, reason: str | None = None) -> bool:
-        """STARTED → COMPLETED or FAILED; False if it is closed already. A good answer after a failure still completes it."""
+        """STARTED → COMPLETED or FAILED; False if it is closed already. A good answer after a failure still completes
+        it."""
         values = {":state": state, ":closed": timestamp(), ":started": "STARTED"}
         sets, open_to = "SET #state = :state, closed = :closed", "#state = :started"
         if state == "COMPLETED":

@@ -78,7 +78,7 @@ class FrameDocument(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    schema_: Literal["firnline.frame/1"] = Field("firnline.frame/1", alias="schema")
+    schema_: Literal["firnline.frame/1"] = Field(default="firnline.frame/1", alias="schema")
     frame_id: str
     revision: str
     width: Annotated[int, Field(ge=2)]

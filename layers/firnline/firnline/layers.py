@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
@@ -40,7 +41,7 @@ class Layer(_Strict):
     @model_validator(mode="after")
     def _runs_along_the_track(self) -> "Layer":
         x = [vertex.x for vertex in self.vertices]
-        if any(after <= before for before, after in zip(x, x[1:], strict=False)):
+        if any(after <= before for before, after in pairwise(x)):
             raise ValueError(
                 "the vertices of a layer must go from left to right, each at a greater x than the one before"
             )
@@ -60,7 +61,7 @@ class Source(_Strict):
 
 
 class LayersDocument(_Strict):
-    schema_: Literal["firnline.layers/1"] = Field("firnline.layers/1", alias="schema")
+    schema_: Literal["firnline.layers/1"] = Field(default="firnline.layers/1", alias="schema")
     frame_id: str
     image: ImageSize
     source: Source
@@ -108,7 +109,8 @@ def dense_rows(polylines: list[list[tuple[float, float]]], width: int) -> np.nda
 
     Returns
     -------
-    (len(polylines), width) float array of y, NaN outside each polyline's own x range (half a trace of slack at the ends).
+    (len(polylines), width) float array of y, NaN outside each polyline's own x range (half a trace of slack at the
+    ends).
     """
     rows = np.full((len(polylines), width), np.nan)
     traces = np.arange(width, dtype=float)
@@ -120,9 +122,11 @@ def dense_rows(polylines: list[list[tuple[float, float]]], width: int) -> np.nda
 
 
 def first_crossing(rows: np.ndarray, tolerance: float = CROSSING_TOLERANCE_PX) -> tuple[int, int, int] | None:
-    """The first (upper layer, lower layer, trace) at which an upper layer lies below a lower one by more than `tolerance` rows.
+    """The first (upper layer, lower layer, trace) at which an upper layer lies below a lower one by more than
+    `tolerance` rows.
 
-    `rows` is (layers, width) with NaN gaps; every pair is compared, not only neighbours, since a gap may hide a crossing.
+    `rows` is (layers, width) with NaN gaps; every pair is compared, not only neighbours, since a gap may hide a
+    crossing.
     """
     deepest = np.full(rows.shape[1], -np.inf)
     owner = np.zeros(rows.shape[1], dtype=int)
@@ -138,10 +142,11 @@ def first_crossing(rows: np.ndarray, tolerance: float = CROSSING_TOLERANCE_PX) -
 
 
 def order_by_depth(layers: list[Layer], width: int) -> list[Layer]:
-    """Sort layers by depth: a layer goes before every layer that lies below it, on average, on the traces that they share.
+    """Sort layers by depth: a layer goes before every layer that lies below it, on average, on the traces that they
+    share.
 
-    Layers that share no trace, directly or through others, are in the order of their mean rows. Layers that cross stay for
-    `LayersDocument` to refuse.
+    Layers that share no trace, directly or through others, are in the order of their mean rows. Layers that cross stay
+    for `LayersDocument` to refuse.
     """
     rows = dense_rows([[(v.x, v.y) for v in layer.vertices] for layer in layers], width)
     depth = [np.nanmean(row) if np.isfinite(row).any() else layers[i].vertices[0].y for i, row in enumerate(rows)]

@@ -21,8 +21,8 @@ class Splits:
     def assign(self, segments: dict[str, int], pinned_holdout: tuple[str, ...] = ()) -> dict[str, str]:
         """The split of every segment (`<campaign>/<segment>` → number of its frames); new ones are fixed for good.
 
-        A segment that matches a `pinned_holdout` pattern is holdout and then no other is; else each new segment, in the order of a hash
-        of its name, goes where most frames are missing from `SHARES`.
+        A segment that matches a `pinned_holdout` pattern is holdout and then no other is; else each new segment, in the
+        order of a hash of its name, goes where most frames are missing from `SHARES`.
         """
         splits = self.known(set(segments))
         frames = Counter(dict.fromkeys(SHARES, 0))

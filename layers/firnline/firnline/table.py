@@ -4,6 +4,7 @@
 """
 
 import random
+import re
 import time
 from collections.abc import Iterator
 from decimal import Decimal
@@ -33,7 +34,8 @@ class Table:
         return self._conditional(self._resource.put_item, Item=_to_dynamodb(item), condition=condition, values=values)
 
     def update(self, pk: str, sk: str, expression: str, values: Item, condition: str | None = None) -> bool:
-        """Update an item; False if the condition did not hold. `#status`, `#state` and `#label` may be used for reserved words."""
+        """Update an item; False if the condition did not hold. `#name` in an expression is the attribute `name`, reserved
+        or not."""
         return self._conditional(
             self._resource.update_item,
             Key={"pk": pk, "sk": sk},
@@ -56,8 +58,9 @@ class Table:
     def transact(self, *writes: Item) -> bool:
         """Do all writes or none; False if a condition did not hold.
 
-        A write is `{"put": item}` or `{"key": (pk, sk), "update": expression}`, with `condition` and `values`. Two transactions that
-        touch the same counter at once collide: DynamoDB refuses one, which tries again here after a random pause.
+        A write is `{"put": item}`, `{"key": (pk, sk), "update": expression}` or `{"key": (pk, sk), "delete": True}`,
+        with `condition` and `values`. Two transactions that touch the same counter at once collide: DynamoDB refuses
+        one, which tries again here after a random pause.
         """
         items = [_transact_item(self._resource.name, write) for write in writes]
         for attempt in range(_CONFLICT_ATTEMPTS):
@@ -112,9 +115,7 @@ class Table:
 
 
 def _expressions(update: str, condition: str | None, values: Item | None) -> Item:
-    reserved = {"#status": "status", "#state": "state", "#label": "label", "#total": "total"}
-    text = update + " " + (condition or "")
-    names = {alias: name for alias, name in reserved.items() if alias in text}
+    names = {f"#{name}": name for name in re.findall(r"#(\w+)", f"{update} {condition or ''}")}
     expressions: Item = {}
     if condition:
         expressions["ConditionExpression"] = condition
@@ -130,14 +131,10 @@ def _transact_item(table_name: str, write: Item) -> Item:
     if "put" in write:
         return {"Put": {"TableName": table_name, "Item": _to_dynamodb(write["put"]), **expressions}}
     pk, sk = write["key"]
-    return {
-        "Update": {
-            "TableName": table_name,
-            "Key": {"pk": pk, "sk": sk},
-            "UpdateExpression": write["update"],
-            **expressions,
-        }
-    }
+    where = {"TableName": table_name, "Key": {"pk": pk, "sk": sk}, **expressions}
+    if "delete" in write:
+        return {"Delete": where}
+    return {"Update": {**where, "UpdateExpression": write["update"]}}
 
 
 def _to_dynamodb(value: Any) -> Any:
