@@ -1,0 +1,20 @@
+"""The radar simulator: frames with known layers, in the files that real campaigns deliver.
+
+Geometry follows statistics of experts' layers (see `stratigraphy`); `echoes` says what the radar makes of it.
+"""
+
+from .campaigns import Campaign, campaigns
+from .files import write_cresis, write_irsno1b, write_truth
+from .frame import SimulatedFrame, simulate_frame
+from .survey import simulate_campaign
+
+__all__ = [
+    "Campaign",
+    "SimulatedFrame",
+    "campaigns",
+    "simulate_campaign",
+    "simulate_frame",
+    "write_cresis",
+    "write_irsno1b",
+    "write_truth",
+]

@@ -1,0 +1,102 @@
+"""One simulated frame: its echogram, its layers, and what a file of it says besides."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from firnline.layers import Label
+
+from .campaigns import Campaign
+from .echoes import record
+from .stratigraphy import Stratigraphy, lay_down
+from .track import TrackFields, fly, generator
+
+LIGHT_SPEED = 299_792_458.0
+
+
+@dataclass(frozen=True)
+class SimulatedFrame:
+    """A frame with its true layers. Rows are zero-based sample indices, downwards; powers are in decibels.
+
+    `echogram_db` (samples, traces), NaN in missing traces; `rows` (layers, traces), NaN in gaps, ordered by depth,
+    never crossing; `labels` one of surface, layer, bed each; `complete`: every visible layer has a line. `time`
+    (samples,) s, two-way, in steps of `dt`. Per trace: `gps_time` s since 1970 (GPS), `lat`, `lon` degrees, `elevation`
+    of the aircraft m, `roll`, `pitch`, `heading` rad, `surface_twtt` and `bed_twtt` s (NaN where nobody sees the bed;
+    None without one).
+    """
+
+    campaign: str
+    segment_id: str
+    number: int
+    echogram_db: np.ndarray
+    rows: np.ndarray
+    labels: list[Label]
+    complete: bool
+    dt: float
+    time: np.ndarray
+    gps_time: np.ndarray
+    lat: np.ndarray
+    lon: np.ndarray
+    elevation: np.ndarray
+    roll: np.ndarray
+    pitch: np.ndarray
+    heading: np.ndarray
+    surface_twtt: np.ndarray
+    bed_twtt: np.ndarray | None
+
+    @property
+    def name(self) -> str:
+        """Flight segment and frame number, as `20120330_04_003`."""
+        return f"{self.segment_id}_{self.number:03d}"
+
+
+def simulate_frame(
+    campaign: Campaign, segment: int, number: int, traces: int = 512, samples: int = 256
+) -> SimulatedFrame:
+    """The frame `number` of a flight segment; the next number continues it. The same arguments give the same frame.
+
+    Raises `ValueError` for fewer than 64 traces or samples and for negative numbers.
+    """
+    if traces < 64 or samples < 64 or segment < 0 or number < 0:
+        raise ValueError(
+            f"a frame of {traces} traces x {samples} samples, segment {segment}, number {number} cannot be simulated: "
+            "give at least 64 traces and samples, and no negative numbers"
+        )
+    position = (number * traces + np.arange(traces)) * campaign.trace_spacing
+    fields = TrackFields(position, *campaign.wavelengths)
+    scale = samples / 256
+    ice = lay_down(campaign, segment, fields)
+    ice = Stratigraphy(ice.surface * scale, ice.layers * scale, None if ice.bed is None else ice.bed * scale)
+    echoes = record(campaign, segment, number, ice, fields, samples)
+
+    rows = np.vstack([ice.surface, ice.layers] + ([] if ice.bed is None else [ice.bed]))
+    labels: list[Label] = ["surface", *(["layer"] * len(ice.layers)), *([] if ice.bed is None else ["bed"])]
+    rows = np.where(echoes.drawn & (rows >= 0) & (rows <= samples - 1), rows, np.nan)
+    kept = np.isfinite(rows).sum(axis=1) >= 24
+    dt = campaign.window / samples
+    flight = fly(campaign, segment, position, fields)
+    # A snow radar's window opens shortly above the surface, some 500 m below the aircraft; a sounder's as it transmits.
+    range_rng = generator(campaign, segment, 5)
+    opening = 2 * range_rng.uniform(420, 560) / LIGHT_SPEED if campaign.kind == "snow" else 0.0
+    surface_twtt = opening + ice.surface * dt
+    ground = campaign.ground_elevation + 15 * fields.draw(range_rng, 1, 3.0)[0]
+    return SimulatedFrame(
+        campaign=campaign.name,
+        segment_id=flight.segment_id,
+        number=number,
+        echogram_db=10 * np.log10(echoes.power) + campaign.level,
+        rows=rows[kept],
+        labels=[label for label, keep in zip(labels, kept, strict=True) if keep],
+        complete=campaign.complete,
+        dt=dt,
+        time=opening + np.arange(samples) * dt,
+        gps_time=flight.gps_time,
+        lat=flight.lat,
+        lon=flight.lon,
+        elevation=ground + surface_twtt * LIGHT_SPEED / 2,
+        roll=flight.roll,
+        pitch=flight.pitch,
+        heading=flight.heading,
+        surface_twtt=surface_twtt,
+        bed_twtt=None if ice.bed is None else np.where(echoes.drawn[-1], opening + ice.bed * dt, np.nan),
+    )
