@@ -1,0 +1,77 @@
+"""Asking the SageMaker endpoint for the layers of an echogram."""
+
+from typing import Any
+
+from botocore.exceptions import ClientError
+from pydantic import ValidationError
+
+from firnline.errors import Refused
+from firnline.layers import MAX_DOCUMENT_BYTES, LayersDocument
+
+MAX_PNG_BYTES = 6_291_456
+"""SageMaker takes no larger body."""
+
+
+class MalformedAnswer(Exception):
+    """The endpoint's answer is no layers document: a fault of the model, not of the frame."""
+
+
+class Endpoint:
+    """`client` is boto3's `sagemaker-runtime`."""
+
+    def __init__(self, client: Any, name: str) -> None:
+        self._client = client
+        self._name = name
+
+    def layers(self, png: bytes, frame_id: str, width: int, height: int) -> LayersDocument:
+        """The layers of an echogram of `width` traces and `height` rows.
+
+        Raises
+        ------
+        Refused
+            The endpoint will never take this echogram.
+        MalformedAnswer
+            What came back is not what an endpoint of Firnline answers.
+        ClientError
+            The endpoint is not there yet, busy or broken: ask again later.
+        """
+        if len(png) > MAX_PNG_BYTES:
+            raise Refused(
+                f"The echogram has {len(png):,} bytes as a PNG picture, and the endpoint takes {MAX_PNG_BYTES:,}. "
+                "Split the frame along the track and upload the parts."
+            )
+        try:
+            answer = self._client.invoke_endpoint(
+                EndpointName=self._name, ContentType="image/png", Accept="application/json", Body=png
+            )
+        except ClientError as error:
+            refusal = _refusal(error)
+            if refusal is None:
+                raise
+            raise Refused(f"The network cannot read this echogram: {refusal}") from error
+        return _checked(answer["Body"].read(MAX_DOCUMENT_BYTES + 1), frame_id, width, height)
+
+
+def _refusal(error: ClientError) -> str | None:
+    """What the model has against the echogram; None if the fault lies elsewhere and may pass."""
+    response: dict[str, Any] = dict(error.response)
+    if response["Error"]["Code"] == "ModelError" and 400 <= int(response.get("OriginalStatusCode", 500)) < 500:
+        return response.get("OriginalMessage") or response["Error"].get("Message") or "it gives no reason"
+    return None
+
+
+def _checked(body: bytes, frame_id: str, width: int, height: int) -> LayersDocument:
+    if len(body) > MAX_DOCUMENT_BYTES:
+        raise MalformedAnswer(f"the endpoint answered with more than {MAX_DOCUMENT_BYTES} bytes")
+    try:
+        document = LayersDocument.model_validate_json(body)
+    except ValidationError as error:
+        raise MalformedAnswer(f"the endpoint's answer is no layers document: {error}") from error
+    if (document.image.width, document.image.height) != (width, height):
+        raise MalformedAnswer(
+            f"the endpoint speaks of {document.image.width} x {document.image.height} pixels, "
+            f"the echogram has {width} x {height}"
+        )
+    if document.source.kind != "model" or not document.source.model_version:
+        raise MalformedAnswer("the endpoint's answer does not say which model version it is from")
+    return document.model_copy(update={"frame_id": frame_id})

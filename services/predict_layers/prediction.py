@@ -1,0 +1,96 @@
+"""From a frame that is ready to its predicted layers, once per revision."""
+
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from firnline import keys
+from firnline.echogram import MAX_PIXELS, decode_png, encode_png
+from firnline.errors import Refused
+from firnline.events import EventBus, FrameReady, FrameRejected, LayersPredicted
+from firnline.frame_register import FrameRegister
+from firnline.layers import LayersDocument
+from firnline.overlay import draw_layers
+from firnline.table import Item
+from firnline.workspace import Bucket
+from predict_layers.endpoint import Endpoint
+
+Outcome = Literal["predicted", "repeated", "rejected", "stale"]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    register: FrameRegister
+    workspace: Bucket
+    endpoint: Endpoint
+    bus: EventBus
+
+    def handle(self, event: FrameReady) -> Outcome:
+        """Predict a frame's layers, or say again what came of it, or leave it to the revision that replaced it.
+
+        Every write comes before the change of status, and the event after it: whoever dies in between leaves a frame
+        that the next delivery finishes.
+        """
+        frame = self.register.get(event.frame_id)
+        if frame is None or frame["revision"] != event.revision:
+            return "stale"
+        if frame["status"] == "PREDICTED":
+            self._announce(event, frame["model_version"])
+            return "repeated"
+        if frame["status"] == "REJECTED":
+            self._announce_rejection(frame)
+            return "repeated"
+        if frame["status"] != "READY":
+            return "repeated"
+        try:
+            grey, document = self._predict(event)
+        except Refused as refused:
+            return self._reject(frame, str(refused))
+        return self._store(event, document, encode_png(draw_layers(grey, document)))
+
+    def _predict(self, event: FrameReady) -> tuple[np.ndarray, LayersDocument]:
+        png = self.workspace.read(keys.echogram(event.frame_id, event.revision), MAX_PIXELS)
+        grey = decode_png(png)
+        height, width = grey.shape
+        return grey, self.endpoint.layers(png, event.frame_id, width, height)
+
+    def _store(self, event: FrameReady, document: LayersDocument, overlay: bytes) -> Outcome:
+        version = document.source.model_version or ""
+        where = (event.frame_id, event.revision, version)
+        # A model that doesn't say how sure it is counts as not sure at all: a person looks at the frame.
+        confidence = document.confidence or 0.0
+        self.workspace.write(keys.prediction_overlay(*where), overlay, "image/png")
+        self.workspace.write(keys.prediction(*where), document.to_json(), "application/json")
+        self.register.record_prediction(
+            *where,
+            confidence=confidence,
+            layers=len(document.layers),
+            layers_key=keys.prediction(*where),
+            overlay_key=keys.prediction_overlay(*where),
+        )
+        if not self.register.advance(
+            event.frame_id, event.revision, "PREDICTED", ("READY",), confidence=confidence, model_version=version
+        ):
+            return "stale"
+        self._announce(event, version)
+        return "predicted"
+
+    def _announce(self, event: FrameReady, model_version: str) -> None:
+        self.bus.send(LayersPredicted(frame_id=event.frame_id, revision=event.revision, model_version=model_version))
+
+    def _reject(self, frame: Item, reason: str) -> Outcome:
+        frame_id = frame["frame_id"]
+        rejection = {"frame_id": frame_id, "source_key": frame["source_key"], "reason": reason}
+        self.workspace.write(keys.rejection(frame_id), json.dumps(rejection).encode(), "application/json")
+        if not self.register.advance(frame_id, frame["revision"], "REJECTED", ("READY",), reason=reason):
+            return "stale"
+        self._announce_rejection(frame | {"reason": reason})
+        return "rejected"
+
+    def _announce_rejection(self, frame: Item) -> None:
+        rejected = FrameRejected(
+            frame_id=frame["frame_id"], source_key=frame["source_key"], reason=frame.get("reason", "")
+        )
+        self.bus.send(rejected)

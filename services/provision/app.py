@@ -1,0 +1,55 @@
+"""Lambda: CloudFormation's custom resource `Custom::FirnlineProvision`."""
+
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import ValidationError
+
+from firnline.champion import Models
+from firnline.observability import logger, tracer
+from firnline.settings import Settings, load_settings
+from firnline.table import Table
+from firnline.workspace import Bucket
+from provision.provisioning import Provisioning
+from provision.request import CloudFormationRequest, Properties, answer
+from provision.review_flow import ReviewFlow
+from provision.serving import EndpointKeeper
+
+
+def provisioning(properties: Properties) -> Provisioning:
+    settings = load_settings(Settings)
+    client = boto3.client("sagemaker")
+    models = Models(Table(boto3.resource("dynamodb").Table(settings.table_name)))
+    return Provisioning(
+        Bucket(boto3.client("s3"), settings.workspace_bucket),
+        EndpointKeeper(client, models, properties),
+        ReviewFlow(client, properties, settings.workspace_bucket),
+        client.meta.region_name,
+    )
+
+
+def carry_out(request: CloudFormationRequest) -> dict[str, str]:
+    try:
+        properties = Properties.model_validate(request.resource_properties)
+    except ValidationError:
+        if request.request_type == "Delete":
+            return {}  # such properties never made anything; a refusal would leave the stack where nobody can delete it
+        raise
+    if request.request_type == "Delete":
+        provisioning(properties).delete()
+        return {}
+    return provisioning(properties).create_or_update()
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+def handler(event: dict[str, Any], context: LambdaContext) -> None:
+    request = CloudFormationRequest.model_validate(event)
+    try:
+        attributes = carry_out(request)
+    except Exception as error:  # whatever went wrong, CloudFormation waits an hour for an answer that does not come
+        logger.exception("provisioning failed")
+        answer(request, None, f"{type(error).__name__}: {error}")
+    else:
+        answer(request, attributes)

@@ -1,0 +1,56 @@
+"""What a deployment needs that CloudFormation has no resource for."""
+
+from pathlib import Path
+
+from firnline import keys
+from firnline.workspace import Bucket
+from provision import model_code
+from provision.review_flow import ReviewFlow
+from provision.serving import EndpointKeeper
+
+SERVICES = Path(__file__).parent.parent
+MODEL_CODE = SERVICES / "layer_model"
+FIRST_MODEL = MODEL_CODE / "first_model" / "model.tar.gz"
+TASK_TEMPLATE = SERVICES / "start_review" / "task_ui.liquid.html"
+
+
+class Provisioning:
+    def __init__(self, workspace: Bucket, endpoint: EndpointKeeper, flow: ReviewFlow, region: str) -> None:
+        self._workspace = workspace
+        self._endpoint = endpoint
+        self._flow = flow
+        self._region = region
+
+    def create_or_update(self) -> dict[str, str]:
+        """Bring everything to where it should be; what is there already stays. Returns the resource's attributes.
+
+        The endpoint takes minutes to start and is not waited for: until it serves, predictions are tried again.
+        """
+        source_dir = self._upload_code()
+        first_model = self._upload_first_model()
+        self._endpoint.ensure_model_package_group()
+        self._endpoint.ensure(first_model, self._region)
+        flow = self._flow.ensure(TASK_TEMPLATE.read_text(encoding="utf-8"))
+        return {"FlowDefinitionArn": flow, "SourceDirUri": source_dir, "FirstModelUri": first_model}
+
+    def delete(self) -> None:
+        """Take away what bills and what only this stack could use. Buckets, table and registered models stay."""
+        self._endpoint.remove()
+        self._flow.remove()
+
+    def _upload_code(self) -> str:
+        name, packed = model_code.pack(MODEL_CODE)
+        key = f"code/{name}/sourcedir.tar.gz"
+        if not self._workspace.exists(key):
+            self._workspace.write(key, packed, "application/gzip")
+        return self._workspace.uri(key)
+
+    def _upload_first_model(self) -> str:
+        """Artefacts are immutable: a later model in the box doesn't replace the one that was deployed."""
+        if not self._workspace.exists(keys.FIRST_MODEL):
+            if not FIRST_MODEL.exists():
+                raise FileNotFoundError(
+                    f"{FIRST_MODEL.relative_to(SERVICES.parent)} is missing: get it with the sources, or train it anew"
+                )
+            self._workspace.write(keys.FIRST_MODEL, FIRST_MODEL.read_bytes(), "application/gzip")
+        return self._workspace.uri(keys.FIRST_MODEL)

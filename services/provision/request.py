@@ -1,0 +1,64 @@
+"""CloudFormation's custom resource protocol."""
+
+import json
+from typing import Any, Literal
+from urllib.request import Request, urlopen
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Properties(BaseModel):
+    """What the template says to the resource; CloudFormation sends every value as text."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    # Endpoint, model and flow carry the name; SageMaker writes ARNs in lower case, and flows are named in nothing else.
+    stack_name: str = Field(alias="StackName", pattern=r"^[a-z][a-z0-9-]{0,39}$")
+    endpoint_name: str = Field(alias="EndpointName")
+    endpoint_instance_type: str = Field(alias="EndpointInstanceType")
+    inference_image_uri: str = Field(alias="InferenceImageUri")
+    sagemaker_role_arn: str = Field(alias="SageMakerRoleArn")
+    model_package_group_name: str = Field(alias="ModelPackageGroupName")
+    review_provider: Literal["a2i", "portal"] = Field(alias="ReviewProvider")
+    workteam_arn: str = Field("", alias="WorkteamArn")
+    review_flow_role_arn: str = Field(alias="ReviewFlowRoleArn")
+
+
+class CloudFormationRequest(BaseModel):
+    """What CloudFormation sends; its properties are checked later, since even a bad request wants an answer."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    request_type: Literal["Create", "Update", "Delete"] = Field(alias="RequestType")
+    response_url: str = Field(alias="ResponseURL", pattern=r"^(https://|http://(localhost|127\.0\.0\.1)[:/])")
+    stack_id: str = Field(alias="StackId")
+    request_id: str = Field(alias="RequestId")
+    logical_resource_id: str = Field(alias="LogicalResourceId")
+    physical_resource_id: str | None = Field(None, alias="PhysicalResourceId")
+    resource_properties: dict[str, Any] = Field(alias="ResourceProperties")
+
+
+MAX_REASON = 1000
+"""CloudFormation drops an answer of more than 4,096 bytes and then waits for an hour."""
+
+
+def answer(request: CloudFormationRequest, attributes: dict[str, str] | None, reason: str = "") -> None:
+    """Tell CloudFormation how it went: with attributes, or, where there are none, with the reason of the failure.
+
+    The physical id never changes, so that no update ever makes CloudFormation delete what serves.
+    """
+    body = json.dumps(
+        {
+            "Status": "FAILED" if attributes is None else "SUCCESS",
+            "Reason": reason[:MAX_REASON],
+            "PhysicalResourceId": request.physical_resource_id or f"firnline-{request.logical_resource_id}".lower(),
+            "StackId": request.stack_id,
+            "RequestId": request.request_id,
+            "LogicalResourceId": request.logical_resource_id,
+            "Data": attributes or {},
+        }
+    ).encode()
+    # A signed address refuses the content type that urllib adds by itself.
+    put = Request(request.response_url, data=body, method="PUT", headers={"Content-Type": ""})  # noqa: S310
+    with urlopen(put, timeout=30):  # noqa: S310
+        pass

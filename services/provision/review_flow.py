@@ -1,0 +1,79 @@
+"""The worker template and the human review workflow of Amazon A2I."""
+
+import hashlib
+from typing import Any
+
+from provision.request import Properties
+from provision.serving import find
+
+MAX_TEMPLATE_CHARACTERS = 128_000
+TASK_AVAILABLE_SECONDS = 864_000
+TASK_TIME_LIMIT_SECONDS = 3_600
+NO_FLOW = "none"
+
+
+class ReviewFlow:
+    """Neither template nor flow can be changed, so their names say their content. `client` is boto3's `sagemaker`."""
+
+    def __init__(self, client: Any, properties: Properties, workspace_bucket: str) -> None:
+        self._client = client
+        self._properties = properties
+        self._workspace_bucket = workspace_bucket
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self._properties.stack_name}-review-"
+
+    def ensure(self, template: str) -> str:
+        """The flow's ARN, or `NO_FLOW` where no work team reviews through A2I.
+
+        Earlier flows stay: they may have open tasks.
+        """
+        properties = self._properties
+        if properties.review_provider != "a2i" or not properties.workteam_arn:
+            return NO_FLOW
+        if len(template) > MAX_TEMPLATE_CHARACTERS:
+            raise ValueError(
+                f"the worker template has {len(template)} characters, A2I takes {MAX_TEMPLATE_CHARACTERS}: shorten it"
+            )
+        ui_arn = self._ensure_ui(self._prefix + _digest(template), template)
+        output = f"s3://{self._workspace_bucket}/a2i"
+        name = self._prefix + _digest(ui_arn, properties.workteam_arn, properties.review_flow_role_arn, output)
+        flow = find(self._client.describe_flow_definition, FlowDefinitionName=name)
+        if flow is None:
+            flow = self._client.create_flow_definition(
+                FlowDefinitionName=name,
+                HumanLoopConfig={
+                    "WorkteamArn": properties.workteam_arn,
+                    "HumanTaskUiArn": ui_arn,
+                    "TaskTitle": "Correct the layers of a radar frame",
+                    "TaskDescription": "Move, add and delete vertices until every line follows its layer.",
+                    "TaskCount": 1,
+                    "TaskAvailabilityLifetimeInSeconds": TASK_AVAILABLE_SECONDS,
+                    "TaskTimeLimitInSeconds": TASK_TIME_LIMIT_SECONDS,
+                },
+                OutputConfig={"S3OutputPath": output},
+                RoleArn=properties.review_flow_role_arn,
+            )
+        return flow["FlowDefinitionArn"]
+
+    def remove(self) -> None:
+        """Take away every flow and template of this stack."""
+        for page in self._client.get_paginator("list_flow_definitions").paginate():
+            for flow in page["FlowDefinitionSummaries"]:
+                if flow["FlowDefinitionName"].startswith(self._prefix):
+                    self._client.delete_flow_definition(FlowDefinitionName=flow["FlowDefinitionName"])
+        for page in self._client.get_paginator("list_human_task_uis").paginate():
+            for ui in page["HumanTaskUiSummaries"]:
+                if ui["HumanTaskUiName"].startswith(self._prefix):
+                    self._client.delete_human_task_ui(HumanTaskUiName=ui["HumanTaskUiName"])
+
+    def _ensure_ui(self, name: str, template: str) -> str:
+        ui = find(self._client.describe_human_task_ui, HumanTaskUiName=name)
+        if ui is None:
+            ui = self._client.create_human_task_ui(HumanTaskUiName=name, UiTemplate={"Content": template})
+        return ui["HumanTaskUiArn"]
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]

@@ -1,0 +1,119 @@
+"""The endpoint that serves the champion, and the first model behind it."""
+
+import hashlib
+from typing import Any, NamedTuple
+
+from botocore.exceptions import ClientError
+
+from firnline.champion import Models
+from provision.request import Properties
+
+FIRST = "first"
+
+
+class Serving(NamedTuple):
+    """What an endpoint needs to serve one model."""
+
+    model_name: str
+    model_data: str
+    endpoint_config: str
+
+
+def is_missing(error: ClientError) -> bool:
+    """Whether SageMaker says that there is no such thing; it says so in several ways."""
+    code, message = error.response["Error"]["Code"], error.response["Error"].get("Message", "").lower()
+    return code == "ResourceNotFound" or (
+        code == "ValidationException" and ("could not find" in message or "does not exist" in message)
+    )
+
+
+def find(describe: Any, **name: str) -> dict[str, Any] | None:
+    try:
+        return describe(**name)
+    except ClientError as error:
+        if is_missing(error):
+            return None
+        raise
+
+
+class EndpointKeeper:
+    """Makes the endpoint where there is none; one that stands it leaves alone. `client` is boto3's `sagemaker`."""
+
+    def __init__(self, client: Any, models: Models, properties: Properties) -> None:
+        self._client = client
+        self._models = models
+        self._properties = properties
+
+    def ensure(self, first_model_uri: str, region: str) -> None:
+        """The endpoint stands or is on its way: with the champion, or with the first model, then the champion."""
+        champion = self._models.champion()
+        if champion:
+            wanted = Serving(champion["model_name"], champion["model_data"], champion["endpoint_config"])
+        else:
+            wanted = self._first(first_model_uri)
+        name = self._properties.endpoint_name
+        if find(self._client.describe_endpoint, EndpointName=name) is None:
+            self._ensure_model(wanted, region)
+            self._ensure_config(wanted)
+            self._client.create_endpoint(EndpointName=name, EndpointConfigName=wanted.endpoint_config)
+        if not champion:
+            self._models.promote(FIRST, expected=None, **wanted._asdict())
+
+    def ensure_model_package_group(self) -> None:
+        name = self._properties.model_package_group_name
+        if find(self._client.describe_model_package_group, ModelPackageGroupName=name) is None:
+            self._client.create_model_package_group(ModelPackageGroupName=name)
+
+    def remove(self) -> None:
+        """Take away the endpoint, and the configuration and model that it serves."""
+        endpoint = find(self._client.describe_endpoint, EndpointName=self._properties.endpoint_name)
+        if endpoint is None:
+            return
+        config = find(self._client.describe_endpoint_config, EndpointConfigName=endpoint["EndpointConfigName"])
+        self._client.delete_endpoint(EndpointName=self._properties.endpoint_name)
+        if config is None:
+            return
+        self._client.delete_endpoint_config(EndpointConfigName=config["EndpointConfigName"])
+        for variant in config["ProductionVariants"]:
+            if find(self._client.describe_model, ModelName=variant["ModelName"]):
+                self._client.delete_model(ModelName=variant["ModelName"])
+
+    def _first(self, model_uri: str) -> Serving:
+        what = [model_uri, self._properties.inference_image_uri, self._properties.endpoint_instance_type]
+        digest = hashlib.sha256("\n".join(what).encode()).hexdigest()[:8]
+        name = f"{self._properties.stack_name}-{FIRST}-{digest}"
+        return Serving(model_name=name, model_data=model_uri, endpoint_config=name)
+
+    def _ensure_model(self, wanted: Serving, region: str) -> None:
+        if find(self._client.describe_model, ModelName=wanted.model_name):
+            return
+        self._client.create_model(
+            ModelName=wanted.model_name,
+            ExecutionRoleArn=self._properties.sagemaker_role_arn,
+            PrimaryContainer={
+                "Image": self._properties.inference_image_uri,
+                "ModelDataUrl": wanted.model_data,
+                "Environment": {
+                    "SAGEMAKER_PROGRAM": "inference.py",
+                    "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+                    "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
+                    "SAGEMAKER_REGION": region,
+                },
+            },
+        )
+
+    def _ensure_config(self, wanted: Serving) -> None:
+        if find(self._client.describe_endpoint_config, EndpointConfigName=wanted.endpoint_config):
+            return
+        self._client.create_endpoint_config(
+            EndpointConfigName=wanted.endpoint_config,
+            ProductionVariants=[
+                {
+                    "VariantName": "AllTraffic",
+                    "ModelName": wanted.model_name,
+                    "InstanceType": self._properties.endpoint_instance_type,
+                    "InitialInstanceCount": 1,
+                    "InitialVariantWeight": 1.0,
+                }
+            ],
+        )

@@ -1,0 +1,265 @@
+"""Frames that are ready, their layers, and what happens when a message comes twice, late or in vain."""
+
+import io
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import boto3
+import numpy as np
+import pytest
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+from moto import mock_aws
+
+from firnline import keys
+from firnline.echogram import decode_png, encode_png
+from firnline.events import EventBus, FrameReady
+from firnline.frame_register import FrameRegister
+from firnline.settings import load_settings
+from firnline.table import Table
+from firnline.workspace import Bucket
+from predict_layers import app
+from predict_layers.endpoint import MAX_PNG_BYTES, Endpoint, MalformedAnswer
+from predict_layers.prediction import Predictor
+
+MESSAGE = json.loads((Path(__file__).parents[2] / "events" / "predict_layers.json").read_text())
+READY = FrameReady.model_validate(json.loads(MESSAGE["Records"][0]["body"])["detail"])
+HEIGHT, WIDTH = 40, 60
+CONTEXT = SimpleNamespace(
+    function_name="predict_layers", memory_limit_in_mb=1, invoked_function_arn="arn", aws_request_id="1"
+)
+WHERE = (READY.frame_id, READY.revision, "first")
+
+
+def layers_document(**changes):
+    document = {
+        "schema": "firnline.layers/1",
+        "frame_id": "",
+        "image": {"width": WIDTH, "height": HEIGHT},
+        "source": {"kind": "model", "model_version": "first", "created": "2026-11-22T12:00:00Z"},
+        "coverage": "complete",
+        "confidence": 0.91,
+        "layers": [
+            {"label": "surface", "confidence": 0.97, "vertices": [{"x": 0, "y": 5}, {"x": 59, "y": 6}]},
+            {"label": "bed", "confidence": 0.8, "vertices": [{"x": 0, "y": 30}, {"x": 59, "y": 33}]},
+        ],
+    }
+    return document | changes
+
+
+class Loop:
+    """The AWS that the function sees: moto's, but for the endpoint, whose answers each test gives."""
+
+    def __init__(self, monkeypatch):
+        dynamodb = boto3.resource("dynamodb")
+        key = {"AttributeType": "S"}
+        dynamodb.create_table(
+            TableName="table",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, **key} for name in ("pk", "sk")],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        )
+        self.s3 = boto3.client("s3")
+        self.s3.create_bucket(Bucket="workspace")
+        self.workspace = Bucket(self.s3, "workspace")
+        self.register = FrameRegister(Table(dynamodb.Table("table")))
+        self._events = boto3.client("events")
+        self._sqs = boto3.client("sqs")
+        self._queue = self._sqs.create_queue(QueueName="sent")["QueueUrl"]
+        attributes = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]
+        self._events.put_rule(Name="all", EventPattern=json.dumps({"source": ["firnline"]}))
+        self._events.put_targets(Rule="all", Targets=[{"Id": "queue", "Arn": attributes["QueueArn"]}])
+        self.runtime = boto3.client("sagemaker-runtime")
+        self.endpoint = Stubber(self.runtime)
+        self.endpoint.activate()
+        self.predictor = Predictor(
+            self.register, self.workspace, Endpoint(self.runtime, "firnline"), EventBus(self._events, "default")
+        )
+        monkeypatch.setattr(app, "predictor", lambda: self.predictor)
+
+    def upload(self, revision=READY.revision, sequencer="01"):
+        grey = np.random.default_rng(7).integers(1, 255, (HEIGHT, WIDTH), dtype=np.uint8)
+        png = encode_png(grey)
+        self.workspace.write(keys.echogram(READY.frame_id, revision), png, "image/png")
+        self.register.register(READY.frame_id, f"{READY.frame_id}.nc", sequencer, revision, "READY")
+        return png
+
+    def answers(self, png, document):
+        body = document if isinstance(document, bytes) else json.dumps(document).encode()
+        self.endpoint.add_response(
+            "invoke_endpoint",
+            {"Body": StreamingBody(io.BytesIO(body), len(body)), "ContentType": "application/json"},
+            {"EndpointName": "firnline", "ContentType": "image/png", "Accept": "application/json", "Body": png},
+        )
+
+    def fails(self, code, status=400, message="", **fields):
+        self.endpoint.add_client_error("invoke_endpoint", code, message, status, modeled_fields=fields)
+
+    def deliver(self):
+        return app.handler(MESSAGE, CONTEXT)
+
+    def sent(self):
+        messages = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", [])
+        return [(body["detail-type"], body["detail"]) for body in (json.loads(m["Body"]) for m in messages)]
+
+    def frame(self):
+        return self.register.get(READY.frame_id)
+
+
+@pytest.fixture
+def loop(monkeypatch):
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    load_settings.cache_clear()
+    with mock_aws():
+        yield Loop(monkeypatch)
+
+
+def test_a_ready_frame_gets_its_layers_its_overlay_and_its_event(loop):
+    # Given a frame that is ready, and an endpoint that finds two layers
+    loop.answers(loop.upload(), layers_document())
+    # When its message comes
+    failures = loop.deliver()
+    # Then the layers and the overlay lie in the workspace, the frame is PREDICTED, and the review queue hears of it
+    assert failures == {"batchItemFailures": []}
+    kept = json.loads(loop.workspace.read(keys.prediction(*WHERE), 10_000))
+    assert kept["frame_id"] == READY.frame_id
+    assert [layer["label"] for layer in kept["layers"]] == ["surface", "bed"]
+    assert decode_png(loop.workspace.read(keys.prediction_overlay(*WHERE), 100_000)).shape == (HEIGHT, WIDTH)
+    frame = loop.frame()
+    assert (frame["status"], frame["confidence"], frame["model_version"]) == ("PREDICTED", 0.91, "first")
+    assert loop.register.prediction(*WHERE)["layers"] == 2
+    assert loop.sent() == [("LayersPredicted", {**READY.model_dump(), "model_version": "first"})]
+
+
+def test_the_same_message_again_asks_nothing_but_says_it_again(loop):
+    # Given a frame whose layers are known; the endpoint has no second answer
+    loop.answers(loop.upload(), layers_document())
+    loop.deliver()
+    loop.sent()
+    # When the message comes again
+    failures = loop.deliver()
+    # Then nobody asked the endpoint, and the event is sent again: the first one may never have left
+    assert failures == {"batchItemFailures": []}
+    loop.endpoint.assert_no_pending_responses()
+    assert [kind for kind, _ in loop.sent()] == ["LayersPredicted"]
+
+
+@pytest.mark.parametrize("status", ["IN_REVIEW", "ACCEPTED", "CORRECTED"])
+def test_a_frame_that_has_moved_on_is_left_alone(loop, status):
+    loop.upload()
+    loop.register.advance(READY.frame_id, READY.revision, status, ("READY",))
+    assert loop.deliver() == {"batchItemFailures": []}
+    assert loop.sent() == []
+    assert loop.frame()["status"] == status
+
+
+def test_an_older_revision_is_skipped(loop):
+    # Given a frame that was uploaded anew
+    loop.upload()
+    loop.upload(revision="ffffffffffff", sequencer="02")
+    # When the message of the first upload comes at last
+    failures = loop.deliver()
+    # Then it changes nothing
+    assert failures == {"batchItemFailures": []}
+    assert (loop.frame()["revision"], loop.frame()["status"]) == ("ffffffffffff", "READY")
+    assert loop.sent() == []
+
+
+def test_a_new_upload_during_the_prediction_wins(loop):
+    # Given a frame of which a new revision arrives while the endpoint thinks
+    png = loop.upload()
+    loop.answers(png, layers_document())
+    ask = loop.runtime.invoke_endpoint
+
+    def ask_slowly(**arguments):
+        answer = ask(**arguments)
+        loop.upload(revision="ffffffffffff", sequencer="02")
+        return answer
+
+    loop.runtime.invoke_endpoint = ask_slowly
+    # When the old one's message is handled, then the new revision stays READY and no event speaks of the old one
+    assert loop.predictor.handle(READY) == "stale"
+    assert (loop.frame()["revision"], loop.frame()["status"]) == ("ffffffffffff", "READY")
+    assert loop.sent() == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "fields"),
+    [
+        ("ThrottlingException", 400, {}),
+        ("ModelNotReadyException", 429, {}),
+        ("ServiceUnavailable", 503, {}),
+        ("ValidationError", 400, {}),  # the endpoint is still being created
+        ("ModelError", 424, {"OriginalStatusCode": 503, "OriginalMessage": "out of memory"}),
+    ],
+)
+def test_what_may_pass_is_left_to_the_queue(loop, code, status, fields):
+    loop.upload()
+    loop.fails(code, status, **fields)
+    # When the endpoint fails in a way that may pass, then the message is given back and the frame waits
+    assert loop.deliver() == {"batchItemFailures": [{"itemIdentifier": MESSAGE["Records"][0]["messageId"]}]}
+    assert loop.frame()["status"] == "READY"
+    assert loop.sent() == []
+
+
+def test_a_frame_that_the_network_refuses_is_rejected_with_its_reason(loop):
+    # Given an endpoint that refuses the picture
+    loop.upload()
+    loop.fails("ModelError", 424, OriginalStatusCode=400, OriginalMessage="the picture is all of one grey")
+    # When the message comes, twice
+    assert loop.deliver() == {"batchItemFailures": []}
+    assert loop.deliver() == {"batchItemFailures": []}
+    # Then the frame is REJECTED, with a sentence in the table, beside it in S3 and in the event
+    frame = loop.frame()
+    assert frame["status"] == "REJECTED"
+    assert frame["reason"] == "The network cannot read this echogram: the picture is all of one grey"
+    assert json.loads(loop.workspace.read(keys.rejection(READY.frame_id), 10_000))["reason"] == frame["reason"]
+    expected = {"frame_id": READY.frame_id, "source_key": f"{READY.frame_id}.nc", "reason": frame["reason"]}
+    assert loop.sent() == [("FrameRejected", expected)] * 2
+
+
+def test_a_picture_larger_than_the_endpoint_takes_is_rejected_unasked(loop):
+    # Given noise, which PNG cannot make smaller
+    loop.upload()
+    grey = np.random.default_rng(1).integers(0, 255, (2600, 2600), dtype=np.uint8)
+    png = encode_png(grey)
+    assert len(png) > MAX_PNG_BYTES
+    loop.workspace.write(keys.echogram(READY.frame_id, READY.revision), png, "image/png")
+    # When its message comes, then it is refused with what to do; the endpoint, which has no answer ready, is not asked
+    assert loop.deliver() == {"batchItemFailures": []}
+    assert "Split the frame along the track" in loop.frame()["reason"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"<html>502</html>",
+        layers_document(layers=[{"label": "bed", "vertices": [{"x": 3, "y": 1}, {"x": 2, "y": 1}]}]),
+        layers_document(image={"width": WIDTH + 1, "height": HEIGHT}),
+        layers_document(source={"kind": "human", "created": "2026-11-22T12:00:00Z"}),
+        layers_document(source={"kind": "model", "created": "2026-11-22T12:00:00Z"}),
+    ],
+    ids=["no JSON", "backwards", "other size", "not by a model", "by no version"],
+)
+def test_an_ill_formed_answer_is_an_error_and_changes_nothing(loop, answer):
+    loop.answers(loop.upload(), answer)
+    with pytest.raises(MalformedAnswer):
+        loop.predictor.handle(READY)
+    assert loop.frame()["status"] == "READY"
+    assert loop.sent() == []
+
+
+def test_a_model_that_does_not_say_how_sure_it_is_counts_as_unsure(loop):
+    loop.answers(loop.upload(), layers_document(confidence=None))
+    loop.deliver()
+    assert loop.frame()["confidence"] == 0
+
+
+def test_a_frame_without_its_echogram_is_left_to_the_queue_and_the_log_says_why(loop, caplog):
+    loop.register.register(READY.frame_id, f"{READY.frame_id}.nc", "01", READY.revision, "READY")
+    assert len(loop.deliver()["batchItemFailures"]) == 1
+    assert "echogram.png" in caplog.text

@@ -1,0 +1,262 @@
+"""The custom resource: what it makes, what it leaves alone, and that CloudFormation always hears of it."""
+
+import io
+import json
+import tarfile
+import threading
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from types import SimpleNamespace
+
+import boto3
+import pytest
+from botocore.stub import ANY, Stubber
+from moto import mock_aws
+
+from firnline import keys
+from firnline.champion import Models
+from firnline.settings import load_settings
+from firnline.table import Table
+from firnline.workspace import Bucket
+from provision import app, model_code, provisioning
+from provision.request import Properties
+from provision.review_flow import NO_FLOW, ReviewFlow
+
+EVENT = json.loads((Path(__file__).parents[2] / "events" / "provision.json").read_text())
+CONTEXT = SimpleNamespace(
+    function_name="provision", memory_limit_in_mb=1, invoked_function_arn="arn", aws_request_id="1"
+)
+PROPERTIES = Properties.model_validate(EVENT["ResourceProperties"])
+
+
+class CloudFormation:
+    """Listens at the ResponseURL, as CloudFormation's signed S3 address does."""
+
+    def __init__(self):
+        heard = self.heard = []
+
+        class Listener(BaseHTTPRequestHandler):
+            def do_PUT(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                heard.append((self.headers["Content-Type"], json.loads(body)))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_):
+                """The test's output is no access log."""
+
+        self._server = HTTPServer(("127.0.0.1", 0), Listener)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/answer"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Account:
+    def __init__(self, cloudformation):
+        self._cloudformation = cloudformation
+        dynamodb = boto3.resource("dynamodb")
+        dynamodb.create_table(
+            TableName="table",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+        )
+        boto3.client("s3").create_bucket(Bucket="workspace")
+        self.workspace = Bucket(boto3.client("s3"), "workspace")
+        self.models = Models(Table(dynamodb.Table("table")))
+        self.sagemaker = boto3.client("sagemaker")
+
+    def asks(self, request_type, **properties):
+        """Send a request as CloudFormation does and return the one answer that it got."""
+        known = EVENT["ResourceProperties"] | {"ReviewProvider": "portal"} | properties
+        event = EVENT | {"RequestType": request_type, "ResponseURL": self._cloudformation.url}
+        self._cloudformation.heard.clear()
+        app.handler(event | {"ResourceProperties": known}, CONTEXT)
+        [(content_type, answer)] = self._cloudformation.heard
+        assert not content_type
+        return answer
+
+    def endpoint_config(self):
+        return self.sagemaker.describe_endpoint(EndpointName="firnline")["EndpointConfigName"]
+
+
+@pytest.fixture
+def account(monkeypatch, tmp_path):
+    for name, value in {
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "TABLE_NAME": "table",
+        "WORKSPACE_BUCKET": "workspace",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    model = tmp_path / "model.tar.gz"
+    model.write_bytes(b"the parameters of a network")
+    monkeypatch.setattr(provisioning, "FIRST_MODEL", model)
+    # moto knows no flows; how they are removed has a test of its own below.
+    monkeypatch.setattr(ReviewFlow, "remove", lambda _: None)
+    load_settings.cache_clear()
+    cloudformation = CloudFormation()
+    with mock_aws():
+        yield Account(cloudformation)
+    cloudformation.close()
+    load_settings.cache_clear()
+
+
+def test_create_brings_code_model_endpoint_and_champion(account):
+    # Given an empty stack, when CloudFormation creates the resource
+    answer = account.asks("Create")
+    # Then code and model lie in the workspace, and the answer says where
+    assert (answer["Status"], answer["PhysicalResourceId"]) == ("SUCCESS", "firnline-provision")
+    assert account.workspace.read(keys.FIRST_MODEL, 100) == b"the parameters of a network"
+    assert answer["Data"]["FirstModelUri"] == "s3://workspace/models/first/model.tar.gz"
+    assert answer["Data"]["FlowDefinitionArn"] == NO_FLOW
+    packed = account.workspace.read(answer["Data"]["SourceDirUri"].removeprefix("s3://workspace/"), 10_000_000)
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        assert "train.py" in tar.getnames()
+    # And the endpoint serves the first model, which is the champion
+    champion = account.models.champion()
+    assert (champion["model_version"], champion["endpoint_config"]) == ("first", account.endpoint_config())
+    container = account.sagemaker.describe_model(ModelName=champion["model_name"])["PrimaryContainer"]
+    assert container["ModelDataUrl"] == champion["model_data"] == answer["Data"]["FirstModelUri"]
+    assert container["Environment"]["SAGEMAKER_SUBMIT_DIRECTORY"] == "/opt/ml/model/code"
+    assert account.sagemaker.describe_model_package_group(ModelPackageGroupName="firnline")
+
+
+def test_the_same_request_again_changes_nothing(account):
+    first = account.asks("Create")
+    assert account.asks("Create") == first
+    assert account.asks("Update") == first
+    assert len(account.sagemaker.list_models()["Models"]) == 1
+
+
+def test_an_update_leaves_the_champion_serving(account):
+    # Given a stack whose champion is no longer the first model
+    account.asks("Create")
+    config = {"VariantName": "AllTraffic", "ModelName": account.models.champion()["model_name"]}
+    account.sagemaker.create_endpoint_config(
+        EndpointConfigName="better", ProductionVariants=[config | {"InstanceType": "ml.c5.large"}]
+    )
+    account.sagemaker.delete_endpoint(EndpointName="firnline")
+    account.sagemaker.create_endpoint(EndpointName="firnline", EndpointConfigName="better")
+    account.models.promote("firnline-1-1-abc", "first", model_name="m", model_data="d", endpoint_config="better")
+    # When the stack is updated, with another instance type and another image
+    answer = account.asks("Update", EndpointInstanceType="ml.m5.large", InferenceImageUri="other:1")
+    # Then the endpoint still serves the champion; the next deployment takes the new settings
+    assert answer["Status"] == "SUCCESS"
+    assert account.endpoint_config() == "better"
+    assert account.models.champion()["model_version"] == "firnline-1-1-abc"
+
+
+def test_an_endpoint_that_somebody_took_away_comes_back_with_the_champion(account):
+    account.asks("Create")
+    champion = account.models.champion()
+    account.asks("Delete")
+    assert account.sagemaker.list_endpoints()["Endpoints"] == []
+    assert account.asks("Update")["Status"] == "SUCCESS"
+    assert account.endpoint_config() == champion["endpoint_config"]
+    assert account.models.champion() == champion
+
+
+def test_delete_takes_away_what_bills_and_keeps_the_data(account):
+    # Given a stack that serves
+    account.asks("Create")
+    # When it is deleted, twice
+    answers = [account.asks("Delete")["Status"] for _ in range(2)]
+    # Then endpoint, configuration and model are gone, and the artefact stays
+    assert answers == ["SUCCESS", "SUCCESS"]
+    assert account.sagemaker.list_endpoints()["Endpoints"] == []
+    assert account.sagemaker.list_endpoint_configs()["EndpointConfigs"] == []
+    assert account.sagemaker.list_models()["Models"] == []
+    assert account.workspace.exists(keys.FIRST_MODEL)
+
+
+def test_a_failure_is_told_with_its_reason(account, monkeypatch, tmp_path):
+    # Given a build without the first model
+    monkeypatch.setattr(provisioning, "FIRST_MODEL", provisioning.SERVICES / "layer_model" / "nowhere" / "model.tar.gz")
+    # When CloudFormation asks, then it hears at once that this failed, and why
+    answer = account.asks("Create")
+    assert answer["Status"] == "FAILED"
+    assert "nowhere/model.tar.gz is missing" in answer["Reason"]
+
+
+def test_a_stack_name_that_sagemaker_cannot_carry_is_refused_and_can_be_deleted(account):
+    answer = account.asks("Create", StackName="Firnline_1")
+    assert answer["Status"] == "FAILED"
+    assert "StackName" in answer["Reason"]
+    assert account.asks("Delete", StackName="Firnline_1")["Status"] == "SUCCESS"
+
+
+def test_the_same_code_packs_to_the_same_bytes(tmp_path):
+    # Given two modules, written at different times, and things that are no modules
+    (tmp_path / "train.py").write_text("import network\n")
+    (tmp_path / "network.py").write_text("")
+    (tmp_path / "notes.txt").write_text("")
+    first = model_code.pack(tmp_path)
+    (tmp_path / "train.py").write_text("import network\n")
+    # When they are packed, then flat, in order, and twice the same
+    assert model_code.pack(tmp_path) == first
+    with tarfile.open(fileobj=io.BytesIO(first[1])) as tar:
+        assert tar.getnames() == ["network.py", "train.py"]
+    (tmp_path / "train.py").write_text("import losses\n")
+    assert model_code.pack(tmp_path)[0] != first[0]
+
+
+def test_the_review_flow_is_made_once_and_named_after_its_content():
+    # Given an account without a flow (moto knows none of this, so botocore checks the calls against its own models)
+    client = boto3.client(
+        "sagemaker", region_name="eu-central-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+    )
+    flow = ReviewFlow(client, PROPERTIES, "workspace")
+    arn = "arn:aws:sagemaker:eu-central-1:123456789012:flow-definition/firnline-review-0123456789ab"
+    ui_arn = "arn:aws:sagemaker:eu-central-1:123456789012:human-task-ui/firnline-review-0123456789ab"
+    asked = []
+    client.meta.events.register("provide-client-params.sagemaker.*", lambda params, **_: asked.append(params))
+    with Stubber(client) as aws:
+        aws.add_client_error("describe_human_task_ui", "ResourceNotFound")
+        aws.add_response(
+            "create_human_task_ui",
+            {"HumanTaskUiArn": ui_arn},
+            {"HumanTaskUiName": ANY, "UiTemplate": {"Content": "<crowd-form></crowd-form>"}},
+        )
+        aws.add_client_error("describe_flow_definition", "ResourceNotFound")
+        aws.add_response("create_flow_definition", {"FlowDefinitionArn": arn})
+        # When it is asked for, then template and flow are made, with names that start as the template's rule expects
+        assert flow.ensure("<crowd-form></crowd-form>") == arn
+        aws.assert_no_pending_responses()
+    ui_name, flow_name = asked[1]["HumanTaskUiName"], asked[3]["FlowDefinitionName"]
+    assert ui_name.startswith("firnline-review-")
+    assert flow_name.startswith("firnline-review-")
+    assert len(flow_name) <= 63
+    assert asked[3]["OutputConfig"] == {"S3OutputPath": "s3://workspace/a2i"}
+    assert asked[3]["HumanLoopConfig"]["TaskCount"] == 1
+
+
+def test_deletion_removes_this_stacks_flows_and_templates_and_no_others():
+    client = boto3.client(
+        "sagemaker", region_name="eu-central-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+    )
+    made = {"CreationTime": datetime(2026, 11, 22, tzinfo=UTC)}
+    arn = "arn:aws:sagemaker:eu-central-1:123456789012:"
+    names = ("firnline-review-0123456789ab", "firnline-test-review-0123456789ab")
+    flows = [{"FlowDefinitionName": name, "FlowDefinitionArn": f"{arn}flow-definition/{name}",
+              "FlowDefinitionStatus": "Active", **made} for name in names]  # fmt: skip
+    templates = [{"HumanTaskUiName": name, "HumanTaskUiArn": f"{arn}human-task-ui/{name}", **made} for name in names]
+    with Stubber(client) as aws:
+        aws.add_response("list_flow_definitions", {"FlowDefinitionSummaries": flows})
+        aws.add_response("delete_flow_definition", {}, {"FlowDefinitionName": names[0]})
+        aws.add_response("list_human_task_uis", {"HumanTaskUiSummaries": templates})
+        aws.add_response("delete_human_task_ui", {}, {"HumanTaskUiName": names[0]})
+        ReviewFlow(client, PROPERTIES, "workspace").remove()
+        aws.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("properties", [{"ReviewProvider": "portal"}, {"WorkteamArn": ""}])
+def test_without_a_work_team_or_a2i_there_is_no_flow(properties):
+    known = Properties.model_validate(EVENT["ResourceProperties"] | properties)
+    assert ReviewFlow(None, known, "workspace").ensure("<crowd-form></crowd-form>") == NO_FLOW
