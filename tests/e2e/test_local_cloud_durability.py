@@ -1,0 +1,200 @@
+"""kill -9 loses nothing that was accepted, and what was deployed works on."""
+
+import io
+import json
+import re
+import urllib.error
+import urllib.request
+import zipfile
+
+import pytest
+
+from workbench.local_cloud.testing import temporary_stack, wait_for
+
+BUCKET = "frames"
+WORKTEAM = "arn:aws:sagemaker:us-east-1:000000000000:workteam/private-crowd/x"
+HANDLER = """
+import boto3, json
+table = boto3.client("dynamodb")
+def handler(event, context):
+    for record in event["Records"]:
+        detail = json.loads(record["body"])["detail"]
+        name = detail.get("humanLoopName") or detail["object"]["key"]
+        table.put_item(TableName="seen", Item={"name": {"S": name}})
+class UnreadableFrame(Exception): pass
+def fail(event, context):
+    try:
+        int("x")
+    except ValueError as error:
+        raise UnreadableFrame("two\\nlines") from error
+"""
+
+
+def zipped(source):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("app.py", source)
+    return buffer.getvalue()
+
+
+def trust(*services):
+    return json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": list(services)}, "Action": "sts:AssumeRole"}]})
+
+
+def allow(*actions):
+    return json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": list(actions), "Resource": "*"}]})
+
+
+def make_role(stack, name, service, *actions):
+    arn = stack.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust(service))["Role"]["Arn"]
+    if actions:
+        stack.client("iam").put_role_policy(RoleName=name, PolicyName="own", PolicyDocument=allow(*actions))
+    return arn
+
+
+def deploy(stack):
+    """Uploads and finished reviews go to a queue, whose Lambda writes their names to a table."""
+    s3, sqs, events, functions = (stack.client(n) for n in ("s3", "sqs", "events", "lambda"))
+    stack.client("dynamodb").create_table(
+        TableName="seen", BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}])
+    s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={"EventBridgeConfiguration": {}})
+    url = sqs.create_queue(QueueName="arrivals", Attributes={"VisibilityTimeout": "60"})["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
+        "Resource": arn}]})})
+    events.put_rule(Name="arrivals", EventPattern=json.dumps({
+        "source": ["aws.s3", "aws.sagemaker"],
+        "detail-type": ["Object Created", "SageMaker A2I HumanLoop Status Change"]}))
+    events.put_targets(Rule="arrivals", Targets=[{"Id": "queue", "Arn": arn}])
+    role = make_role(stack, "writer", "lambda.amazonaws.com", "dynamodb:PutItem", "sqs:*", "logs:*")
+    for name, handler in (("writer", "app.handler"), ("failing", "app.fail")):
+        functions.create_function(FunctionName=name, Runtime="python3.11", Role=role, Handler=handler, Timeout=10,
+                                  Code={"ZipFile": zipped(HANDLER)})
+    wait_for(lambda: functions.get_function(FunctionName="writer")["Configuration"]["State"] == "Active", 10)
+    functions.create_event_source_mapping(FunctionName="writer", EventSourceArn=arn, BatchSize=1)
+    sagemaker = stack.client("sagemaker")
+    ui = sagemaker.create_human_task_ui(HumanTaskUiName="ui", UiTemplate={"Content": "<crowd-form></crowd-form>"})
+    return sagemaker.create_flow_definition(
+        FlowDefinitionName="layers", OutputConfig={"S3OutputPath": f"s3://{BUCKET}/a2i"},
+        RoleArn=make_role(stack, "flow", "sagemaker.amazonaws.com", "s3:GetObject", "s3:PutObject"),
+        HumanLoopConfig={"HumanTaskUiArn": ui["HumanTaskUiArn"], "TaskTitle": "t", "TaskDescription": "d",
+                         "TaskCount": 1, "WorkteamArn": WORKTEAM})["FlowDefinitionArn"]
+
+
+def seen(stack):
+    return {item["name"]["S"] for item in stack.client("dynamodb").scan(TableName="seen")["Items"]}
+
+
+def submit(stack, name, label):
+    """Answer a task as its page does."""
+    page = urllib.request.urlopen(f"{stack.endpoint}/review/tasks/{name}", timeout=10).read().decode()  # noqa: S310
+    token = re.search(r"[0-9a-f]{64}", page)
+    answer = {"annotatedResult": {"inputImageProperties": {"width": 20, "height": 10}, "polylines": [
+        {"label": label, "vertices": [{"x": 0, "y": 3}, {"x": 19, "y": 4}]}]}}
+    request = urllib.request.Request(  # noqa: S310
+        f"{stack.endpoint}/review/tasks/{name}/submit", method="POST", headers={"Content-Type": "application/json"},
+        data=json.dumps({"answerContent": answer, "token": token[0], "seconds": 4.5, "workerId": "anna"}).encode())
+    with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+        assert response.status == 200
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    with temporary_stack(tmp_path_factory.mktemp("durable")) as running:
+        yield running
+
+
+def test_nothing_accepted_is_lost_by_kill_9(stack):
+    flow = deploy(stack)
+    s3, a2i = stack.client("s3"), stack.client("sagemaker-a2i-runtime")
+    for number in range(3):
+        a2i.start_human_loop(HumanLoopName=f"loop-{number}", FlowDefinitionArn=flow,
+                             HumanLoopInput={"InputContent": json.dumps({"frame_id": "a/b/c"})})
+    s3.put_object(Bucket=BUCKET, Key="first.nc", Body=b"1")
+    wait_for(lambda: "first.nc" in seen(stack), 20)
+    wait_for(lambda: (stack.folder / "state" / "lambda.json").read_text().count("writer"), 20)
+
+    for number in range(20):
+        s3.put_object(Bucket=BUCKET, Key=f"{number}.nc", Body=b"2")
+    for number in range(50):
+        stack.client("dynamodb").put_item(TableName="seen", Item={"name": {"S": f"row-{number}"}})
+    submit(stack, "loop-0", "surface")
+    stack.kill()
+    stack.start()
+
+    expected = {"loop-0", *(f"{n}.nc" for n in range(20)), *(f"row-{n}" for n in range(50))}
+    wait_for(lambda: expected <= seen(stack), 40)
+    described = stack.client("sagemaker-a2i-runtime").describe_human_loop(HumanLoopName="loop-0")
+    assert described["HumanLoopStatus"] == "Completed"
+    key = described["HumanLoopOutput"]["OutputS3Uri"].removeprefix(f"s3://{BUCKET}/")
+    assert re.fullmatch(r"a2i/layers/\d{4}/\d\d/\d\d/\d\d/\d\d/\d\d/loop-0/output\.json", key)
+    output = json.loads(stack.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    [answer] = output["humanAnswers"]
+    assert answer["answerContent"]["annotatedResult"]["polylines"][0]["label"] == "surface"
+    assert (answer["workerId"], answer["timeSpentInSeconds"], output["inputContent"]) == (
+        "anna", 4.5, {"frame_id": "a/b/c"})
+
+
+def test_what_was_deployed_works_after_the_restart(stack):
+    stack.client("s3").put_object(Bucket=BUCKET, Key="after.nc", Body=b"3")
+    submit(stack, "loop-1", "bed")
+    wait_for(lambda: {"after.nc", "loop-1"} <= seen(stack), 30)
+
+
+def test_a_second_answer_is_refused(stack):
+    page = urllib.request.urlopen(f"{stack.endpoint}/review/", timeout=10).read().decode()  # noqa: S310
+    assert "loop-2" in page
+    submit(stack, "loop-2", "bed")
+    with pytest.raises(urllib.error.HTTPError, match=r"410|409"):
+        submit(stack, "loop-2", "bed")
+
+
+def test_a_clean_restart_keeps_tables_and_functions(stack):
+    before = seen(stack)
+    stack.stop()
+    stack.start()
+    assert before <= seen(stack)
+    answer = stack.client("lambda").invoke(FunctionName="failing", Payload=b"{}")
+    assert json.loads(answer["Payload"].read())["errorType"] == "UnreadableFrame"
+
+
+def test_a_state_machine_catches_a_lambda_by_the_class_of_its_error(stack):
+    iam = stack.client("iam")
+    role = make_role(stack, "caller", "states.amazonaws.com", "lambda:InvokeFunction")
+    states_client = stack.client("stepfunctions")
+    machine = states_client.create_state_machine(name="catching", roleArn=role, definition=json.dumps({
+        "StartAt": "Call", "States": {
+            "Call": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "TimeoutSeconds": 30,
+                     "Parameters": {"FunctionName": "failing", "Payload": {}}, "Next": "Never",
+                     "Retry": [{"ErrorEquals": ["UnreadableFrame"], "MaxAttempts": 1, "IntervalSeconds": 1}],
+                     "Catch": [{"ErrorEquals": ["UnreadableFrame"], "Next": "Caught", "ResultPath": "$.error"}]},
+            "Never": {"Type": "Fail"}, "Caught": {"Type": "Succeed"}}}))["stateMachineArn"]
+
+    def run(name):
+        arn = states_client.start_execution(stateMachineArn=machine, name=name)["executionArn"]
+        return wait_for(lambda: (e := states_client.describe_execution(executionArn=arn))["status"] != "RUNNING" and e,
+                        30)
+
+    assert run("caught")["status"] == "SUCCEEDED"
+    iam.delete_role_policy(RoleName="caller", PolicyName="own")
+    denied = run("denied")
+    assert (denied["status"], denied["error"]) == ("FAILED", "Lambda.AWSLambdaException")
+    assert "lambda:InvokeFunction" in denied["cause"]
+
+
+def test_an_execution_running_at_the_kill_is_reported_as_failed(stack):
+    states_client = stack.client("stepfunctions")
+    machine = states_client.create_state_machine(name="waiting", roleArn=make_role(
+        stack, "waiter", "states.amazonaws.com"), definition=json.dumps({
+            "StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}))["stateMachineArn"]
+    wait_for(lambda: "waiting" in (stack.folder / "state" / "stepfunctions.json").read_text(), 20)
+    arn = states_client.start_execution(stateMachineArn=machine, name="long")["executionArn"]
+    stack.kill()
+    stack.start()
+    done = stack.client("stepfunctions").describe_execution(executionArn=arn)
+    assert (done["status"], done["error"]) == ("FAILED", "States.ServiceRestart")

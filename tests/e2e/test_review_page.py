@@ -1,0 +1,258 @@
+"""A reviewer in a real browser: from the task list to a correction in DynamoDB."""
+
+import logging
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+from moto import mock_aws
+from scipy.ndimage import gaussian_filter
+
+from complete_review import app
+from firnline.events import LayersPredicted
+from firnline.layers import Layer, Vertex
+from review_portal.serve import make_server
+from review_portal.table_store import TableStore
+from start_review.policy import Policy
+from start_review.providers import Portal
+from start_review.review import ReviewStarter
+
+from review_world import ENVIRONMENT, MODEL, REVISION, Context, make_world, sqs_event  # isort: skip
+
+CHROMIUM = Path("/usr/bin/chromium")
+FRAME = "2012_Greenland/20120330_04/0939"
+WIDTH, HEIGHT = 320, 200
+pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed (apt-get install chromium)")
+
+
+def snow_echogram():
+    """Rows of reflections under a surface, speckled: (HEIGHT, WIDTH) uint8."""
+    rows = np.arange(HEIGHT)[:, None] - 40 - 8 * np.sin(np.arange(WIDTH) / 60)
+    power = 60 + 90 * (np.cos(rows / 5) ** 8) * np.exp(-rows / 90) * (rows > -2)
+    return np.clip(gaussian_filter(power + np.random.default_rng(1).normal(0, 18, power.shape), 0.7), 1, 255).astype(
+        np.uint8
+    )
+
+
+def proposed():
+    def at(label, row):
+        return Layer(label=label, vertices=[Vertex(x=x, y=row + x // 80 % 2) for x in (0, 80, 160, 240, 319)])
+
+    return [at("surface", 40), at("layer", 80), at("layer", 120)]
+
+
+@pytest.fixture
+def world(monkeypatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    app.completer.cache_clear()
+    app.load_settings.cache_clear()
+    with mock_aws():
+        world = make_world()
+        starter = ReviewStarter(
+            world.register, world.bucket, Portal(world.table, world.bucket), "portal", Policy(1, 0), 0
+        )
+        for frame_id, confidence in ((FRAME, 0.4), ("2012_Greenland/20120330_04/0940", 0.6)):
+            world.predicted_frame(frame_id, confidence, snow_echogram(), proposed())
+            starter.handle(LayersPredicted(frame_id=frame_id, revision=REVISION, model_version=MODEL))
+        yield world
+
+
+@pytest.fixture
+def address(world):
+    server = make_server(TableStore(world.table, world.bucket, world.bus))
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def tab():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        tab = browser.new_page(viewport={"width": 1400, "height": 850})
+        tab.set_default_timeout(20_000)
+        errors = []
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        yield tab
+        browser.close()
+    assert errors == []
+
+
+class Editor:
+    """The crowd-polyline element of a page, as a test handles it."""
+
+    def __init__(self, tab):
+        self.tab = tab
+        tab.wait_for_selector("polyline[data-layer]", state="attached")
+        tab.wait_for_function("document.querySelector('crowd-polyline').loaded")
+
+    @property
+    def lines(self):
+        return self.tab.evaluate("document.querySelector('crowd-polyline').value.polylines")
+
+    def at(self, x, y):
+        """Where a pixel of the echogram is on the screen."""
+        return self.tab.evaluate(
+            """([x, y]) => {
+                const editor = document.querySelector('crowd-polyline');
+                const box = editor.shadowRoot.querySelector('.stage').getBoundingClientRect();
+                const at = editor.toScreen({ x, y });
+                return [box.left + at.x, box.top + at.y];
+            }""",
+            [x, y],
+        )
+
+    def click(self, x, y, **options):
+        self.tab.mouse.click(*self.at(x, y), **options)
+
+    def drag(self, start, end):
+        self.tab.mouse.move(*self.at(*start))
+        self.tab.mouse.down()
+        self.tab.mouse.move(*self.at(*end), steps=5)
+        self.tab.mouse.up()
+
+    def press(self, *keys):
+        for key in keys:
+            self.tab.keyboard.press(key)
+
+    def vertex(self, line, index):
+        vertex = self.lines[line]["vertices"][index]
+        return vertex["x"], vertex["y"]
+
+
+def complete(world):
+    for event in world.events("SageMaker A2I HumanLoop Status Change"):
+        logging.info("completing %s", event["detail"]["humanLoopName"])
+        assert app.handler(sqs_event(event), Context()) == {"batchItemFailures": []}
+
+
+def test_a_reviewer_mends_a_frame_and_the_correction_is_in_the_table(world, address, tab):
+    """Given an open task, when a vertex is moved, one added and one edit undone, then the table has exactly that."""
+    tab.goto(f"{address}/review/")
+    tab.click("[data-next]")
+    editor = Editor(tab)
+    assert [line["label"] for line in editor.lines] == ["surface", "layer", "layer"]
+
+    editor.click(120, 80)
+    editor.drag((160, 80), (165, 86))
+    assert editor.vertex(1, 2) == pytest.approx((165, 86), abs=0.6)
+    editor.drag((40, 80), (40, 75))
+    assert len(editor.lines[1]["vertices"]) == 6
+    assert editor.vertex(1, 1) == pytest.approx((40, 75), abs=0.6)
+    editor.drag((240, 81), (240, 95))
+    assert editor.vertex(1, 4) == pytest.approx((240, 95), abs=0.6)
+    editor.press("Control+z")
+    assert editor.vertex(1, 4) == (240, 81)
+    submitted = editor.lines
+    tab.click("[data-action=submit]")
+    tab.wait_for_url(lambda url: "0940" in url)
+
+    complete(world)
+    frame = world.register.get(FRAME)
+    assert frame["status"] == "CORRECTED"
+    stored = list(world.table.query(f"FRAME#{FRAME}", f"LAYER#{frame['review']}"))
+    assert [(item["label"], list(zip(item["x"], item["y"], strict=True))) for item in stored] == [
+        (line["label"], [(vertex["x"], vertex["y"]) for vertex in line["vertices"]]) for line in submitted
+    ]
+    assert world.corrections.get(frame["review"])["coverage"] == "complete"
+
+
+def test_drawing_labelling_deleting_redrawing_and_splitting(world, address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.press("n", "3")
+    for x, y in ((310, 165), (160, 160), (10, 170)):
+        editor.click(x, y)
+    editor.press("Enter")
+    drawn = editor.lines[3]
+    assert (drawn["label"], [round(vertex["x"]) for vertex in drawn["vertices"]]) == ("bed", [10, 160, 310])
+    editor.press("1")
+    assert editor.lines[3]["label"] == "surface"
+    editor.press("Control+z")
+    assert editor.lines[3]["label"] == "bed"
+
+    editor.click(120, 120)
+    editor.press("m")
+    for x, y in ((60, 124), (120, 128), (180, 124)):
+        editor.click(x, y)
+    editor.press("Enter")
+    assert [round(vertex["x"]) for vertex in editor.lines[2]["vertices"]] == [0, 60, 120, 180, 240, 319]
+    editor.click(*editor.vertex(2, 2))
+    editor.press("x")
+    assert [len(line["vertices"]) for line in editor.lines] == [5, 5, 3, 3, 3]
+    editor.press("Shift+Delete")
+    assert [len(line["vertices"]) for line in editor.lines] == [5, 5, 3, 3]
+    editor.press("Control+z", "Control+y")
+    assert len(editor.lines) == 4
+    tab.uncheck("crowd-checkbox input")
+    tab.click("[data-action=submit]")
+    tab.wait_for_url(lambda url: "0940" in url)
+    complete(world)
+    stored = world.corrections.get(world.register.get(FRAME)["review"])
+    assert (stored["layers"], stored["coverage"]) == (4, "partial")
+
+
+def test_zoomed_in_a_click_still_hits_its_pixel(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    tab.mouse.move(*editor.at(100, 80))
+    for _ in range(4):
+        tab.mouse.wheel(0, -200)
+    tab.wait_for_timeout(100)
+    editor.press("n")
+    editor.click(95, 84)
+    editor.click(105, 86)
+    editor.press("Enter")
+    new = editor.lines[3]["vertices"]
+    assert [(vertex["x"], vertex["y"]) for vertex in new] == [
+        pytest.approx((95, 84), abs=0.2),
+        pytest.approx((105, 86), abs=0.2),
+    ]
+
+
+def test_crossing_lines_are_shown_and_not_submitted(world, address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.click(120, 80)
+    editor.drag((160, 80), (160, 135))
+    tab.wait_for_selector("[data-crossing]", state="attached")
+    tab.click("[data-action=submit]")
+    assert "cross at trace" in tab.inner_text("[data-message]")
+    assert world.events() == []
+
+
+def test_unsubmitted_work_survives_a_reload_and_a_restart_of_the_server(world, address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.click(120, 80)
+    editor.drag((160, 80), (165, 86))
+    moved = editor.lines
+    tab.on("dialog", lambda dialog: dialog.accept())
+    tab.reload()
+    editor = Editor(tab)
+    tab.wait_for_selector("[data-action=start-over]")
+    assert editor.lines == moved
+    tab.evaluate("document.body.dataset.token = 'from before the restart'")
+    tab.click("[data-action=submit]")
+    tab.wait_for_url(lambda url: "0940" in url)
+    complete(world)
+    assert world.register.get(FRAME)["status"] == "CORRECTED"
+
+
+def test_a_failed_submission_keeps_the_work(world, address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.click(120, 80)
+    editor.drag((160, 80), (165, 86))
+    moved = editor.lines
+    tab.route("**/submit", lambda route: route.abort())
+    tab.click("[data-action=submit]")
+    tab.wait_for_selector("[data-message].wrong")
+    assert "Nothing is lost" in tab.inner_text("[data-message]")
+    assert editor.lines == moved

@@ -1,0 +1,133 @@
+"""The local cloud's parts that need no running stack."""
+
+import json
+
+import pytest
+
+from workbench.local_cloud.errors import UnknownOperationException, ValidationException
+from workbench.local_cloud.http_api import checked_arn, identify
+from workbench.local_cloud.images import require_mxnet
+from workbench.local_cloud.journal import Journal
+from workbench.local_cloud.lambda_runtime import error_type
+from workbench.local_cloud.s3_paths import relative_name, split_uri
+from workbench.local_cloud.sagemaker_api import resource_arn
+from workbench.local_cloud.service_model import _matches, check, operation_model, service_model, shaped
+from workbench.local_cloud.step_functions import permissions
+from workbench.local_cloud.store import Store
+
+ACCOUNT = "us-east-1:000000000000"
+
+
+@pytest.mark.parametrize("service", ["sagemaker", "sagemaker-runtime", "sagemaker-a2i-runtime"])
+def test_every_pattern_of_the_models_can_be_checked(service):
+    model = service_model(service)
+    for name in model.shape_names:
+        pattern = model.shape_for(name).metadata.get("pattern")
+        if pattern:
+            _matches(pattern)("x")
+
+
+@pytest.mark.parametrize(("params", "told"), [
+    ({}, "Missing required parameter"),
+    ({"EndpointName": "a", "Colour": 1}, "Unknown parameter"),
+    ({"EndpointName": 5}, "Invalid type"),
+    ({"EndpointName": "under_score"}, "regular expression pattern"),
+    ({"EndpointName": "a" * 64}, "length less than or equal to 63")])
+def test_a_request_is_checked_against_the_model(params, told):
+    with pytest.raises(ValidationException, match=told):
+        check(params, operation_model("sagemaker", "DescribeEndpoint").input_shape)
+
+
+def test_an_answer_has_only_the_members_of_the_model():
+    answer = shaped({"EndpointName": "a", "FailureReason": None, "secret": 1},
+                    operation_model("sagemaker", "DescribeEndpoint").output_shape)
+    assert answer == {"EndpointName": "a"}
+
+
+@pytest.mark.parametrize(("key", "prefix", "name"), [
+    ("data/train/a.rec", "data/train/", "a.rec"), ("data/train/a.rec", "data/train", "a.rec"),
+    ("data/train/a/b", "data/train/", "a/b"), ("data/train", "data/train", "train"),
+    ("data/train-2", "data/train", "train-2"), ("a", "", "a")])
+def test_an_object_is_named_relative_to_its_prefix(key, prefix, name):
+    assert relative_name(key, prefix) == name
+
+
+def test_an_address_that_is_none_is_refused():
+    with pytest.raises(ValidationException, match="not an S3 address"):
+        split_uri("https://example.org/a")
+
+
+@pytest.mark.parametrize(("image", "fits"), [
+    ("763104351884.dkr.ecr.us-east-1.amazonaws.com/mxnet-training:1.9.0-cpu-py38", True),
+    ("lab/firnline-mxnet-training@sha256:" + "a" * 64, True), ("mxnet-inference:1.9.0", False), ("", False)])
+def test_only_training_images_of_mxnet_train(image, fits):
+    if fits:
+        require_mxnet(image, "training")
+    else:
+        with pytest.raises(ValidationException, match="has no containers"):
+            require_mxnet(image, "training")
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), [
+    ("POST", "/endpoints/layers/invocations", "InvokeEndpoint"), ("POST", "/human-loops", "StartHumanLoop"),
+    ("POST", "/human-loops/stop", "StopHumanLoop"), ("GET", "/human-loops", "ListHumanLoops"),
+    ("GET", "/human-loops/a", "DescribeHumanLoop"), ("DELETE", "/human-loops/a", "DeleteHumanLoop")])
+def test_runtime_operations_are_told_by_their_path(method, path, operation):
+    assert identify(method, path, {}).operation == operation
+
+
+def test_a_path_of_nothing_is_refused():
+    with pytest.raises(UnknownOperationException):
+        identify("PUT", "/endpoints/a", {})
+
+
+def test_iam_checks_the_resource_that_a_call_names():
+    flow = f"arn:aws:sagemaker:{ACCOUNT}:flow-definition/f"
+    start = identify("POST", "/human-loops", {})
+    assert checked_arn(start, json.dumps({"FlowDefinitionArn": flow}).encode(), {}) == flow
+    invoke = identify("POST", "/endpoints/Layers/invocations", {})
+    assert checked_arn(invoke, b"\x89PNG", {}) == f"arn:aws:sagemaker:{ACCOUNT}:endpoint/layers"
+    assert resource_arn("CreateEndpointConfig", {"EndpointConfigName": "c"}).endswith(":endpoint-config/c")
+    assert resource_arn("ListModels", {}) == "*"
+
+
+def test_a_task_needs_the_permissions_of_its_integration():
+    job = {"TrainingJobName": "t", "RoleArn": "arn:aws:iam::000000000000:role/r"}
+    needed = permissions("arn:aws:states:::sagemaker:createTrainingJob.sync", job)
+    assert ("sagemaker:CreateTrainingJob", f"arn:aws:sagemaker:{ACCOUNT}:training-job/t") in needed
+    assert ("iam:PassRole", job["RoleArn"]) in needed
+    assert ("events:PutRule", f"arn:aws:events:{ACCOUNT}:rule/StepFunctionsGetEventsForSageMakerTrainingJobsRule") in (
+        needed)
+    assert permissions("arn:aws:states:::aws-sdk:s3:headObject", {"Bucket": "b", "Key": "k"}) == [
+        ("s3:GetObject", "arn:aws:s3:::b/k")]
+
+
+def test_the_journal_keeps_what_a_snapshot_lacks_and_drops_a_line_cut_off(tmp_path):
+    journal = Journal(tmp_path)
+    journal.append({"n": 1})
+    mark = journal.rotate()
+    journal.append({"n": 2})
+    with (tmp_path / f"{mark:09d}.jsonl").open("a") as file:
+        file.write('{"n": 3')
+    again = Journal(tmp_path)
+    assert [entry["n"] for number, entry in again.entries() if number >= mark] == [2]
+    again.forget_before(mark)
+    assert [entry["n"] for _, entry in again.entries()] == [2]
+
+
+def test_a_record_is_there_after_the_store_is_opened_again(tmp_path):
+    store = Store(tmp_path / "records.sqlite3")
+    assert store.add("model", "a", {"x": 1})
+    assert not store.add("model", "a", {"x": 2})
+    store.change("model", "a", lambda document: {"y": document["x"] + 1})
+    store.close()
+    assert Store(tmp_path / "records.sqlite3").get("model", "a") == {"x": 1, "y": 2}
+
+
+@pytest.mark.parametrize(("log", "name"), [
+    ("Traceback (most recent call last):\n  File \"a\", line 1\nfirnline.errors.NotEnoughData: few\n", "NotEnoughData"),
+    ("Traceback (most recent call last):\n  x\nKeyError: 1\n\nThe above …\n\nTraceback (most recent call last):\n"
+     "  File \"b\"\napp.Unreadable: two\nlines\n", "Unreadable"),
+    ("nothing", None)])
+def test_an_error_has_the_name_of_its_class(log, name):
+    assert error_type(log) == name

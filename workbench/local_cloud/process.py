@@ -1,0 +1,144 @@
+"""Starting and stopping the local cloud in the background."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from .identity import Credentials, admin_credentials
+from .settings import REGION, ROOT, Settings, default_port, default_state_dir
+
+START_SECONDS = 60.0
+STOP_SECONDS = 90.0
+Say = Callable[[str], None]
+
+
+class LocalCloudError(Exception):
+    """The local cloud could not be started or stopped; the message says what to do."""
+
+
+def settings_for(state_dir: Path | None = None, port: int | None = None) -> Settings:
+    return Settings((state_dir or default_state_dir()).resolve(), port or default_port())
+
+
+def start(state_dir: Path | None = None, port: int | None = None, say: Say = print) -> int:
+    """Start the local cloud unless it runs already, wait until it answers, and return its process id.
+
+    Raises LocalCloudError if the port belongs to somebody else or the process ends at once.
+    """
+    settings = settings_for(state_dir, port)
+    running = running_pid(settings.state_dir)
+    if running is not None:
+        say(f"The local cloud runs already (process {running}) at {settings.endpoint}.")
+        return running
+    if _answers(settings):
+        raise LocalCloudError(f"Port {settings.port} is taken by another program. Stop it, or choose another port: "
+                              "FIRNLINE_PORT=4567.")
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    with settings.log_file.open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "workbench.local_cloud", "serve", "--state", settings.state_dir, "--port",
+             str(settings.port)], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            start_new_session=True)
+    settings.pid_file.write_text(json.dumps({"pid": process.pid, "port": settings.port}))
+    began = said = time.monotonic()
+    while not _answers(settings):
+        if process.poll() is not None:
+            settings.pid_file.unlink(missing_ok=True)
+            raise LocalCloudError(f"The local cloud ended while it started. The end of {settings.log_file}:\n"
+                                  f"{_tail(settings.log_file)}")
+        if time.monotonic() - began > START_SECONDS:
+            raise LocalCloudError(f"The local cloud does not answer after {START_SECONDS:.0f} s; see "
+                                  f"{settings.log_file}.")
+        if time.monotonic() - said >= 2:
+            said = time.monotonic()
+            say(f"Starting the local cloud … {said - began:.0f} s")
+        time.sleep(0.1)
+    say(f"The local cloud is up at {settings.endpoint} (process {process.pid}, log {settings.log_file}).")
+    return process.pid
+
+
+def stop(state_dir: Path | None = None, say: Say = print) -> bool:
+    """Stop the local cloud, which saves its state; False if it was not running."""
+    settings = settings_for(state_dir)
+    pid = running_pid(settings.state_dir)
+    if pid is None:
+        say("The local cloud is not running.")
+        return False
+    os.kill(pid, signal.SIGTERM)
+    began = said = time.monotonic()
+    while _is_local_cloud(pid):
+        if time.monotonic() - began > STOP_SECONDS:
+            os.kill(pid, signal.SIGKILL)
+            say(f"The local cloud did not end within {STOP_SECONDS:.0f} s and was killed; its journal keeps the state.")
+            break
+        if time.monotonic() - said >= 2:
+            said = time.monotonic()
+            say(f"Saving and stopping the local cloud … {said - began:.0f} s")
+        time.sleep(0.1)
+    settings.pid_file.unlink(missing_ok=True)
+    say("The local cloud is stopped; its state is kept.")
+    return True
+
+
+def running_pid(state_dir: Path | None = None) -> int | None:
+    """The process id of the local cloud that serves this state directory, or None."""
+    record = _record(settings_for(state_dir))
+    return record["pid"] if record and _is_local_cloud(record["pid"]) else None
+
+
+def running_port(state_dir: Path | None = None) -> int | None:
+    record = _record(settings_for(state_dir))
+    return record["port"] if record and _is_local_cloud(record["pid"]) else None
+
+
+def credentials(state_dir: Path | None = None) -> Credentials:
+    """The developer's key of this state directory's stack; made if there is none yet."""
+    return admin_credentials(settings_for(state_dir).credentials_file)
+
+
+def client_environment(state_dir: Path | None = None, port: int | None = None) -> dict[str, str]:
+    """What boto3, the AWS CLI and SAM need in their environment to talk to this stack and to no other."""
+    settings = settings_for(state_dir, port or running_port(state_dir))
+    return {"AWS_ENDPOINT_URL": settings.endpoint, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION,
+            "AWS_EC2_METADATA_DISABLED": "true", "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_CONFIG_FILE": os.devnull, **credentials(state_dir).environment()}
+
+
+def review_url(state_dir: Path | None = None, port: int | None = None) -> str:
+    return f"{settings_for(state_dir, port or running_port(state_dir)).endpoint}/review/"
+
+
+def _record(settings: Settings) -> dict | None:
+    with suppress(OSError, ValueError):
+        return json.loads(settings.pid_file.read_text())
+    return None
+
+
+def _is_local_cloud(pid: int) -> bool:
+    """Whether `pid` is alive and ours: after a reboot the number may belong to anybody."""
+    with suppress(OSError):
+        # A child that ended but was not waited for has an empty command line.
+        return b"workbench.local_cloud" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    return False
+
+
+def _answers(settings: Settings) -> bool:
+    try:
+        with urllib.request.urlopen(f"{settings.endpoint}/_ministack/health", timeout=2):  # noqa: S310 - loopback
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def _tail(path: Path, lines: int = 20) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])

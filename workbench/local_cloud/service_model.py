@@ -1,0 +1,94 @@
+"""AWS's own service models, as botocore carries them: checking requests and shaping answers."""
+
+import functools
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import botocore.session
+import regex
+from botocore.model import OperationModel, ServiceModel, Shape
+from botocore.validate import ParamValidator
+
+from .errors import UnknownOperationException, ValidationException
+
+
+@functools.cache
+def service_model(service: str) -> ServiceModel:
+    return botocore.session.get_session().get_service_model(service)
+
+
+def operation_model(service: str, operation: str) -> OperationModel:
+    model = service_model(service)
+    if operation not in model.operation_names:
+        raise UnknownOperationException(f"{operation} is not an operation of {service}.")
+    return model.operation_model(operation)
+
+
+def check(params: dict, shape: Shape | None) -> None:
+    """Raise ValidationException if AWS would refuse `params`: members, types, lengths, ranges, patterns, enums."""
+    if shape is None:
+        return
+    report = ParamValidator().validate(params, shape)
+    if report.has_errors():
+        raise ValidationException(report.generate_report())
+    violations = list(_violations(params, shape, ""))
+    if violations:
+        raise ValidationException(f"{len(violations)} validation error{'s' * (len(violations) > 1)} detected: "
+                                  + "; ".join(violations))
+
+
+def _violations(value: Any, shape: Shape, path: str):
+    """Constraints that botocore leaves to the service: upper bounds, patterns and enumerations."""
+    shown = f"Value '{str(value)[:200]}' at '{path}' failed to satisfy constraint: Member must"
+    limits = shape.metadata
+    if shape.type_name == "structure":
+        for name, member in value.items():
+            if name in shape.members:
+                yield from _violations(member, shape.members[name], f"{path}.{name}".lstrip("."))
+    elif shape.type_name == "list":
+        if len(value) > limits.get("max", len(value)):
+            yield f"{shown} have length less than or equal to {limits['max']}"
+        for number, member in enumerate(value, 1):
+            yield from _violations(member, shape.member, f"{path}.{number}.member")
+    elif shape.type_name == "map":
+        if len(value) > limits.get("max", len(value)):
+            yield f"{shown} have length less than or equal to {limits['max']}"
+        for key, member in value.items():
+            yield from _violations(key, shape.key, f"{path}.key")
+            yield from _violations(member, shape.value, f"{path}.{key}")
+    elif shape.type_name == "string":
+        if len(value) > limits.get("max", len(value)):
+            yield f"{shown} have length less than or equal to {limits['max']}"
+        if limits.get("enum") and value not in limits["enum"]:
+            yield f"{shown} satisfy enum value set: [{', '.join(limits['enum'])}]"
+        if "pattern" in limits and not _matches(limits["pattern"])(value):
+            yield f"{shown} satisfy regular expression pattern: {limits['pattern']}"
+    elif shape.type_name in ("integer", "long", "float", "double") and value > limits.get("max", value):
+        yield f"{shown} have value less than or equal to {limits['max']}"
+
+
+@functools.cache
+def _matches(pattern: str) -> Callable[[str], Any]:
+    """The models' patterns are Java's: `regex` knows their classes, and a few have oddities of their own."""
+    python = re.sub(r"\$\{(\d+),(\d+)\}$", "", pattern)  # a length after the end, which says nothing
+    if "\\uD800" in python:
+        return lambda _: True  # surrogate pairs: any character that Python can hold is one
+    return regex.compile(python).fullmatch
+
+
+def shaped(value: Any, shape: Shape | None) -> Any:
+    """`value` in the form of `shape`: unknown and absent members left out, times in seconds since 1970."""
+    if shape is None:
+        return {}
+    if shape.type_name == "structure":
+        return {name: shaped(value[name], member) for name, member in shape.members.items()
+                if value.get(name) is not None}
+    if shape.type_name == "list":
+        return [shaped(member, shape.member) for member in value]
+    if shape.type_name == "map":
+        return {key: shaped(member, shape.value) for key, member in value.items()}
+    if shape.type_name == "timestamp" and isinstance(value, datetime):
+        return value.timestamp()
+    return value
