@@ -1,0 +1,195 @@
+"""Training data: RecordIO channels in SageMaker's input modes, decoded, augmented and cut into batches as a stream.
+
+Memory does not grow with the data set: at most `SHUFFLE` frames are held at a time.
+"""
+
+# ruff: noqa: B905 - zip's `strict` came after Python 3.8
+
+import os
+import stat
+import time
+from collections import namedtuple
+
+import numpy as np
+from echogram_input import decode_png, normalise
+from losses import draw_targets
+from records import KINDS, iterate_records, unpack_record
+
+SHUFFLE = 64
+MAX_CROPS_PER_FRAME = 4
+
+Frame = namedtuple("Frame", ["grey", "rows", "kinds", "complete", "number"])
+Frame.__doc__ = (
+    """An annotated echogram: grey (H, W) uint8, rows (L, W) float32 with NaN in gaps, kinds (L,) int, complete bool."""
+)
+
+
+class Channel:
+    """One input channel of a training job: a folder of RecordIO files (File and FastFile mode) or a sequence of pipes
+    (Pipe mode).
+
+    In Pipe mode SageMaker offers a FIFO ``<channel>_0`` for the first pass over the data, ``<channel>_1`` for the
+    second, and so on. A channel that is absent or empty has no frames.
+    """
+
+    def __init__(self, path):
+        self.path = path
+        self.passes = 0
+        self.piped = _is_pipe(self._pipe())
+
+    @property
+    def present(self):
+        return self.piped or bool(self._files())
+
+    def _pipe(self):
+        return "{}_{}".format(self.path, self.passes)
+
+    def _files(self):
+        if not self.path or not os.path.isdir(self.path):
+            return []
+        return sorted(
+            os.path.join(folder, name)
+            for folder, _, names in os.walk(self.path)
+            for name in names
+            if name.endswith(".rec")
+        )
+
+    def frames(self):
+        """One pass over the channel's frames, in stored order."""
+        for payload in self.payloads():
+            yield decode(payload)
+
+    def payloads(self):
+        """One pass over the channel's records, undecoded."""
+        if self.piped:
+            _await_pipe(self._pipe())
+        sources = [self._pipe()] if self.piped else self._files()
+        self.passes += 1
+        for source in sources:
+            with open(source, "rb") as stream:
+                yield from iterate_records(stream)
+
+
+def _is_pipe(path):
+    return os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode)
+
+
+def _await_pipe(path, seconds=120):
+    """The platform makes the pipe of the next pass once the one before it is drained."""
+    deadline = time.monotonic() + seconds
+    while not _is_pipe(path):
+        if time.monotonic() > deadline:
+            raise FileNotFoundError("The input pipe {} did not appear within {} s.".format(path, seconds))
+        time.sleep(0.05)
+
+
+def decode(payload):
+    """The `Frame` in a record. Raises RecordError or EchogramError."""
+    record = unpack_record(payload)
+    grey = decode_png(record.png)
+    if record.rows.shape[1] != grey.shape[1]:
+        raise ValueError(
+            "Record {} has an echogram of {} traces, but layers of {}.".format(
+                record.number, grey.shape[1], record.rows.shape[1]
+            )
+        )
+    return Frame(grey, record.rows, record.kinds, record.complete, record.number)
+
+
+def labels_of(frame):
+    return [KINDS[kind] for kind in frame.kinds]
+
+
+def shuffled(frames, rng, size=SHUFFLE):
+    """The same frames, in an order drawn from a window of `size` frames."""
+    window = []
+    for item in frames:
+        window.append(item)
+        if len(window) >= size:
+            yield window.pop(rng.randint(len(window)))
+    while window:
+        yield window.pop(rng.randint(len(window)))
+
+
+def augment(frame, rng):
+    """(grey float32, rows) of a frame as another flight might have seen it.
+
+    Flown the other way (mirrored along the track), another depth scale (layers thicker or thinner), another gain with
+    a slope over depth, more noise, some weak traces. Never upside down: fast time has a direction.
+    """
+    grey, rows = frame.grey.astype(np.float32), frame.rows.copy()
+    if rng.rand() < 0.5:
+        grey, rows = grey[:, ::-1], rows[:, ::-1]
+    if rng.rand() < 0.6:
+        factor = np.exp(rng.uniform(-0.3, 0.3))
+        grey, rows = stretch(grey, factor), rows * factor
+    height, width = grey.shape
+    if rng.rand() < 0.7:
+        slope = np.linspace(rng.uniform(-25, 25), rng.uniform(-25, 25), height, dtype=np.float32)[:, None]
+        grey = (grey - 128) * np.float32(np.exp(rng.uniform(-0.3, 0.3))) + 128 + slope
+    if rng.rand() < 0.5:
+        grey = grey + rng.uniform(2, 18) * rng.standard_normal(grey.shape).astype(np.float32)
+    if rng.rand() < 0.3:
+        weak = rng.uniform(0, 40) * (rng.rand(width) < rng.uniform(0.01, 0.06))
+        grey = grey - weak.astype(np.float32)
+    return np.clip(grey, 0, 255), rows
+
+
+def stretch(grey, factor):
+    """Rows resampled so that row r comes to lie at r * factor; linear interpolation."""
+    height = max(16, round(grey.shape[0] * factor))
+    at = np.clip(np.arange(height) / factor, 0, grey.shape[0] - 1)
+    upper = np.minimum(at.astype(int), grey.shape[0] - 2)
+    part = (at - upper).astype(np.float32)[:, None]
+    return grey[upper] * (1 - part) + grey[upper + 1] * part
+
+
+def crops(frame, size, stride, rng, augmented=True):
+    """(data, target, weight) triples cut from one frame, more of them from a large one.
+
+    Parameters
+    ----------
+    size : (rows, traces) of a crop, both multiples of 16
+    stride : traces per output column
+
+    Yields
+    ------
+    data (2, rows, traces), target and weight (3, rows, traces / stride), float32. Beyond the frame's edge the weight
+    is 0.
+    """
+    area = float(size[0] * size[1])
+    for _ in range(max(1, min(MAX_CROPS_PER_FRAME, round(frame.grey.size / area)))):
+        grey, rows = augment(frame, rng) if augmented else (frame.grey, frame.rows)
+        data = normalise(grey)
+        target, weight = draw_targets(rows, frame.kinds, frame.complete, grey.shape[0], stride)
+        top = rng.randint(max(1, grey.shape[0] - size[0] + 1))
+        left = stride * rng.randint(max(1, (grey.shape[1] - size[1]) // stride + 1))
+        yield (
+            _cut(data, top, left, size, "edge"),
+            _cut(target, top, left // stride, (size[0], size[1] // stride)),
+            _cut(weight, top, left // stride, (size[0], size[1] // stride)),
+        )
+
+
+def _cut(image, top, left, size, mode="constant"):
+    part = image[:, top : top + size[0], left : left + size[1]]
+    missing = (0, 0), (0, size[0] - part.shape[1]), (0, size[1] - part.shape[2])
+    return np.pad(part, missing, mode=mode) if any(after for _, after in missing) else part
+
+
+def batches(channel, batch_size, size, stride, rng):
+    """One pass over a channel as (data, target, weight) arrays of exactly `batch_size` crops.
+
+    Complete and partial annotations come mixed. Crops that hold nothing to learn from are left out, and so is an
+    incomplete last batch, unless it is the only one: then its crops are repeated.
+    """
+    held, given = [], False
+    for frame in shuffled(channel.frames(), rng):
+        for crop in crops(frame, size, stride, rng):
+            if crop[2].any():
+                held.append(crop)
+            if len(held) == batch_size:
+                yield tuple(np.stack(part) for part in zip(*held))
+                held, given = [], True
+    if held and not given:
+        yield tuple(np.stack([part[i % len(held)] for i in range(batch_size)]) for part in zip(*held))

@@ -1,0 +1,83 @@
+"""What the network sees of an echogram: the same in training and in serving."""
+
+import io
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import uniform_filter
+
+CHANNELS = 2
+MULTIPLE = 16
+MAX_BYTES = 6291456
+MAX_PIXELS = 16000000
+_PNG = b"\x89PNG\r\n\x1a\n"
+
+
+class EchogramError(ValueError):
+    """The bytes are not an echogram that the model takes; the message says why, for people.
+
+    `status` is the HTTP status that fits.
+    """
+
+    def __init__(self, message, status=400):
+        super().__init__(message)
+        self.status = status
+
+
+def decode_png(data):
+    """(rows, traces) uint8 array of an 8-bit grey PNG. Sizes are checked before pixels are decoded.
+
+    Raises EchogramError.
+    """
+    data = bytes(data)
+    if len(data) > MAX_BYTES:
+        raise EchogramError(
+            "The image has {} bytes; at most {} are taken. Cut the frame along the track.".format(len(data), MAX_BYTES),
+            413,
+        )
+    if data[:8] != _PNG or data[12:16] != b"IHDR" or len(data) < 33:
+        raise EchogramError("The body is not a PNG image. Send an 8-bit grey PNG as image/png.")
+    width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    if width * height > MAX_PIXELS:
+        raise EchogramError(
+            "The image has {} x {} pixels; at most {} in all are taken. Cut the frame along the track.".format(
+                width, height, MAX_PIXELS
+            ),
+            413,
+        )
+    if (data[24], data[25]) != (8, 0):
+        raise EchogramError(
+            "The PNG is not 8-bit grey (bit depth {}, colour type {}). Convert it to 8-bit grey first.".format(
+                data[24], data[25]
+            )
+        )
+    if width < 2 or height < 2:
+        raise EchogramError("The image has {} x {} pixels; an echogram has at least 2 x 2.".format(width, height))
+    try:
+        with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            return np.array(image, dtype=np.uint8)
+    except (OSError, SyntaxError, ValueError) as error:
+        raise EchogramError("The PNG is damaged and can't be decoded ({}). Export it again.".format(error)) from error
+
+
+def normalise(grey, window=31):
+    """Network input (2, rows, traces) float32 of an echogram (rows, traces), grey levels 0..255.
+
+    Channel 0: grey about its median, in units of the frame's 2nd to 98th percentile range; channel 1: contrast
+    against a `window` x `window` pixel neighbourhood (local contrast normalisation, Jarrett et al. 2009), which takes
+    out gain differences between radars, range spreading and trace-to-trace gain.
+    """
+    counts = np.bincount(np.clip(grey, 0, 255).astype(np.uint8).ravel(), minlength=256)
+    low, middle, high = np.searchsorted(np.cumsum(counts), np.array([0.02, 0.5, 0.98]) * grey.size)
+    values = np.asarray(grey, dtype=np.float32)
+    overall = (values - np.float32(middle)) * np.float32(2.0 / max(high - low, 16))
+    mean = uniform_filter(values, window)
+    deviation = np.sqrt(np.maximum(uniform_filter(values * values, window) - mean * mean, 0.0))
+    local = (values - mean) / (deviation + np.float32(6.0))
+    return np.clip(np.stack([overall, local]), -3.0, 3.0)
+
+
+def pad(image, multiple=MULTIPLE):
+    """(C, rows, traces) padded at the bottom and right, with its edge, to multiples of `multiple`."""
+    down, right = (-image.shape[1]) % multiple, (-image.shape[2]) % multiple
+    return np.pad(image, ((0, 0), (0, down), (0, right)), mode="edge")

@@ -1,0 +1,40 @@
+"""Serves the model inside SageMaker: image/png in, layers document out; for `sagemaker_mxnet_serving_container`."""
+
+import datetime
+import json
+
+import artefact
+import tracker
+from echogram_input import EchogramError, decode_png
+
+CONTENT_TYPES = ("image/png", "application/x-image")
+
+
+class Model:
+    """A loaded artefact. `predict(grey)` gives the layers document of an echogram (rows, traces) uint8."""
+
+    def __init__(self, folder):
+        self.card, self.forward = artefact.load_for_serving(folder)
+
+    def predict(self, grey):
+        tracking = tracker.track(self.forward, grey, self.card["channels"], self.card["trace_stride"])
+        now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        source = {"kind": "model", "model_version": self.card["model_version"], "created": now}
+        return tracker.layers_document(tracking, grey.shape, self.card["calibration"], source)
+
+
+def model_fn(model_dir):
+    """The `Model` in SageMaker's model folder."""
+    return Model(model_dir)
+
+
+def transform_fn(model, data, content_type, accept, context):
+    """A request's answer. What the sender can mend is answered with a sentence and a 4xx status, not with a trace."""
+    try:
+        if content_type not in CONTENT_TYPES:
+            raise EchogramError("The endpoint takes image/png, not {}.".format(content_type), 415)
+        document = model.predict(decode_png(data))
+    except EchogramError as error:
+        context.set_response_status(code=error.status, phrase="Bad echogram")
+        return json.dumps({"error": str(error)}), "application/json"
+    return json.dumps(document), "application/json"

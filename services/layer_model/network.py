@@ -1,0 +1,170 @@
+"""Networks that find layers in echograms.
+
+`LayerNetwork` follows holistically nested edge detection (Xie & Tu 2015): a side output at each scale, learned
+fusion, every output supervised. Ours differs where ice does: features flow from coarse to fine before the side
+outputs, wide 1 x k depthwise convolutions look far along the track, for layers are long and thin, and half of the
+traces is resolution enough across it. `ReferenceNetwork` is the VGG-like original that ice-layer work compares with.
+"""
+
+# ruff: noqa: B905 - zip's `strict` came after Python 3.8
+
+import mxnet as mx
+from echogram_input import CHANNELS
+from mxnet.gluon import nn
+
+OUTPUTS = 3
+
+
+class ConvolutionBlock(nn.HybridSequential):
+    """Convolution, batch norm, ReLU."""
+
+    def __init__(self, width, kernel, strides=(1, 1), dilation=(1, 1), **kwargs):
+        super().__init__(**kwargs)
+        padding = tuple(d * (k // 2) for d, k in zip(dilation, kernel))
+        with self.name_scope():
+            self.add(
+                nn.Conv2D(width, kernel, strides, padding, dilation, use_bias=False),
+                nn.BatchNorm(),
+                nn.Activation("relu"),
+            )
+
+
+class TrackContext(nn.HybridBlock):
+    """Residual block that looks along the track, one channel at a time, then mixes the channels.
+
+    Not dilated: dilated depthwise convolutions fall off MXNet's fast path on a CPU (five times the time, measured).
+    """
+
+    def __init__(self, width, kernel, **kwargs):
+        super().__init__(**kwargs)
+        rows, traces = kernel
+        with self.name_scope():
+            self.reach = nn.Conv2D(
+                width, kernel, padding=(rows // 2, traces // 2), groups=width, use_bias=False, in_channels=width
+            )
+            self.norm = nn.BatchNorm()
+            self.mix = nn.Conv2D(width, 1)
+
+    def hybrid_forward(self, F, x):
+        return x + self.mix(F.relu(self.norm(self.reach(x))))
+
+
+class LayerNetwork(nn.HybridBlock):
+    """Input (N, 2, rows, traces), both multiples of 16. Output: list of logits (N, 3, rows, traces / 2), first the
+    fused ones, then one for each scale, fine to coarse, at its own resolution. The three channels are surface,
+    internal layer, bed; output column j is the mean of traces 2j and 2j + 1.
+    """
+
+    channels = CHANNELS
+    trace_stride = 2
+
+    def __init__(self, widths=(16, 32, 64, 64), decoder=(16, 24, 32, 64), **kwargs):
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.stages, self.narrow = nn.HybridSequential(), nn.HybridSequential()
+            self.lateral, self.sides = nn.HybridSequential(), nn.HybridSequential()
+            for scale, width in enumerate(widths):
+                stage = nn.HybridSequential()
+                if scale == 0:
+                    stage.add(ConvolutionBlock(width, (3, 3), strides=(1, 2)), ConvolutionBlock(width, (3, 3)))
+                else:
+                    stage.add(
+                        nn.MaxPool2D(2),
+                        ConvolutionBlock(width, (3, 3)),
+                        TrackContext(width, (1 if scale == 1 else 3, 9)),
+                    )
+                if scale >= 2:
+                    stage.add(ConvolutionBlock(width, (3, 3)), TrackContext(width, (3, 9)))
+                if scale == len(widths) - 1:
+                    stage.add(ConvolutionBlock(width, (3, 3), dilation=(2, 2)), TrackContext(width, (9, 9)))
+                self.stages.add(stage)
+                self.lateral.add(nn.Conv2D(decoder[scale], 1))
+                self.sides.add(nn.Conv2D(OUTPUTS, 1))
+                if scale:
+                    self.narrow.add(nn.Conv2D(decoder[scale - 1], 1))
+            self.refine = ConvolutionBlock(decoder[0], (3, 3))
+            self.fuse = nn.Conv2D(
+                OUTPUTS,
+                1,
+                use_bias=False,
+                weight_initializer=mx.init.Constant(1.0 / len(widths)),
+                in_channels=OUTPUTS * len(widths),
+                groups=OUTPUTS,
+            )
+
+    def hybrid_forward(self, F, x):
+        features = []
+        for stage in self.stages:
+            x = stage(x)
+            features.append(x)
+        coarse, sides = None, []
+        for scale in reversed(range(len(features))):
+            here = self.lateral[scale](features[scale])
+            if coarse is not None:
+                here = here + F.UpSampling(self.narrow[scale](coarse), scale=2, sample_type="nearest")
+            coarse = self.refine(here) if scale == 0 else F.relu(here)
+            sides.append(self.sides[scale](coarse))
+        sides.reverse()
+        return [self.fuse(_by_output(F, sides)), *sides]
+
+
+class ReferenceNetwork(nn.HybridBlock):
+    """The VGG-16 form of holistically nested edge detection: 2-2-3-3-3 convolutions of widths 64-128-256-512-512, no
+    batch norm, five side outputs, fusion weights from a uniform distribution; 14.7 million parameters.
+
+    Input (N, 1, rows, traces); output as `LayerNetwork`, one column per trace.
+    """
+
+    channels = 1
+    trace_stride = 1
+
+    def __init__(self, widths=(64, 128, 256, 512, 512), convolutions=(2, 2, 3, 3, 3), **kwargs):
+        super().__init__(**kwargs)
+        with self.name_scope():
+            self.stages, self.sides = nn.HybridSequential(), nn.HybridSequential()
+            for scale, (width, count) in enumerate(zip(widths, convolutions)):
+                stage = nn.HybridSequential()
+                if scale:
+                    stage.add(nn.MaxPool2D(2))
+                for _ in range(count):
+                    stage.add(nn.Conv2D(width, 3, padding=1, activation="relu"))
+                self.stages.add(stage)
+                self.sides.add(nn.Conv2D(OUTPUTS, 1))
+            self.fuse = nn.Conv2D(
+                OUTPUTS, 1, weight_initializer=mx.init.Uniform(0.07), in_channels=OUTPUTS * len(widths), groups=OUTPUTS
+            )
+
+    def hybrid_forward(self, F, x):
+        sides = []
+        for stage, output in zip(self.stages, self.sides):
+            x = stage(x)
+            sides.append(output(x))
+        return [self.fuse(_by_output(F, sides)), *sides]
+
+
+def _by_output(F, sides):
+    """Side outputs [(N, 3, H / 2**k, W / 2**k), ...] as (N, 3 * scales, H, W), grouped by output rather than by scale.
+
+    Enlarged by repetition: the finest output carries the detail, and MXNet's bilinear backward pass costs as much as
+    a network.
+    """
+    full = [
+        F.UpSampling(side, scale=2**scale, sample_type="nearest") if scale else side for scale, side in enumerate(sides)
+    ]
+    return F.reshape(F.stack(*full, axis=2), shape=(0, -3, 0, 0))
+
+
+NETWORKS = {"layers": LayerNetwork, "reference": ReferenceNetwork}
+
+
+def build(name):
+    """A network with fixed parameter names, so that artefacts of different processes agree; initialised, on the CPU."""
+    network = NETWORKS[name](prefix="firnline_")
+    network.initialize(mx.init.MSRAPrelu(factor_type="in", slope=0.0))
+    network(mx.nd.zeros((1, network.channels, 32, 32)))
+    return network
+
+
+def inference_symbol(network):
+    """Symbol with input ``data`` whose output is the fused probabilities (N, 3, rows, traces / trace_stride)."""
+    return mx.sym.sigmoid(network(mx.sym.var("data"))[0])

@@ -1,0 +1,122 @@
+"""From an echogram to its layers: the one path that serving, validation and calibration share."""
+
+# ruff: noqa: B905 - zip's `strict` came after Python 3.8
+
+from collections import namedtuple
+
+import calibration
+import numpy as np
+from echogram_input import MULTIPLE, normalise, pad
+from vectorise import HIGH, find_layers, simplify
+
+TILE_PIXELS = 1 << 20
+TILE_ROWS = 2048
+OVERLAP = 128
+
+Tracking = namedtuple("Tracking", ["layers", "unclaimed"])
+Tracking.__doc__ = (
+    """`layers`: list of `vectorise.Layer`, by depth; `unclaimed`: share of the probable ridge that no layer took."""
+)
+
+
+def probability_map(forward, grey, channels, stride):
+    """Probabilities (3, rows, columns) of an echogram, computed in tiles if it is large.
+
+    Neighbouring tiles overlap, and are blended with weights that fall to zero at their edges, so no seam shows.
+    Memory is bounded by `TILE_PIXELS`, whatever the echogram's size.
+
+    Parameters
+    ----------
+    forward : function (1, C, h, w) float32 array -> (1, 3, h, w / stride) array; h and w are multiples of 16
+    grey : (rows, traces) uint8 array
+    channels : input channels that the network takes
+    stride : traces per column of the map
+    """
+    height, width = grey.shape
+    image = pad(normalise(grey)[:channels])
+    rows = _tiles(image.shape[1], TILE_ROWS)
+    tile_traces = max(2 * OVERLAP, TILE_PIXELS // max(end - start for start, end in rows) // MULTIPLE * MULTIPLE)
+    traces = _tiles(image.shape[2], tile_traces)
+    if len(rows) == len(traces) == 1:
+        return forward(image[None])[0][:, :height, : -(-width // stride)]
+    total = np.zeros((3, image.shape[1], image.shape[2] // stride), np.float32)
+    share = np.zeros(total.shape[1:], np.float32)
+    for top, bottom in rows:
+        for left, right in traces:
+            part = forward(np.ascontiguousarray(image[None, :, top:bottom, left:right]))[0]
+            weight = np.minimum(
+                _ramp(top, bottom, image.shape[1])[:, None], _ramp(left, right, image.shape[2])[None, ::stride]
+            ).astype(np.float32)
+            here = (slice(top, bottom), slice(left // stride, right // stride))
+            total[(slice(None), *here)] += part * weight
+            share[here] += weight
+    return (total / share)[:, :height, : -(-width // stride)]
+
+
+def _tiles(length, size):
+    """Overlapping (start, end) pieces of at most `size`, all bounds multiples of `MULTIPLE`."""
+    if length <= size:
+        return [(0, length)]
+    count = -(-(length - OVERLAP) // (size - OVERLAP))
+    step = (length - size) / float(count - 1)
+    starts = [int(i * step) // MULTIPLE * MULTIPLE for i in range(count - 1)] + [length - size // MULTIPLE * MULTIPLE]
+    return [(start, start + size // MULTIPLE * MULTIPLE) for start in starts]
+
+
+def _ramp(start, end, length):
+    """Weights (end - start,) that rise over the overlap from each edge that has a neighbour."""
+    at = np.arange(end - start) + 0.5
+    rise = at if start > 0 else np.full(at.size, np.inf)
+    fall = at[::-1] if end < length else np.full(at.size, np.inf)
+    return np.minimum(np.minimum(rise, fall) / OVERLAP, 1.0) + 1e-3
+
+
+def track(forward, grey, channels, stride):
+    """The `Tracking` of an echogram; parameters as of `probability_map`."""
+    probability = probability_map(forward, grey, channels, stride)
+    layers = find_layers(probability, grey.shape[1], stride)
+    claimed = np.zeros(probability.shape[1:], bool)
+    for layer in layers:
+        columns = layer.traces[::stride] // stride
+        for offset in range(-3, 4):
+            claimed[np.clip(np.rint(layer.rows[::stride]).astype(int) + offset, 0, claimed.shape[0] - 1), columns] = (
+                True
+            )
+    probable = probability.max(axis=0) > 0.5 * HIGH
+    left = float((probable & ~claimed).sum()) / max(1.0, float(probable.sum()))
+    return Tracking(layers, left)
+
+
+def layers_document(tracking, shape, curves, source):
+    """The layers document (``firnline.layers/1``) of a tracked echogram of `shape` (rows, traces)."""
+    height, width = shape
+    layers = []
+    for layer, (x, y) in zip(tracking.layers, simplify(tracking.layers)):
+        y = np.clip(y, 0, height - 1)
+        confidence = calibration.expected_share(calibration.layer_features(layer.support), curves["layer"])
+        layers.append(
+            {
+                "label": layer.label,
+                "confidence": round(confidence, 4),
+                "vertices": [{"x": int(a), "y": round(float(b), 2)} for a, b in zip(x, y)],
+            }
+        )
+    confidence = calibration.expected_share(tracking_features(tracking), curves["frame"])
+    return {
+        "schema": "firnline.layers/1",
+        "frame_id": "",
+        "image": {"width": int(width), "height": int(height)},
+        "source": source,
+        "coverage": "complete",
+        "confidence": round(confidence, 4),
+        "layers": layers,
+    }
+
+
+def tracking_features(tracking):
+    """Features of a frame's confidence; see `calibration.frame_features`."""
+    return calibration.frame_features(
+        [layer.support.mean() for layer in tracking.layers],
+        [layer.rows.size for layer in tracking.layers],
+        tracking.unclaimed,
+    )

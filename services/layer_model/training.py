@@ -1,0 +1,280 @@
+"""The training loop: steps, averaged weights, validation, early stop, checkpoints."""
+
+# ruff: noqa: B905 - zip's `strict` came after Python 3.8
+
+import json
+import math
+import os
+import time
+
+import artefact
+import calibration
+import mxnet as mx
+import numpy as np
+import scoring
+import tracker
+from dataset import batches, decode, labels_of
+from losses import deep_supervision_loss
+from mxnet import autograd
+from network import inference_symbol
+
+WARM_UP_STEPS = 15
+AVERAGE_DECAY = 0.97
+REPORT_SECONDS = 10.0
+
+
+class Training:
+    """One training of `model`.
+
+    What is validated and kept is the running average of the weights (Polyak & Juditsky 1992), which a short training
+    gains much from. `best` holds the average with the best validation score, the last one without validation frames.
+
+    The learning rate falls along a cosine, by the share of epochs or of time that is used up, whichever is larger.
+    """
+
+    def __init__(self, model, options, arrays=None, curves=None):
+        self.model, self.options = model, options
+        self.symbol = inference_symbol(model)
+        self.parameters = dict(model.collect_params().items())
+        if arrays is not None:
+            self._set(arrays)
+        self.curves = curves or calibration.UNCALIBRATED
+        self.average = self._copy()
+        self.best, self.best_score, self.best_epoch = self.average, None, 0
+        self.epochs_done, self.stopped, self.history = 0, False, []
+        self.warm = arrays is not None
+        self.rng = np.random.RandomState(options.seed)
+
+    def stop(self):
+        """Finish the current step, then save (a spot interruption, SIGTERM)."""
+        self.stopped = True
+
+    def run(self, train, validation):
+        """Train on the channel `train` until the epochs, the time or the patience are used up."""
+        options = self.options
+        self.model.hybridize(static_alloc=True, static_shape=True)
+        trainer = mx.gluon.Trainer(
+            self.model.collect_params(), "adam", {"learning_rate": options.learning_rate, "wd": 1e-5}
+        )
+        self._resume()
+        if self.warm and not self.epochs_done:
+            self._validated(None, validation)
+        began = time.monotonic()
+        steps, worse = 0, 0
+        while self.epochs_done < options.epochs and not self.stopped and not self._late(began):
+            loss = self._epoch(train, trainer, began, steps)
+            if loss is None:
+                break
+            steps += loss[1]
+            self.epochs_done += 1
+            worse = 0 if self._validated(loss[0], validation) else worse + 1
+            self._checkpoint()
+            if validation.present and worse >= options.patience:
+                print("no better validation score for {} epochs: stopping".format(worse), flush=True)
+                break
+
+    def _epoch(self, train, trainer, began, steps_before):
+        """(mean loss, steps) of one pass over the data; None if the pass gave nothing to learn from."""
+        options, model = self.options, self.model
+        losses, told, size = [], time.monotonic(), (options.crop_rows, options.crop_traces)
+        self._steps_per_epoch = steps_before / self.epochs_done if self.epochs_done and steps_before else None
+        for step, batch in enumerate(batches(train, options.batch_size, size, model.trace_stride, self.rng)):
+            trainer.set_learning_rate(options.learning_rate * self._schedule(began, step, steps_before + step))
+            data, target, weight = (mx.nd.array(part) for part in batch)
+            with autograd.record():
+                loss = deep_supervision_loss(model(data[:, : model.channels]), target, weight)
+            loss.backward()
+            trainer.step(1)
+            self._follow(steps_before + step)
+            losses.append(loss)
+            if len(losses) > 1:
+                losses[-2].wait_to_read()
+            if time.monotonic() - told > REPORT_SECONDS:
+                told = time.monotonic()
+                print(
+                    "epoch {}: {} steps, loss {:.4f}".format(
+                        self.epochs_done + 1, step + 1, float(losses[-2].asscalar())
+                    ),
+                    flush=True,
+                )
+            if self.stopped or self._late(began):
+                break
+        if not losses:
+            return None
+        mean = float(np.mean([float(loss.asscalar()) for loss in losses]))
+        if not math.isfinite(mean):
+            raise ArithmeticError("The training loss is no longer a number; try a lower --learning-rate.")
+        return mean, len(losses)
+
+    def _late(self, began):
+        return bool(self.options.max_seconds) and time.monotonic() - began > self.options.max_seconds
+
+    def _schedule(self, began, step, steps):
+        done = (self.epochs_done + (step / self._steps_per_epoch if self._steps_per_epoch else 0)) / self.options.epochs
+        if self.options.max_seconds:
+            done = max(done, (time.monotonic() - began) / self.options.max_seconds)
+        return min(1.0, (steps + 1) / WARM_UP_STEPS) * max(0.02, 0.5 * (1 + math.cos(math.pi * min(done, 1.0))))
+
+    def _follow(self, steps):
+        """Move the average towards the current weights; faster at first, when there is little to average."""
+        decay = min(AVERAGE_DECAY, (1.0 + steps) / (10.0 + steps))
+        for name, parameter in self.parameters.items():
+            self.average[name] = decay * self.average[name] + (1 - decay) * parameter.data()
+
+    def _copy(self):
+        return {name: parameter.data().copy() for name, parameter in self.parameters.items()}
+
+    def _set(self, arrays):
+        """Take over weights by name. Every network's parameter must be there in its shape."""
+        for name, parameter in self.parameters.items():
+            if name not in arrays or arrays[name].shape != parameter.shape:
+                raise artefact.ArtefactError(
+                    "The model to start from does not fit the network {!r}: {} differs.".format(
+                        self.options.network, name
+                    )
+                )
+            parameter.set_data(arrays[name])
+
+    def _validated(self, loss, validation):
+        """Score the average, print the metrics, keep it if it is the best. True if it is."""
+        scores = self.score(validation, self.average) if validation.present else None
+        value = selection_score(scores) if scores else None
+        self.history.append({"epoch": self.epochs_done, "train_loss": loss, "validation": scores, "score": value})
+        line = "epoch={}".format(self.epochs_done) + ("" if loss is None else " train_loss={:.5f};".format(loss))
+        for name, score in (scores or {}).items():
+            if score is not None:
+                line += " validation_{}={:.5f};".format(name, score)
+        print(line + ("" if value is None else " validation_score={:.5f};".format(value)), flush=True)
+        better = value is None or self.best_score is None or value > self.best_score
+        if better:
+            self.best, self.best_score, self.best_epoch = dict(self.average), value, self.epochs_done
+        return better
+
+    def _tracked(self, channel, arrays):
+        """(frame, Tracking) of a channel's first frames; the rest of the channel is read past, for a pipe must be
+        drained.
+        """
+        forward = artefact.forward_function(self.symbol, arrays)
+        for i, payload in enumerate(channel.payloads()):
+            if i < self.options.validation_frames:
+                frame = decode(payload)
+                yield frame, tracker.track(forward, frame.grey, self.model.channels, self.model.trace_stride)
+
+    def score(self, channel, arrays):
+        """Scores (see scoring.summarise) of weights on a channel."""
+        return scoring.summarise([tally(frame, tracking) for frame, tracking in self._tracked(channel, arrays)])
+
+    def calibrate(self, validation):
+        """(calibration curves, scores) of the best weights on a validation channel; if absent, as before and None."""
+        if not validation.present:
+            return self.curves, None
+        layers, frames, tallies = [], [], []
+        for frame, tracking in self._tracked(validation, self.best):
+            layers += layer_samples(frame, tracking)
+            frames += frame_samples(frame, tracking)
+            tallies.append(tally(frame, tracking))
+        curves = {"layers": len(layers), "frames": len(frames)}
+        for name, samples in (("layer", layers), ("frame", frames)):
+            prior = calibration.UNCALIBRATED[name]
+            curves[name] = calibration.fit(*zip(*samples), prior=prior) if samples else prior
+        return curves, scoring.summarise(tallies)
+
+    def _checkpoint(self):
+        """Current, averaged and best weights, and where we are, so that an interrupted job goes on; written whole or
+        not at all.
+
+        Adam's moments start anew after an interruption: MXNet stores them as a pickle only.
+        """
+        folder = self.options.checkpoint_dir
+        if not os.path.isdir(folder):
+            return
+        sets = {"current": self._copy(), "average": self.average, "best": self.best}
+        arrays = {"{}:{}".format(kind, name): array for kind, group in sets.items() for name, array in group.items()}
+        path = os.path.join(folder, "weights-{}.params".format(self.epochs_done))
+        mx.nd.save(path, arrays)
+        state = {
+            "weights": os.path.basename(path),
+            "epochs_done": self.epochs_done,
+            "best_score": self.best_score,
+            "best_epoch": self.best_epoch,
+            "history": self.history,
+            "network": self.options.network,
+        }
+        with open(os.path.join(folder, "state.json.new"), "w") as stream:
+            json.dump(state, stream)
+        os.replace(os.path.join(folder, "state.json.new"), os.path.join(folder, "state.json"))
+        for name in os.listdir(folder):
+            if name.startswith("weights-") and name != state["weights"]:
+                os.remove(os.path.join(folder, name))
+
+    def _resume(self):
+        path = os.path.join(self.options.checkpoint_dir, "state.json")
+        if not os.path.exists(path):
+            return
+        with open(path) as stream:
+            state = json.load(stream)
+        saved = mx.nd.load(os.path.join(self.options.checkpoint_dir, os.path.basename(state["weights"])))
+        sets = {
+            kind: {name.split(":", 1)[1]: array for name, array in saved.items() if name.startswith(kind + ":")}
+            for kind in ("current", "average", "best")
+        }
+        self._set(sets["current"])
+        self.average, self.best = sets["average"], sets["best"]
+        self.epochs_done, self.best_epoch = state["epochs_done"], state["best_epoch"]
+        self.best_score, self.history = state["best_score"], state["history"]
+        print("going on after epoch {} from a checkpoint".format(self.epochs_done), flush=True)
+
+
+def selection_score(scores):
+    """What the best weights are chosen by: F1 of complete frames, and the share of surface and bed traces within 3
+    pixels; the mean of those that the validation frames can tell, else recall.
+    """
+    boundaries = [scores[name] for name in ("surface_within_3px", "bed_within_3px") if scores[name] is not None]
+    parts = [scores["f1_2px"]] if scores["f1_2px"] is not None else []
+    parts += [sum(boundaries) / len(boundaries)] if boundaries else []
+    return sum(parts) / len(parts) if parts else scores["recall_2px"]
+
+
+def tally(frame, tracking):
+    """`scoring.frame_tally` of what the endpoint would answer for a frame."""
+    layers = tracker.layers_document(tracking, frame.grey.shape, calibration.UNCALIBRATED, {})["layers"]
+    counts = scoring.frame_tally(
+        scoring.rows_from_layers(layers, frame.grey.shape[1]),
+        [layer["label"] for layer in layers],
+        frame.rows,
+        labels_of(frame),
+        frame.complete,
+    )
+    return dict(counts, layers=len(layers), vertices=sum(len(layer["vertices"]) for layer in layers))
+
+
+def layer_samples(frame, tracking):
+    """[(features, share of traces within 2 px of the truth, traces)] of each tracked layer that the annotation can
+    judge.
+    """
+    samples, labels = [], np.array(labels_of(frame))
+    for layer in tracking.layers:
+        if frame.complete:
+            judged, truth = np.ones(layer.rows.size, bool), frame.rows[:, layer.traces]
+        else:
+            truth = frame.rows[labels == layer.label][:, layer.traces]
+            judged = np.isfinite(truth).any(axis=0) & (layer.label != "layer")
+        if judged.sum() >= 8:
+            within = scoring.points_within(layer.rows[None], truth, 2.0)[0]
+            samples.append((calibration.layer_features(layer.support), within[judged].mean(), judged.sum()))
+    return samples
+
+
+def frame_samples(frame, tracking):
+    """[(features, share, 1)]: the share of layer traces, drawn or found, on which drawing and finding agree within 2
+    px; of a partial annotation, of drawn traces alone.
+    """
+    if not np.isfinite(frame.rows).any():
+        return []
+    predicted = np.full((len(tracking.layers), frame.rows.shape[1]), np.nan)
+    for row, layer in zip(predicted, tracking.layers):
+        row[layer.traces] = layer.rows
+    pairs = scoring.match_points(predicted, frame.rows)[0].sum()
+    drawn, found = np.isfinite(frame.rows).sum(), np.isfinite(predicted).sum()
+    whole = max(drawn, found) if frame.complete else drawn
+    return [(tracker.tracking_features(tracking), float(pairs) / whole, 1.0)]

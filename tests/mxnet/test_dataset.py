@@ -1,0 +1,126 @@
+# ruff: noqa: B905 - what runs here also runs on Python 3.8
+
+import os
+import threading
+
+import dataset
+import numpy as np
+import pytest
+import records
+from conftest import draw_frame, png_of, write_channel
+from echogram_input import MAX_BYTES, EchogramError, decode_png, normalise
+
+
+def numbers(channel):
+    return [frame.number for frame in channel.frames()]
+
+
+def test_files_are_read_in_order_each_pass_anew(tmp_path):
+    write_channel(tmp_path / "train", [3, 1, 2])
+    channel = dataset.Channel(str(tmp_path / "train"))
+    assert channel.present
+    assert numbers(channel) == numbers(channel) == [3, 1, 2]
+
+
+@pytest.mark.parametrize("path", ["", "/nowhere", "empty"])
+def test_absent_and_empty_channels_have_no_frames(tmp_path, path):
+    (tmp_path / "empty").mkdir()
+    channel = dataset.Channel(path and str(tmp_path / path))
+    assert not channel.present
+    assert numbers(channel) == []
+
+
+def test_pipe_mode_reads_one_fifo_per_pass(tmp_path):
+    write_channel(tmp_path / "source", [5, 6])
+    content = (tmp_path / "source" / "part-00000.rec").read_bytes()
+    os.mkfifo(tmp_path / "train_0")
+    channel = dataset.Channel(str(tmp_path / "train"))
+
+    def platform():
+        for i in range(2):
+            (tmp_path / f"train_{i}").write_bytes(content)
+            if i == 0:
+                os.mkfifo(tmp_path / "train_1")
+
+    writer = threading.Thread(target=platform)
+    writer.start()
+    assert channel.present
+    assert numbers(channel) == [5, 6]
+    assert numbers(channel) == [5, 6]
+    writer.join()
+
+
+def test_batches_are_of_one_size_and_the_same_under_a_seed(tmp_path):
+    write_channel(tmp_path / "train", range(5))
+    first, second = (
+        list(dataset.batches(dataset.Channel(str(tmp_path / "train")), 2, (64, 96), 2, np.random.RandomState(4)))
+        for _ in range(2)
+    )
+    assert [part.shape for part in first[0]] == [(2, 2, 64, 96), (2, 3, 64, 48), (2, 3, 64, 48)]
+    assert len(first) >= 2
+    for a, b in zip(first, second):
+        for one, other in zip(a, b):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_fewer_frames_than_a_batch_still_make_one(tmp_path):
+    write_channel(tmp_path / "train", [1])
+    batches = list(dataset.batches(dataset.Channel(str(tmp_path / "train")), 8, (96, 160), 2, np.random.RandomState(0)))
+    assert len(batches) == 1
+    assert batches[0][0].shape[0] == 8
+
+
+def test_targets_follow_the_augmentation(rng):
+    grey, rows, kinds = draw_frame(1)
+    frame = dataset.Frame(grey, rows.astype(np.float32), kinds, True, 1)
+    for _ in range(10):
+        changed, moved = dataset.augment(frame, rng)
+        at = np.rint(moved[0]).astype(int)
+        columns = np.arange(moved.shape[1])
+        assert changed[at, columns].mean() > changed[np.clip(at + 6, 0, len(changed) - 1), columns].mean() + 20
+
+
+def test_frames_smaller_than_a_crop_are_padded_and_nobody_vouches_for_the_padding(rng):
+    grey, rows, kinds = draw_frame(1, height=40, width=60, layers=1)
+    frame = dataset.Frame(grey, rows.astype(np.float32), kinds, True, 1)
+    [(data, target, weight)] = dataset.crops(frame, (64, 96), 2, rng, augmented=False)
+    assert data.shape == (2, 64, 96)
+    assert weight[:, :40, :30].all()
+    assert not weight[:, 40:].any()
+    assert not target[:, :, 30:].any()
+
+
+def test_the_input_does_not_depend_on_gain(rng):
+    grey = (60 + 20 * rng.standard_normal((64, 64))).clip(20, 110)
+    one, other = normalise(np.rint(grey)), normalise(np.rint(2 * grey))
+    assert np.abs(one - other).mean() < 0.15
+
+
+def test_a_record_whose_rows_do_not_fit_its_echogram_is_refused():
+    payload = records.pack_record(png_of(np.zeros((20, 30), np.uint8)), np.zeros((1, 29)), [0], True, 1)[8:]
+    with pytest.raises(ValueError, match="30 traces"):
+        dataset.decode(payload)
+
+
+def huge():
+    head = bytearray(png_of(np.zeros((20, 30), np.uint8)))
+    head[16:24] = (60000).to_bytes(4, "big") * 2
+    return bytes(head)
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"", 400),
+        (b"\x89PNG\r\n\x1a\n", 400),
+        (b"x" * (MAX_BYTES + 1), 413),
+        (huge(), 413),
+        (png_of(np.zeros((20, 30, 3), np.uint8)), 400),
+        (png_of(np.arange(600, dtype=np.uint8).reshape(20, 30))[:70], 400),
+        (png_of(np.zeros((1, 30), np.uint8)), 400),
+    ],
+)
+def test_what_is_no_echogram_is_refused_with_a_sentence(data, status):
+    with pytest.raises(EchogramError, match=r"\.$") as refusal:
+        decode_png(data)
+    assert refusal.value.status == status

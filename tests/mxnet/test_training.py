@@ -1,0 +1,87 @@
+"""The training command in this process, on a few tiny frames."""
+
+import json
+import os
+import signal
+
+import artefact
+import numpy as np
+import pytest
+import train
+import training
+from conftest import write_channel
+
+
+@pytest.fixture
+def job(tmp_path):
+    write_channel(tmp_path / "train", range(4), height=64, width=96, layers=2)
+    write_channel(tmp_path / "validation", [9], height=64, width=96, layers=2)
+
+    def run(name, **options):
+        given = {
+            "train": "train",
+            "validation": "validation",
+            "holdout": "none",
+            "model": "none",
+            "checkpoint-dir": "none",
+        }
+        given = {key: str(tmp_path / value) for key, value in given.items()}
+        given.update({"model-dir": str(tmp_path / name), "output-data-dir": str(tmp_path / name / "out")})
+        given.update({"max-seconds": 0, "epochs": 2, "batch-size": 2, "crop-rows": 64, "crop-traces": 96}, **options)
+        train.main([argument for key, value in given.items() for argument in ("--" + key, str(value))])
+        return artefact.read_arrays(str(tmp_path / name)), json.loads((tmp_path / name / "model_card.json").read_text())
+
+    return run
+
+
+def test_the_same_seed_gives_the_same_model(job):
+    (one, _), (same, _), (other, _) = job("a", seed=3), job("b", seed=3), job("c", seed=4)
+    assert all((one[name] == same[name]).asnumpy().all() for name in one)
+    assert any((one[name] != other[name]).asnumpy().any() for name in one)
+
+
+def test_an_interrupted_job_goes_on_from_its_checkpoint(job, tmp_path, capsys):
+    (tmp_path / "checkpoints").mkdir()
+    job("a", **{"checkpoint-dir": tmp_path / "checkpoints", "epochs": 1})
+    assert len(list((tmp_path / "checkpoints").glob("*.params"))) == 1
+    _, card = job("b", **{"checkpoint-dir": tmp_path / "checkpoints", "epochs": 2})
+    assert "going on after epoch 1" in capsys.readouterr().out
+    assert card["epochs"] == 2
+
+
+def test_a_terminated_job_saves_what_it_has(job, monkeypatch):
+    whole = training.Training._follow
+
+    def interrupted(self, steps):
+        whole(self, steps)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(training.Training, "_follow", interrupted)
+    handler = signal.getsignal(signal.SIGTERM)
+    _, card = job("a", epochs=50)
+    signal.signal(signal.SIGTERM, handler)
+    assert card["stopped_early"]
+    assert card["epochs"] == 1
+
+
+@pytest.mark.parametrize("gone", ["validation", "train"])
+def test_validation_may_be_absent_and_training_data_may_not(job, tmp_path, gone):
+    (tmp_path / gone / "part-00000.rec").unlink()
+    if gone == "train":
+        with pytest.raises(SystemExit, match="holds no"):
+            job("a")
+    else:
+        assert job("a")[1]["scores"] == {"validation": None, "holdout": None}
+
+
+def test_the_reference_network_trains_too(job):
+    arrays, card = job("a", network="reference", epochs=1)
+    assert (card["channels"], card["trace_stride"]) == (1, 1)
+    assert all(np.isfinite(array.asnumpy()).all() for array in arrays.values())
+
+
+def test_the_selection_score_uses_what_the_frames_can_tell():
+    blank = dict.fromkeys(("f1_2px", "surface_within_3px", "bed_within_3px", "recall_2px"))
+    assert training.selection_score(dict(blank, recall_2px=0.4)) == 0.4
+    assert training.selection_score(dict(blank, f1_2px=0.8, surface_within_3px=1.0)) == pytest.approx(0.9)
+    assert training.selection_score(dict(blank, surface_within_3px=1.0, bed_within_3px=0.5)) == pytest.approx(0.75)

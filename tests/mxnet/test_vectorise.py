@@ -1,0 +1,122 @@
+# ruff: noqa: B905, RUF007 - what runs here also runs on Python 3.8
+
+import numpy as np
+import pytest
+import scoring
+import tracker
+import vectorise
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+
+def ridge_map(lines, height, width, spread=1.2):
+    """(3, height, width) map with a ridge for each (kind, rows (width,), strength (width,))."""
+    image = np.zeros((3, height, width), np.float32)
+    for kind, rows, strength in lines:
+        ridge = strength * np.exp(-0.5 * ((np.arange(height)[:, None] - np.nan_to_num(rows, nan=-99.0)) / spread) ** 2)
+        image[kind] = np.maximum(image[kind], ridge)
+    return image
+
+
+X = np.arange(128)
+WAVE = 3 * np.sin(X / 20.0)
+
+
+def test_lines_come_back_within_a_fraction_of_a_pixel_labelled_and_by_depth():
+    truth = [(0, 10.3 + WAVE), (1, 30.0 + WAVE), (1, 40.7 + WAVE), (2, 60.2 + WAVE)]
+    layers = vectorise.find_layers(ridge_map([(k, r, 0.9) for k, r in truth], 80, 128), 128)
+    assert [layer.label for layer in layers] == ["surface", "layer", "layer", "bed"]
+    for layer, (_, rows) in zip(layers, truth):
+        assert layer.first == 0
+        assert np.abs(layer.rows - rows).max() < 0.3
+
+
+def test_columns_of_two_traces_are_placed_between_them():
+    x = np.arange(256)
+    rows = 20 + x / 32.0
+    layers = vectorise.find_layers(ridge_map([(1, (rows[::2] + rows[1::2]) / 2, 0.9)], 64, 128), 256, stride=2)
+    assert len(layers) == 1
+    assert layers[0].rows.size == 256
+    assert np.abs(layers[0].rows - rows).max() < 0.3
+
+
+def test_gaps_are_bridged_along_the_slope_and_not_to_the_neighbour():
+    rows, other = 20 + X / 8.0, 30 + X / 8.0
+    seen = np.where((X > 50) & (X < 70), 0.0, 0.9)
+    layers = vectorise.find_layers(ridge_map([(1, rows, seen), (1, other, seen)], 64, 128), 128)
+    assert len(layers) == 2
+    assert np.abs(layers[0].rows - rows).max() < 1.0
+    assert layers[0].support[60] == 0.0
+
+
+def test_a_wide_gap_in_the_bed_splits_it():
+    x = np.arange(300)
+    layers = vectorise.find_layers(
+        ridge_map([(2, np.full(300, 40.0), np.where((x > 80) & (x < 200), 0, 0.9))], 64, 300), 300
+    )
+    assert sorted((layer.label, layer.first // 100) for layer in layers) == [("bed", 0), ("bed", 1)]
+
+
+def test_spurs_and_noise_are_dropped(rng):
+    image = ridge_map([(1, np.full(128, 30.0), 0.9), (1, np.where(X < 8, 50.0, np.nan), 0.9)], 64, 128)
+    layers = vectorise.find_layers(np.maximum(image, rng.uniform(0, 0.18, image.shape)), 128)
+    assert len(layers) == 1
+
+
+def test_an_empty_map_has_no_layers():
+    assert vectorise.find_layers(np.zeros((3, 32, 48)), 48) == []
+    assert vectorise.simplify([]) == []
+
+
+def test_vertices_are_few_and_within_half_a_pixel():
+    layer = vectorise.Layer(
+        "layer", 5, np.concatenate([np.linspace(10, 30, 100), np.linspace(30, 12, 60)]), np.ones(160)
+    )
+    [(x, y)] = vectorise.simplify([layer])
+    assert len(x) == 3
+    assert np.abs(np.interp(layer.traces, x, y) - layer.rows).max() <= 0.5
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([1, 2]))
+def test_whatever_the_map_layers_never_cross_and_documents_are_well_formed(seed, stride):
+    rng = np.random.RandomState(seed)
+    noise = rng.uniform(0, 1, (3, 48, 60 // stride))
+    for axis in (1, 2, 2):
+        noise = (noise + np.roll(noise, 1, axis) + np.roll(noise, -1, axis)) / 3
+    image = np.clip((noise - noise.min()) / np.ptp(noise), 0, 1).astype(np.float32)
+    layers = vectorise.find_layers(image, 60, stride)
+    curves = {"layer": [0.0, 1.0], "frame": [0.0, 1.0, 0.0]}
+    document = tracker.layers_document(tracker.Tracking(layers, 0.0), (48, 60), curves, {})
+    for layer in document["layers"]:
+        x = [vertex["x"] for vertex in layer["vertices"]]
+        assert len(x) >= 2
+        assert all(a < b for a, b in zip(x, x[1:]))
+        assert x[0] >= 0
+        assert x[-1] <= 59
+        assert all(0 <= vertex["y"] <= 47 for vertex in layer["vertices"])
+        assert 0 <= layer["confidence"] <= 1
+    rows = scoring.rows_from_layers(document["layers"], 60)
+    for i in range(len(rows)):
+        for below in rows[i + 1 :]:
+            shared = np.isfinite(rows[i]) & np.isfinite(below)
+            assert (rows[i][shared] < below[shared]).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 100), (300, 900), (2100, 700)])
+def test_tiles_leave_no_seam(monkeypatch, rng, height, width):
+    monkeypatch.setattr(tracker, "TILE_PIXELS", 300 * 320)
+    shapes = []
+
+    def forward(image):
+        shapes.append(image.shape)
+        assert image.shape[2] % 16 == image.shape[3] % 16 == 0
+        one = 1 / (1 + np.exp(-image[:, :1, :, ::2]))
+        return np.concatenate([one] * 3, axis=1)
+
+    grey = rng.randint(0, 255, (height, width)).astype(np.uint8)
+    tiled = tracker.probability_map(forward, grey, 2, 2)
+    whole = 1 / (1 + np.exp(-tracker.normalise(grey)[0, :, ::2]))
+    assert tiled.shape == (3, height, (width + 1) // 2)
+    np.testing.assert_allclose(tiled[1], whole, atol=1e-5)
+    assert (len(shapes) > 1) == (height * width > 300 * 320)

@@ -1,0 +1,159 @@
+"""Makes the model in the box: simulates campaigns, trains on them under AWS's training toolkit, and scores it.
+
+`python -m workbench.first_model` (`make first-model`). Writes `services/layer_model/first_model/model.tar.gz` and
+`scores.json`. The campaign of the demonstration is never trained on; real data is not touched.
+"""
+
+import argparse
+import gzip
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from firnline.echogram import encode_png, to_grey
+from layer_model import records
+
+ROOT = Path(__file__).resolve().parents[1]
+LAYER_MODEL = ROOT / "services" / "layer_model"
+OUTPUT = LAYER_MODEL / "first_model"
+WORK = ROOT / "build" / "first_model"
+MXNET = ROOT / ".venv" / "mxnet" / "bin"
+UNSEEN = "demo"
+HYPERPARAMETERS = {
+    "epochs": 60,
+    "max-seconds": 900,
+    "learning-rate": 0.003,
+    "batch-size": 4,
+    "crop-rows": 288,
+    "crop-traces": 384,
+    "patience": 60,
+    "seed": 7,
+}
+FRAMES_PER_SEGMENT = 4
+TRAIN_SEGMENTS, VALIDATION_SEGMENTS, HELD_OUT_SEGMENTS = range(1000, 1030), range(2000, 2004), range(3000, 3006)
+
+
+def simulated_record(campaign: str, segment: int, number: int, record: int) -> bytes:
+    """The framed record of one simulated frame, normalised as ingest does it."""
+    from workbench.simulator import campaigns, simulate_frame
+
+    # Sounder frames come tall, too: most of a real one lies below the bed.
+    tall = campaigns[campaign].kind == "sounder" and number % 2
+    frame = simulate_frame(campaigns[campaign], segment, number, samples=448 if tall else 256)
+    kinds = np.array([records.KINDS.index(label) for label in frame.labels], dtype=int)
+    return records.pack_record(encode_png(to_grey(frame.echogram_db)), frame.rows, kinds, frame.complete, record)
+
+
+def write_channel(folder: Path, frames: list[tuple[str, int, int]], workers: int) -> None:
+    """Simulate `frames` (campaign, segment, number) into one RecordIO shard."""
+    folder.mkdir(parents=True)
+    with ProcessPoolExecutor(workers) as pool, (folder / "part-00000.rec").open("wb") as stream:
+        columns = zip(*[(*frame, i) for i, frame in enumerate(frames)], strict=True)
+        for done, record in enumerate(pool.map(simulated_record, *columns, chunksize=4), 1):
+            stream.write(record)
+            print(f"\r  {folder.name}: {done} of {len(frames)} frames", end="", flush=True)
+    print()
+
+
+def frames_of(names: list[str], segments: range, per_segment: int) -> list[tuple[str, int, int]]:
+    """Frames of several campaigns in turn, so that any stretch of a shard holds all of them."""
+    return [(name, segment, number) for segment in segments for number in range(per_segment) for name in names]
+
+
+def run_training(base: Path, hyperparameters: dict, channels: list[str]) -> None:
+    """Run AWS's `train` in `base` as in a SageMaker container; its output is passed on. Raises CalledProcessError."""
+    config = base / "input" / "config"
+    config.mkdir(parents=True, exist_ok=True)
+    toolkit = {"sagemaker_program": "train.py", "sagemaker_submit_directory": str(LAYER_MODEL)}
+    files = {
+        "hyperparameters": {name: json.dumps(value) for name, value in (hyperparameters | toolkit).items()},
+        "resourceconfig": {"current_host": "localhost", "hosts": ["localhost"], "network_interface_name": "lo"},
+        "inputdataconfig": {name: {"TrainingInputMode": "File", "RecordWrapperType": "None"} for name in channels},
+    }
+    for name, content in files.items():
+        (config / f"{name}.json").write_text(json.dumps(content))
+    environment = os.environ | {
+        "SAGEMAKER_BASE_DIR": str(base),
+        "SAGEMAKER_TRAINING_MODULE": "sagemaker_mxnet_container.training:main",
+        "TRAINING_JOB_NAME": "first",
+        "PATH": f"{MXNET}{os.pathsep}{os.environ['PATH']}",
+    }
+    subprocess.run([MXNET / "train"], env=environment, check=True)
+
+
+def pack_model(model_dir: Path, archive: Path) -> None:
+    """model.tar.gz of a model folder; the same bytes for the same files."""
+    archive.parent.mkdir(parents=True, exist_ok=True)
+    plain = io.BytesIO()
+    with tarfile.open(fileobj=plain, mode="w") as tar:
+        for path in sorted(p for p in model_dir.rglob("*") if p.is_file() and p.suffix != ".pyc"):
+            member = tarfile.TarInfo(str(path.relative_to(model_dir)))
+            member.size, member.mode = path.stat().st_size, 0o644
+            with path.open("rb") as stream:
+                tar.addfile(member, stream)
+    archive.write_bytes(gzip.compress(plain.getvalue(), mtime=0))
+
+
+def evaluate(model_dir: Path, channels: dict[str, Path]) -> dict:
+    """Scores by channel name, by the serving code in MXNet's environment."""
+    command = [MXNET / "python", LAYER_MODEL / "evaluate.py", model_dir, *(f"{k}={v}" for k, v in channels.items())]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--max-seconds", type=int, default=HYPERPARAMETERS["max-seconds"], help="time for training")
+    parser.add_argument("--frames", type=int, default=FRAMES_PER_SEGMENT, help="training frames per simulated segment")
+    parser.add_argument("--keep-data", action="store_true", help="use the simulated data of the run before")
+    parser.add_argument("--workers", type=int, default=os.cpu_count())
+    options = parser.parse_args()
+    from workbench.simulator import campaigns
+
+    started = time.monotonic()
+    known = sorted(name for name in campaigns if name != UNSEEN)
+    data = WORK / "input" / "data"
+    scored = {f"seen campaigns: {name}": WORK / "scored" / name for name in known} | {
+        f"unseen campaign: {UNSEEN}": WORK / "scored" / UNSEEN
+    }
+    if not (options.keep_data and data.is_dir()):
+        shutil.rmtree(WORK, ignore_errors=True)
+        print(f"Simulating {len(known)} campaigns: {', '.join(known)}")
+        write_channel(data / "train", frames_of(known, TRAIN_SEGMENTS, options.frames), options.workers)
+        write_channel(data / "validation", frames_of(known, VALIDATION_SEGMENTS, 2), options.workers)
+        for name, folder in zip([*known, UNSEEN], scored.values(), strict=True):
+            write_channel(folder, frames_of([name], HELD_OUT_SEGMENTS, 2), options.workers)
+    simulated = time.monotonic()
+    hyperparameters = HYPERPARAMETERS | {"max-seconds": options.max_seconds, "snapshot": "simulated"}
+    shutil.rmtree(WORK / "model", ignore_errors=True)
+    run_training(WORK, hyperparameters, ["train", "validation"])
+    trained = time.monotonic()
+    pack_model(WORK / "model", OUTPUT / "model.tar.gz")
+    scores = {
+        "command": "python -m workbench.first_model",
+        "date": datetime.now(UTC).date().isoformat(),
+        "seconds": {"simulation": round(simulated - started), "training": round(trained - simulated)},
+        "hyperparameters": hyperparameters,
+        "training_frames": len(frames_of(known, TRAIN_SEGMENTS, options.frames)),
+        "scores": evaluate(WORK / "model", scored),
+    }
+    (OUTPUT / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")
+    size = (OUTPUT / "model.tar.gz").stat().st_size
+    print(f"{OUTPUT / 'model.tar.gz'}: {size / 1e6:.1f} MB")
+    for name, score in scores["scores"].items():
+        print(
+            f"{name}: F1 within 2 px {score['f1_2px']}, mean error {score['mae_px']} px, bed {score['bed_within_3px']}"
+        )
+    print("Next: `make up` serves it.")
+
+
+if __name__ == "__main__":
+    main()
