@@ -1,0 +1,45 @@
+"""Lambda, a step of `retrain`: takes the snapshot that a candidate is trained on and judged by."""
+
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import Field
+
+from build_dataset.plan import Planner, PlanRequest
+from firnline.champion import Models
+from firnline.corrections import Corrections
+from firnline.frame_register import FrameRegister
+from firnline.observability import logger, tracer
+from firnline.settings import Settings, load_settings
+from firnline.splits import Splits
+from firnline.table import Table
+from firnline.workspace import Bucket
+
+
+class DatasetSettings(Settings):
+    holdout_segments: str = Field("", alias="HOLDOUT_SEGMENTS")
+    """Patterns of `<campaign>/<segment>`, separated by commas; without any the holdout is drawn by hash."""
+
+    @property
+    def pinned_holdout(self) -> tuple[str, ...]:
+        return tuple(pattern.strip() for pattern in self.holdout_segments.split(",") if pattern.strip())
+
+
+@cache
+def planner() -> Planner:
+    settings = load_settings(DatasetSettings)
+    table = Table(boto3.resource("dynamodb").Table(settings.table_name))
+    bucket = Bucket(boto3.client("s3"), settings.workspace_bucket)
+    return Planner(
+        FrameRegister(table), Corrections(table), Splits(table), Models(table), bucket, settings.pinned_holdout
+    )
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    plan = planner().plan(PlanRequest.model_validate(event))
+    logger.info("snapshot ready", extra={"snapshot": plan["snapshot"], "counts": plan["counts"]})
+    return plan

@@ -1,0 +1,109 @@
+"""Is the candidate better than the champion? By what both answered, through the serving path, on the frozen holdout."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from firnline.layers import LayersDocument
+from layer_model import scoring
+
+Scores = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """One model's answers to the holdout images: per number the document's bytes, or None if there is no answer."""
+
+    model_version: str
+    documents: dict[int, bytes | None]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    promote: bool
+    reason: str
+    metric: str | None
+    candidate: Scores
+    champion: Scores
+    frames: list[dict[str, Any]]
+
+
+def judge(
+    truth: dict[int, LayersDocument], candidate: Answers, champion: Answers, margin: float, mae_tolerance_px: float
+) -> Verdict:
+    """Score both models and decide.
+
+    An answer that is missing, not a layers document, of another image's size or of another model counts as one without
+    any layer. `margin` is the least rise of the primary score, a share of 1; `mae_tolerance_px` the most that the mean
+    absolute error of matched points may rise by, in pixels.
+    """
+    both, per_frame = [], [{"number": number} for number in sorted(truth)]
+    for role, answers in (("candidate", candidate), ("champion", champion)):
+        tallies, unusable = [], 0
+        for entry in per_frame:
+            document, problem = _usable(answers, entry["number"], truth[entry["number"]])
+            tally = scoring.document_tally(document, truth[entry["number"]].model_dump(mode="json"))
+            entry[role] = scoring.summarise([tally]) | ({"problem": problem} if problem else {})
+            tallies.append(tally)
+            unusable += problem is not None
+        both.append(with_primary(scoring.summarise(tallies)) | {"unusable_answers": unusable})
+    ours, theirs = both
+    metric = ours["primary_metric"]
+    promote, reason = decide(ours, theirs, margin, mae_tolerance_px)
+    return Verdict(promote, reason, metric, ours, theirs, per_frame)
+
+
+def with_primary(scores: Scores) -> Scores:
+    """Scores with the one that decides: which it is depends on the truth alone, so it is the same for both models.
+
+    F1 where frames are completely annotated. Where only some layers were drawn, precision cannot be known: then the
+    share of surface and bed traces followed within 3 pixels, or else the share of all drawn points found.
+    """
+    followed = [scores[name] for name in ("surface_within_3px", "bed_within_3px") if scores[name] is not None]
+    if scores["f1_2px"] is not None:
+        metric, value = "f1_2px", scores["f1_2px"]
+    elif followed:
+        metric, value = "followed_within_3px", round(sum(followed) / len(followed), 6)
+    else:
+        metric, value = ("recall_2px", scores["recall_2px"]) if scores["recall_2px"] is not None else (None, None)
+    return scores | {"primary_metric": metric, "primary": value}
+
+
+def decide(candidate: Scores, champion: Scores, margin: float, mae_tolerance_px: float) -> tuple[bool, str]:
+    """Whether the candidate is to replace the champion, and why, in a sentence for the operator."""
+    metric = candidate["primary_metric"]
+    if metric is None or metric != champion["primary_metric"]:
+        return False, "The champion stays: the holdout has no drawn layer to judge by."
+    new, old = candidate["primary"], champion["primary"]
+    compared = f"{metric} is {new:.4f} against the champion's {old:.4f}"
+    if new - old < margin or new <= old:
+        return False, f"The champion stays: the candidate's {compared}, and {margin:g} more is asked for."
+    if candidate["mae_px"] is not None and champion["mae_px"] is not None:
+        risen = candidate["mae_px"] - champion["mae_px"]
+        if risen > mae_tolerance_px:
+            return False, (
+                f"The champion stays: the candidate's {compared}, but its mean absolute error of "
+                f"{candidate['mae_px']:.2f} px is {risen:.2f} px worse; {mae_tolerance_px:g} px are tolerated."
+            )
+    return True, f"The candidate is better: its {compared} on {candidate['frames']} holdout frames."
+
+
+def _usable(answers: Answers, number: int, truth: LayersDocument) -> tuple[dict[str, Any], str | None]:
+    problem = None
+    body = answers.documents.get(number)
+    if body is None:
+        problem = "no answer"
+    else:
+        try:
+            document = LayersDocument.model_validate_json(body)
+        except ValidationError as error:
+            problem = f"not a layers document: {error.errors()[0]['msg']}"
+        else:
+            if document.image != truth.image:
+                problem = f"an answer for another image, of {document.image.width} x {document.image.height} pixels"
+            elif document.source.model_version != answers.model_version:
+                problem = f"an answer of another model, {document.source.model_version}"
+            else:
+                return document.model_dump(mode="json"), None
+    return {"image": truth.image.model_dump(), "layers": []}, problem

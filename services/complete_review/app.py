@@ -1,0 +1,57 @@
+"""Lambda: ended human loops from the completion queue → corrections, their count, and claimed batches."""
+
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import Field
+
+from complete_review.completion import ReviewCompleter
+from complete_review.human_loop import LoopEvent
+from firnline.corrections import Corrections
+from firnline.events import EventBus
+from firnline.frame_register import FrameRegister
+from firnline.observability import logger, metrics, tracer
+from firnline.settings import Settings, load_settings
+from firnline.table import Table
+from firnline.workspace import Bucket
+
+processor = BatchProcessor(event_type=EventType.SQS)
+
+
+class CompletionSettings(Settings):
+    flow_definition_arn: str = Field("", alias="FLOW_DEFINITION_ARN")
+    retrain_every: int = Field(100, ge=1, alias="RETRAIN_EVERY")
+
+
+@cache
+def completer() -> ReviewCompleter:
+    settings = load_settings(CompletionSettings)
+    table = Table(boto3.resource("dynamodb").Table(settings.table_name))
+    return ReviewCompleter(
+        register=FrameRegister(table),
+        corrections=Corrections(table),
+        bucket=Bucket(boto3.client("s3"), settings.workspace_bucket),
+        bus=EventBus(boto3.client("events"), settings.event_bus),
+        a2i=boto3.client("sagemaker-a2i-runtime"),
+        flow_definition_arn=settings.flow_definition_arn,
+        retrain_every=settings.retrain_every,
+    )
+
+
+def complete_review(record: SQSRecord) -> None:
+    event = LoopEvent.model_validate(record.json_body)
+    outcome = completer().handle(event)
+    logger.info("loop handled", extra={"loop": event.detail.humanLoopName, "outcome": outcome})
+    metrics.add_metric(f"Reviews {outcome}", MetricUnit.Count, 1)
+
+
+@logger.inject_lambda_context
+@metrics.log_metrics
+@tracer.capture_lambda_handler
+def handler(event: dict[str, Any], context: LambdaContext) -> Any:
+    return process_partial_response(event, complete_review, processor, context)

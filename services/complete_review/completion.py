@@ -1,0 +1,132 @@
+"""From the end of a human loop to a counted correction, or to a reason in words."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from complete_review.answer import Chosen, choose, first_problem
+from complete_review.human_loop import PORTAL_SOURCE, LoopEvent, LoopOutput
+from firnline import keys
+from firnline.corrections import Corrections
+from firnline.echogram import decode_png, encode_png
+from firnline.errors import Refused
+from firnline.events import CorrectionBatchClaimed, EventBus
+from firnline.frame_register import FrameRegister
+from firnline.overlay import draw_layers
+from firnline.table import Item
+from firnline.workspace import Bucket, split_uri
+
+MAX_OUTPUT_BYTES = 32_000_000
+"""InputContent has at most 3 MB, and an answer in it hardly more; three people may answer."""
+MAX_ECHOGRAM_BYTES = 64_000_000
+
+
+@dataclass(frozen=True)
+class ReviewCompleter:
+    register: FrameRegister
+    corrections: Corrections
+    bucket: Bucket
+    bus: EventBus
+    a2i: Any
+    """boto3's `sagemaker-a2i-runtime`: asked where the output lies when an event does not say."""
+    flow_definition_arn: str
+    retrain_every: int
+
+    def handle(self, event: LoopEvent) -> str:
+        """Take a loop's end to its conclusion; returns what was done, in a word.
+
+        Every step may be repeated. Nothing depends on the order of events: the correction and its count are written
+        once, by whichever delivery comes first, and the steps after it are made up for by the next one.
+        """
+        loop = event.detail
+        if event.source != PORTAL_SOURCE and not _same_family(loop.flowDefinitionArn, self.flow_definition_arn):
+            return "foreign"
+        frame_id = self.register.frame_of_review(loop.humanLoopName)
+        review = self.register.review(frame_id, loop.humanLoopName) if frame_id else None
+        if review is None:
+            return "unknown"
+        if loop.humanLoopStatus != "Completed":
+            causes = [text for text in (loop.failureCode, loop.failureReason) if text]
+            return self._fail(
+                review, f"The review ended without an answer ({', '.join([loop.humanLoopStatus, *causes])})."
+            )
+        address = self._output_address(event)
+        try:
+            output = self._read_output(address, review)
+            grey = decode_png(
+                self.bucket.read(keys.echogram(review["frame_id"], review["revision"]), MAX_ECHOGRAM_BYTES)
+            )
+            source = {"review": review["loop_name"], "model_version": review.get("model_version")}
+            chosen = choose(output.humanAnswers, review["frame_id"], grey.shape[1], grey.shape[0], source)
+        except Refused as refused:
+            return self._fail(review, f"{refused} What was submitted is kept at {address}.")
+        return self._store(review, chosen, grey, address)
+
+    def _output_address(self, event: LoopEvent) -> str:
+        loop = event.detail
+        if loop.humanLoopOutput:
+            return loop.humanLoopOutput.outputS3Uri
+        if event.source != PORTAL_SOURCE:
+            answer = self.a2i.describe_human_loop(HumanLoopName=loop.humanLoopName)
+            if "HumanLoopOutput" in answer:
+                return answer["HumanLoopOutput"]["OutputS3Uri"]
+        raise LookupError(f"loop {loop.humanLoopName} is completed, but nothing says yet where its output lies")
+
+    def _read_output(self, address: str, review: Item) -> LoopOutput:
+        name = review["loop_name"]
+        try:
+            bucket, key = split_uri(address)
+        except ValueError as error:
+            raise Refused(f"{error}.") from error
+        if bucket != self.bucket.name or not key.endswith(f"/{name}/output.json"):
+            raise Refused(f"The event of review {name} points to another place than that review's output.")
+        try:
+            output = LoopOutput.model_validate_json(self.bucket.read(key, MAX_OUTPUT_BYTES))
+        except ValidationError as error:
+            raise Refused(f"The review's output cannot be read: {first_problem(error)}.") from error
+        claims = {k: output.inputContent.get(k, review[k]) for k in ("frame_id", "revision")}
+        if output.humanLoopName != name or any(claims[k] != review[k] for k in claims):
+            raise Refused(f"The output of review {name} says that it belongs to another review or frame.")
+        return output
+
+    def _store(self, review: Item, chosen: Chosen, grey: Any, address: str) -> str:
+        frame_id, name, revision = review["frame_id"], review["loop_name"], review["revision"]
+        prefix = keys.correction_prefix(frame_id, name)
+        self.bucket.write(f"{prefix}layers.json", chosen.document.to_json(), "application/json")
+        self.bucket.write(f"{prefix}overlay.png", encode_png(draw_layers(grey, chosen.document)), "image/png")
+        fresh = self.corrections.record(
+            name, revision, chosen.document, self.bucket.uri(prefix), model_version=review.get("model_version"),
+            output=address, seconds=chosen.seconds, dropped_lines=chosen.dropped,
+            answers=chosen.answers, answers_refused=chosen.refused, answers_differ=chosen.differ,
+        )  # fmt: skip
+        self.register.close_review(frame_id, name, "COMPLETED")
+        self.register.advance(
+            frame_id, revision, "CORRECTED", ("PREDICTED", "IN_REVIEW", "ACCEPTED"), review=name, review_reason=""
+        )
+        claimed = self.corrections.claim_batches(self.retrain_every)
+        if not fresh:
+            # The delivery before this one may have died between its claim and its event.
+            claimed = sorted({*claimed, *(item["batch"] for item in self.corrections.batches("PENDING"))})
+        self.bus.send(*(CorrectionBatchClaimed(batch=batch) for batch in claimed))
+        return "corrected" if fresh else "known"
+
+    def _fail(self, review: Item, reason: str) -> str:
+        frame_id, name = review["frame_id"], review["loop_name"]
+        self.register.close_review(frame_id, name, "FAILED", reason)
+        closed = self.register.review(frame_id, name) or {}
+        if closed.get("state") != "FAILED":
+            return "known"
+        self.register.advance(
+            frame_id, review["revision"], "PREDICTED", ("PREDICTED", "IN_REVIEW"), review_reason=closed["reason"]
+        )
+        return "failed"
+
+
+def _same_family(flow: str, ours: str) -> bool:
+    """Whether two flow definitions are of one stack.
+
+    A changed worker template makes a new flow, `<stack>-review-<digest>`, while loops of the one before may be open.
+    """
+    stack = ours.rpartition("-review-")[0]
+    return flow == ours or (stack != "" and flow.rpartition("-review-")[0] == stack)

@@ -1,0 +1,72 @@
+"""A radar frame in memory, whatever kind of file it came in."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from firnline.echogram import MAX_PIXELS
+from firnline.errors import Refused
+from firnline.layers import Label
+
+Polarity = Literal["bright-strong", "dark-strong"]
+
+MIN_SIDE = 16
+MAX_SIDE = 100_000
+
+
+@dataclass
+class Picks:
+    """Layers that came inside a radar file: `rows` (len(labels), traces), row indices, NaN where nothing was picked."""
+
+    labels: list[Label]
+    rows: np.ndarray
+
+
+@dataclass
+class RadarFrame:
+    """`power_db` is (samples, traces) in decibels or any scale of equal steps, NaN = no data.
+
+    Times are two-way and in seconds; row r lies at `time_zero_s + r * dt_s`. Arrays over traces are (traces,), NaN where
+    unknown; None where the file says nothing.
+    """
+
+    power_db: np.ndarray
+    format: str
+    polarity: Polarity = "bright-strong"
+    dt_s: float | None = None
+    time_zero_s: float | None = None
+    gps_time_s: np.ndarray | None = None
+    latitude: np.ndarray | None = None
+    longitude: np.ndarray | None = None
+    elevation_m: np.ndarray | None = None
+    surface_twtt_s: np.ndarray | None = None
+    bed_twtt_s: np.ndarray | None = None
+    picks: Picks | None = None
+    transforms: list[str] = field(default_factory=list)
+
+
+def check_size(samples: int, traces: int) -> None:
+    """`Refused` unless an echogram of this size can be worked with; called before anything of that size is in memory."""
+    if samples * traces > MAX_PIXELS or max(samples, traces) > MAX_SIDE:
+        raise Refused(
+            f"The frame has {traces} traces x {samples} samples; at most {MAX_PIXELS // 1_000_000} million pixels and "
+            f"{MAX_SIDE} a side can be read. Split it along the track and upload the parts."
+        )
+    if min(samples, traces) < MIN_SIDE:
+        raise Refused(
+            f"The frame has only {traces} traces x {samples} samples; upload one of at least {MIN_SIDE} x {MIN_SIDE}."
+        )
+
+
+def check_content(frame: RadarFrame) -> None:
+    """`Refused` if there is nothing to be seen in the echogram."""
+    check_size(*frame.power_db.shape)
+    finite = frame.power_db[np.isfinite(frame.power_db)]
+    if not finite.size:
+        raise Refused("The frame has not a single valid sample: every value is missing. Check how it was exported.")
+    low, high = np.percentile(finite, [2, 99.7])
+    if high <= low:
+        raise Refused(
+            "The frame has no contrast: nearly every sample has the same value. Check its scaling and export it again."
+        )

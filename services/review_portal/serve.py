@@ -1,0 +1,66 @@
+"""The reviewers' page on a reviewer's own machine."""
+
+import logging
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
+
+from review_portal.page import MAX_BODY_BYTES, PREFIX, respond
+from review_portal.store import Store
+
+logger = logging.getLogger(__name__)
+
+
+def make_server(store: Store, host: str = "127.0.0.1", port: int = 0) -> ThreadingHTTPServer:
+    """A server for the page, not yet running; with port 0 it takes a free one (`server.server_port`)."""
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 60
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self._answer()
+
+        def do_POST(self) -> None:
+            self._answer()
+
+        def _answer(self) -> None:
+            url = urlsplit(self.path)
+            size = self.headers.get("Content-Length", "0")
+            if not size.isdecimal() or int(size) > MAX_BODY_BYTES or "Transfer-Encoding" in self.headers:
+                self.close_connection = True
+                self.send_error(413, "Send at most 8 MB, with a Content-Length")
+                return
+            body = self.rfile.read(int(size))
+            if not url.path.startswith(f"{PREFIX}/"):
+                self._send(303, {"Location": f"{PREFIX}/"}, b"")
+                return
+            try:
+                answer = respond(store, self.command, url.path, dict(parse_qsl(url.query)), dict(self.headers), body)
+            except Exception:
+                logger.exception("%s %s failed", self.command, url.path)
+                sentence = (
+                    b'{"error": "The server could not do it; its log says why. Your drawing is kept: try again."}'
+                )
+                answer = 500, {"Content-Type": "application/json"}, sentence
+            self._send(*answer)
+
+        def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            logger.debug(format, *args)
+
+    server = ThreadingHTTPServer((host, port), Handler)
+    server.daemon_threads = True
+    return server
+
+
+def serve(store: Store, host: str = "127.0.0.1", port: int = 8765) -> None:
+    """Serve the page until interrupted."""
+    with make_server(store, host, port) as server:
+        server.serve_forever()

@@ -1,0 +1,26 @@
+"""Lambda, a step of `deploy_model`: asks the endpoint for layers before the new model becomes champion."""
+
+from functools import cache
+from typing import Any
+
+import boto3
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from firnline.observability import logger, tracer
+from firnline.settings import Settings, load_settings
+from firnline.workspace import Bucket
+from smoke_test.smoke import SmokeTestRequest, smoke_test
+
+
+@cache
+def clients() -> tuple[Bucket, Any]:
+    settings = load_settings(Settings)
+    return Bucket(boto3.client("s3"), settings.workspace_bucket), boto3.client("sagemaker-runtime")
+
+
+@logger.inject_lambda_context
+@tracer.capture_lambda_handler
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    passed = smoke_test(SmokeTestRequest.model_validate(event), *clients())
+    logger.info("smoke test passed", extra=passed)
+    return passed

@@ -1,0 +1,40 @@
+"""Executions of the state machine `retrain`, as far as starting them needs to know."""
+
+import json
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+
+class Executions:
+    """`client` is a boto3 Step Functions client."""
+
+    def __init__(self, client: Any, state_machine_arn: str) -> None:
+        self._client = client
+        self._state_machine_arn = state_machine_arn
+
+    def arn(self, batch: int, attempt: int) -> str:
+        """The ARN that the execution for an attempt (1, 2, ...) at a batch has, or will have."""
+        name = f"retrain-{batch}" if attempt == 1 else f"retrain-{batch}-{attempt}"
+        return self._state_machine_arn.replace(":stateMachine:", ":execution:") + f":{name}"
+
+    def status(self, execution: str) -> str | None:
+        """RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED, ...; None if there is no such execution."""
+        try:
+            return self._client.describe_execution(executionArn=execution)["status"]
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
+                return None
+            raise
+
+    def start(self, execution: str, batch: int, attempt: int) -> None:
+        """Start the execution of this ARN, once: its name can be taken only by an earlier call of the same."""
+        try:
+            self._client.start_execution(
+                stateMachineArn=self._state_machine_arn,
+                name=execution.rpartition(":")[2],
+                input=json.dumps({"batch": batch, "attempt": attempt}),
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+                raise

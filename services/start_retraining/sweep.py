@@ -1,0 +1,64 @@
+"""One retraining at a time, exactly one for every batch that succeeds.
+
+A sweep brings everything to where it should be, from whatever a death left behind; all messages mean "sweep". The right
+to retrain is taken and the batch is STARTED in one transaction, which names the execution *before* it exists. So the
+right is never given back because its execution is missing: whoever finds that starts it, under the name that can exist
+only once.
+"""
+
+from firnline.corrections import Corrections
+from start_retraining.executions import Executions
+
+MAX_FAILURES = 3
+ENDED = ("SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED")
+
+
+class Sweep:
+    def __init__(self, corrections: Corrections, executions: Executions, retrain_every: int) -> None:
+        self.corrections = corrections
+        self.executions = executions
+        self.retrain_every = retrain_every
+
+    def run(self) -> str | None:
+        """Claim full batches, end what has ended, start what is due; the ARN of the execution with the right now."""
+        self.corrections.claim_batches(self.retrain_every)
+        lock = self.corrections.retraining()
+        if lock:
+            status = self.executions.status(lock["execution"])
+            if status is None and "batch" in lock:
+                self.executions.start(lock["execution"], lock["batch"], lock["attempt"])
+                return lock["execution"]
+            if status not in (None, *ENDED):
+                return lock["execution"]
+            self._end(lock, status)
+        return self._start_next()
+
+    def _end(self, lock: dict, status: str | None) -> None:
+        """A failed execution is followed by another attempt; after `MAX_FAILURES` the corrections wait for the snapshot
+        of the next batch. What an operator has stopped is not started again.
+        """
+        failures = 0
+        if "batch" in lock and status != "SUCCEEDED":
+            batch = self.corrections.batch(lock["batch"]) or {}
+            failures = batch.get("failures", 0) + 1
+            if batch.get("outcome_of") != lock["execution"]:
+                reason = f"The execution ended as {status} before it could say why."
+                self.corrections.note_outcome(lock["batch"], lock["execution"], "failed", reason)
+            if status != "ABORTED" and failures < MAX_FAILURES:
+                self.corrections.end_retraining(lock, "PENDING", failures)
+                return
+        self.corrections.end_retraining(lock, "DONE", failures)
+
+    def _start_next(self) -> str | None:
+        for waiting in self.corrections.batches("PENDING"):
+            # The index lags behind the table, which alone knows whether the batch waits and which attempt is next.
+            batch = self.corrections.batch(waiting["batch"])
+            if batch is None or batch["state"] != "PENDING":
+                continue
+            attempt = batch["attempt"] + 1
+            execution = self.executions.arn(batch["batch"], attempt)
+            if self.corrections.start_retraining(batch, execution):
+                self.executions.start(execution, batch["batch"], attempt)
+                return execution
+            return None
+        return None

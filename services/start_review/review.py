@@ -1,0 +1,112 @@
+"""From a prediction to a review, or to acceptance."""
+
+from dataclasses import dataclass
+
+from firnline import keys
+from firnline.echogram import decode_png, encode_png
+from firnline.events import LayersPredicted
+from firnline.frame_register import FrameRegister
+from firnline.frames import loop_name
+from firnline.layers import MAX_DOCUMENT_BYTES, LayersDocument
+from firnline.observability import logger
+from firnline.overlay import draw_layers
+from firnline.workspace import Bucket
+from start_review.policy import Policy
+from start_review.providers import ReviewProvider
+from start_review.task_input import input_content
+
+MAX_ECHOGRAM_BYTES = 64_000_000
+
+
+@dataclass(frozen=True)
+class ReviewStarter:
+    register: FrameRegister
+    bucket: Bucket
+    provider: ReviewProvider
+    provider_name: str
+    policy: Policy
+    budget: int
+
+    def handle(self, event: LayersPredicted) -> str:
+        """Start the review of a prediction or accept it; returns what was done, in a word.
+
+        The review is noted first, then the loop is started, then the frame's status moves: whoever dies in between,
+        the next delivery of the same event does what is missing.
+        """
+        frame = self.register.get(event.frame_id)
+        if frame is None or frame["revision"] != event.revision:
+            return "stale"
+        if frame.get("model_version", event.model_version) != event.model_version:
+            return "stale"
+        name = loop_name(event.frame_id, event.revision, event.model_version)
+        review = self.register.review(event.frame_id, name)
+        if review is None:
+            if frame["status"] != "PREDICTED":
+                return "stale"
+            reason = self._open(event, name)
+            if reason is None:
+                return "accepted"
+        elif review["state"] == "STARTED":
+            reason = review["asked_because"]
+        else:
+            self._put_back_if_failed(event, name)
+            return "closed"
+        self.provider.start(name, self._task_input(event, name, reason))
+        self.register.advance(
+            event.frame_id, event.revision, "IN_REVIEW", ("PREDICTED",), review=name, review_reason=""
+        )
+        self._put_back_if_failed(event, name)
+        return "in review"
+
+    def _open(self, event: LayersPredicted, name: str) -> str | None:
+        """Note the review and return its reason, or accept the frame and return None."""
+        prediction = self.register.prediction(event.frame_id, event.revision, event.model_version)
+        if prediction is None:
+            raise LookupError(f"{event.frame_id} has no prediction by {event.model_version} in the table yet")
+        reason = self.policy.reason_to_review(event.frame_id, event.revision, prediction.get("confidence"))
+        if reason is not None:
+            opened = self.register.open_review(
+                event.frame_id, name, event.revision, self.budget,
+                provider=self.provider_name, model_version=event.model_version, asked_because=reason,
+            )  # fmt: skip
+            if opened or self.register.review(event.frame_id, name):
+                return reason
+        note = "" if reason is None else f"{reason} The segment's budget of {self.budget} reviews is used up."
+        self.register.advance(event.frame_id, event.revision, "ACCEPTED", ("PREDICTED",), review_reason=note)
+        return None
+
+    def _put_back_if_failed(self, event: LayersPredicted, name: str) -> None:
+        # A reviewer may answer before the status has moved to IN_REVIEW; a failed review must not leave the frame
+        # there.
+        review = self.register.review(event.frame_id, name) or {}
+        if review.get("state") == "FAILED":
+            self.register.advance(
+                event.frame_id, event.revision, "PREDICTED", ("IN_REVIEW",), review_reason=review.get("reason", "")
+            )
+
+    def _task_input(self, event: LayersPredicted, name: str, reason: str) -> dict:
+        frame = (event.frame_id, event.revision)
+        document = self.bucket.read(keys.prediction(*frame, event.model_version), MAX_DOCUMENT_BYTES)
+        content = input_content(
+            LayersDocument.model_validate_json(document),
+            revision=event.revision,
+            reason=reason,
+            model_output_image=self.bucket.uri(keys.prediction_overlay(*frame, event.model_version)),
+            labeled_image=self.bucket.uri(self._labelled_image(*frame, name)),
+            unlabeled_image=self.bucket.uri(keys.echogram(*frame)),
+        )
+        content |= {"frame_id": event.frame_id, "model_version": event.model_version}
+        logger.info("task", extra={"loop": name, "lines": len(content["a2i_json"]["polylines"]),
+                                   "simplified_px": content["simplified_px"]})  # fmt: skip
+        return content
+
+    def _labelled_image(self, frame_id: str, revision: str, name: str) -> str:
+        """Key of the echogram with its partial annotation drawn on it, or of the bare one if there is no annotation."""
+        try:
+            partial = self.bucket.read(keys.partial(frame_id, revision), MAX_DOCUMENT_BYTES)
+        except FileNotFoundError:
+            return keys.echogram(frame_id, revision)
+        grey = decode_png(self.bucket.read(keys.echogram(frame_id, revision), MAX_ECHOGRAM_BYTES))
+        drawn = draw_layers(grey, LayersDocument.model_validate_json(partial), width_px=2)
+        self.bucket.write(keys.review_labelled(name), encode_png(drawn), "image/png")
+        return keys.review_labelled(name)

@@ -1,0 +1,140 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from moto import mock_aws
+from retraining_world import document
+from review_world import ENVIRONMENT, Context, line, make_world
+
+from compare_models import app
+from compare_models.judgement import Answers, decide, judge
+from firnline.champion import Models
+
+SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "compare_models.json").read_text())
+SURFACE = line("surface", 10)
+CANDIDATE, CHAMPION = SAMPLE["candidate"], SAMPLE["champion"]
+
+
+def answer(version, row, **details):
+    return document("", SURFACE, line("layer", row), kind="model", model_version=version, **details).to_json()
+
+
+def truth(count=3, **details):
+    return {number: document(f"c/s/{number}", **details) for number in range(count)}
+
+
+def judged(candidate, champion, drawn=None, margin=0.005, tolerance=0.25):
+    """`candidate` and `champion` are the rows at which they find the layer whose true row is 20."""
+    drawn = drawn or truth()
+    answers = [Answers(version, {number: answer(version, row) for number in drawn})
+               for version, row in ((CANDIDATE, candidate), (CHAMPION, champion))]  # fmt: skip
+    return judge(drawn, *answers, margin, tolerance)
+
+
+def test_better_is_promoted_and_worse_or_equal_is_not():
+    assert judged(20, 24).promote
+    assert not judged(24, 20).promote
+    assert not judged(20, 20).promote
+    assert not judged(20, 20, margin=0).promote
+
+
+def test_the_margin_decides():
+    assert not judged(20, 24, margin=0.51).promote
+    assert judged(20, 24, margin=0.5).promote
+
+
+def test_a_higher_error_of_matched_points_is_tolerated_only_so_far():
+    assert not judged(21.9, 24, tolerance=0.25).promote
+    assert "mean absolute error" in judged(21.9, 24, tolerance=0.25).reason
+    assert judged(21.9, 24, tolerance=1.0).promote
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (None, "no answer"),
+        (b"", "not a layers document"),
+        (b'{"error": "out of memory"}', "not a layers document"),
+        (answer("another", 20), "another model"),
+        (document("", SURFACE, kind="model", model_version=CANDIDATE).to_json().replace(b'"height":48', b'"height":49'), "another image"),
+    ],
+)  # fmt: skip
+def test_an_unusable_answer_counts_against_its_model(body, problem):
+    drawn = truth()
+    good = {number: answer(CANDIDATE, 20) for number in drawn}
+    whole = judge(drawn, Answers(CANDIDATE, good), Answers(CHAMPION, {}), 0.005, 0.25)
+    broken = judge(drawn, Answers(CANDIDATE, good | {1: body}), Answers(CHAMPION, {}), 0.005, 0.25)
+    assert whole.candidate["primary"] == 1.0
+    assert broken.candidate["primary"] == pytest.approx(0.8)
+    assert (broken.candidate["unusable_answers"], broken.champion["unusable_answers"]) == (1, 3)
+    assert problem in broken.frames[1]["candidate"]["problem"]
+
+
+def test_partial_truth_is_judged_by_the_drawn_lines_alone():
+    drawn = {0: document("c/s/0", SURFACE, line("bed", 40), coverage="partial")}
+
+    def models(bed):
+        return {0: document("", SURFACE, line("layer", 25), line("bed", bed), kind="model", model_version="m").to_json()}
+
+    verdict = judge(drawn, Answers("m", models(42)), Answers("m", models(45)), 0.005, 0.25)
+    assert (verdict.metric, verdict.candidate["primary"], verdict.champion["primary"]) == ("followed_within_3px", 1.0, 0.5)
+    assert verdict.promote
+
+
+def test_partial_truth_without_surface_and_bed_is_judged_by_recall():
+    drawn = {0: document("c/s/0", line("layer", 20), coverage="partial")}
+    assert judged(20, 24, drawn).metric == "recall_2px"
+
+
+def test_nothing_drawn_changes_nothing():
+    drawn = {0: document("c/s/0", coverage="partial").model_copy(update={"layers": []})}
+    verdict = judged(20, 24, drawn)
+    assert not verdict.promote
+    assert "no drawn layer" in verdict.reason
+
+
+SCORES = st.floats(0, 1, allow_nan=False)
+
+
+@given(SCORES, SCORES, st.floats(0, 0.2), st.floats(0, 2), st.floats(0, 2))
+def test_never_promotes_what_is_not_better(new, old, margin, new_mae, old_mae):
+    def scores(primary, mae):
+        return {"primary_metric": "f1_2px", "primary": primary, "mae_px": mae, "frames": 1}
+
+    promote, reason = decide(scores(new, new_mae), scores(old, old_mae), margin, 0.25)
+    assert promote == (new > old and new - old >= margin and new_mae - old_mae <= 0.25)
+    assert reason.endswith(".")
+
+
+@pytest.fixture
+def world(monkeypatch):
+    for name, value in {**ENVIRONMENT, "PROMOTION_MARGIN": "0.01"}.items():
+        monkeypatch.setenv(name, value)
+    app.comparer.cache_clear()
+    with mock_aws():
+        yield make_world()
+    app.comparer.cache_clear()
+
+
+def test_the_judgement_is_written_down(world):
+    frames = [{"number": n, "split": "holdout" if n > 1 else "train", "frame_id": f"c/s/{n}", "revision": "r", "segment": "c/s"}
+              for n in range(5)]  # fmt: skip
+    world.bucket.write("datasets/retrain-1/manifest.json", json.dumps({"frames": frames}).encode(), "application/json")
+    for number in (2, 3, 4):
+        world.bucket.write(f"datasets/retrain-1/holdout-truth/{number:06d}.json", truth(5)[number].to_json(), "application/json")
+        for role, version, row in (("candidate", CANDIDATE, 20.2), ("champion", CHAMPION, 20.2 if number == 2 else 30)):
+            if (role, number) != ("champion", 4):
+                key = f"comparisons/retrain-1/{role}/{number:06d}.png.out"
+                world.bucket.write(key, answer(version, row), "application/json")
+    decision = app.handler(SAMPLE, Context())
+    assert decision["promote"], decision
+    assert decision["champion"]["unusable_answers"] == 1
+    written = json.loads(world.bucket.read("comparisons/retrain-1/comparison.json", 10**6))
+    assert written["reason"] == decision["reason"]
+    assert [(f["number"], f["frame_id"], f["candidate"]["f1_2px"]) for f in written["frames"]] == [
+        (2, "c/s/2", 1.0), (3, "c/s/3", 1.0), (4, "c/s/4", 1.0)]  # fmt: skip
+    record = Models(world.table).version(CANDIDATE)
+    assert (record["decision"], record["snapshot"], record["scores"]["f1_2px"]) == ("better", "retrain-1", 1)
+    assert app.handler(SAMPLE, Context()) == decision

@@ -1,0 +1,348 @@
+import json
+from pathlib import Path
+
+import boto3
+import numpy as np
+import pytest
+from botocore.stub import Stubber
+from hypothesis import given
+from hypothesis import strategies as st
+from moto import mock_aws
+from review_world import (
+    ENVIRONMENT,
+    HEIGHT,
+    MODEL,
+    REVISION,
+    WIDTH,
+    Context,
+    answer,
+    loop_event,
+    make_world,
+    polyline,
+    sqs_event,
+)
+
+from complete_review import app
+from complete_review.answer import choose, read_answer
+from complete_review.completion import ReviewCompleter
+from complete_review.geometry import clean_polyline
+from complete_review.human_loop import LoopEvent
+from firnline.errors import Refused
+from firnline.events import LayersPredicted
+from firnline.layers import LayersDocument
+from start_review.policy import Policy
+from start_review.providers import Portal
+from start_review.review import ReviewStarter
+
+FRAME = "2012_Greenland/20120330_04/0939"
+SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "complete_review.json").read_text())
+SURFACE = polyline("surface", (0, 11), (63, 12))
+LAYER = polyline("layer", (0, 21), (30, 22.5), (63, 22))
+
+
+@pytest.fixture
+def world(monkeypatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        yield make_world()
+
+
+def completer(world, every=100, a2i=None):
+    return ReviewCompleter(world.register, world.corrections, world.bucket, world.bus, a2i,
+                           ENVIRONMENT["FLOW_DEFINITION_ARN"], every)  # fmt: skip
+
+
+def in_review(world, frame_id=FRAME):
+    name = world.predicted_frame(frame_id)
+    starter = ReviewStarter(world.register, world.bucket, Portal(world.table, world.bucket), "portal", Policy(1, 0), 0)
+    assert starter.handle(LayersPredicted(frame_id=frame_id, revision=REVISION, model_version=MODEL)) == "in review"
+    return name
+
+
+def handle(world, event, every=100, a2i=None):
+    return completer(world, every, a2i).handle(LoopEvent.model_validate(event))
+
+
+def test_a_correction_is_stored_counted_and_visible(world):
+    name = in_review(world)
+    assert handle(world, world.answered(name, answer(SURFACE, LAYER))) == "corrected"
+    frame = world.register.get(FRAME)
+    assert (frame["status"], frame["review"]) == ("CORRECTED", name)
+    assert world.register.review(FRAME, name)["state"] == "COMPLETED"
+    assert world.corrections.counts()["total"] == 1
+    stored = world.corrections.get(name)
+    assert (stored["layers"], stored["coverage"], stored["seconds"], stored["answers"]) == (2, "complete", 40.5, 1)
+    prefix = f"corrections/{FRAME}/{name}/"
+    assert stored["image_prefix"] == f"s3://workspace/{prefix}"
+    document = LayersDocument.model_validate_json(world.bucket.read(f"{prefix}layers.json", 10**6))
+    assert (document.source.kind, document.source.review, document.source.model_version) == ("human", name, MODEL)
+    assert world.bucket.read(f"{prefix}overlay.png", 10**6).startswith(b"\x89PNG")
+    coordinates = list(world.table.query(f"FRAME#{FRAME}", f"LAYER#{name}"))
+    assert [(item["label"], item["x"], item["y"]) for item in coordinates] == [
+        ("surface", [0, 63], [11, 12]),
+        ("layer", [0, 30, 63], [21, 22.5, 22]),
+    ]
+    assert {item["image_prefix"] for item in coordinates} == {f"s3://workspace/{prefix}"}
+
+
+def test_repeated_events_count_once(world):
+    name = in_review(world)
+    event = world.answered(name, answer(SURFACE))
+    assert [handle(world, event) for _ in range(3)] == ["corrected", "known", "known"]
+    assert world.corrections.counts()["total"] == 1
+
+
+def test_every_full_batch_is_claimed_and_announced(world):
+    names = [in_review(world, f"c/s/{number}") for number in range(5)]
+    for name in names:
+        handle(world, world.answered(name, answer(SURFACE)), every=2)
+    assert world.corrections.counts() == {"total": 5, "claimed": 4, "last_batch": 2}
+    assert [event["detail"] for event in world.events("CorrectionBatchClaimed")] == [{"batch": 1}, {"batch": 2}]
+
+
+STEPS = [
+    ("bucket.write", "corrections/"),
+    ("corrections.record", ""),
+    ("register.close_review", ""),
+    ("register.advance", ""),
+    ("corrections.claim_batches", ""),
+    ("bus.send", ""),
+]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", [step for step, _ in STEPS])
+def test_a_death_at_any_step_loses_nothing(world, step, when):
+    """Given a process that dies around one step, when the event comes again, then all is as if it had not died."""
+    name = in_review(world)
+    event = world.answered(name, answer(SURFACE, LAYER))
+    mortal = completer(world, every=1)
+    part, method = step.split(".")
+    target = getattr(mortal, part)
+    original = getattr(target, method)
+
+    def dies(*args, **details):
+        setattr(target, method, original)
+        if when == "after":
+            original(*args, **details)
+        raise ConnectionError("the process died here")
+
+    setattr(target, method, dies)
+    with pytest.raises(ConnectionError):
+        mortal.handle(LoopEvent.model_validate(event))
+    handle(world, event, every=1)
+    assert world.corrections.counts() == {"total": 1, "claimed": 1, "last_batch": 1}
+    assert world.register.get(FRAME)["status"] == "CORRECTED"
+    assert world.register.review(FRAME, name)["state"] == "COMPLETED"
+    assert {event["detail"]["batch"] for event in world.events("CorrectionBatchClaimed")} == {1}
+
+
+@pytest.mark.parametrize(
+    ("submitted", "sentence"),
+    [
+        (answer(polyline("layer", (0, 10), (63, 40)), polyline("layer", (0, 40), (63, 10))), "cross at trace"),
+        (answer(polyline("layer", (0, 10), (900, 10))), "outside the echogram of 64 x 48"),
+        (answer(polyline("rock", (0, 10), (9, 10))), "annotatedResult.polylines.0.label"),
+        (answer(polyline("layer", (5, 10), (5, 20))), "no line to learn from"),
+        (answer(all_layers_drawn={"on": False}), "no line to learn from"),
+        (answer(SURFACE, width=999), "picture of 999 x 48"),
+        ({"annotatedResult": {}}, "annotatedResult.polylines"),
+        ({"annotatedResult": {"polylines": [{"label": "bed", "vertices": [{"x": "NaN", "y": 1}]}]}}, "finite"),
+        ({}, "annotatedResult"),
+        ([], "form of a drawing"),
+    ],
+)
+def test_what_cannot_be_used_is_kept_and_the_reason_is_told(world, submitted, sentence):
+    name = in_review(world)
+    event = world.answered(name, submitted)
+    assert [handle(world, event), handle(world, event)] == ["failed", "failed"]
+    frame, review = world.register.get(FRAME), world.register.review(FRAME, name)
+    assert (frame["status"], review["state"]) == ("PREDICTED", "FAILED")
+    assert sentence in frame["review_reason"]
+    assert "output.json" in frame["review_reason"]
+    assert review["reason"] == frame["review_reason"]
+    assert world.corrections.counts()["total"] == 0
+    assert world.bucket.exists(event["detail"]["humanLoopOutput"]["outputS3Uri"].removeprefix("s3://workspace/"))
+
+
+def test_an_answer_without_layers_is_a_correction(world):
+    name = in_review(world)
+    assert handle(world, world.answered(name, answer())) == "corrected"
+    assert (world.corrections.get(name)["layers"], world.corrections.get(name)["coverage"]) == (0, "complete")
+
+
+def test_an_unchecked_box_makes_the_correction_partial(world):
+    name = in_review(world)
+    handle(world, world.answered(name, answer(SURFACE, all_layers_drawn={"on": False})))
+    assert world.corrections.get(name)["coverage"] == "partial"
+
+
+def test_of_several_answers_the_last_usable_one_counts(world):
+    name = in_review(world)
+    crossing = answer(polyline("layer", (0, 10), (63, 40)), polyline("layer", (0, 40), (63, 10)))
+    handle(world, world.answered(name, answer(SURFACE), answer(SURFACE, LAYER), crossing))
+    stored = world.corrections.get(name)
+    assert (stored["layers"], stored["answers"], stored["answers_refused"]) == (2, 3, 1)
+    assert stored["answers_differ"] is True
+
+
+@pytest.mark.parametrize("status", ["Failed", "Stopped"])
+def test_a_loop_that_ended_without_an_answer_gives_the_frame_back(world, status):
+    name = in_review(world)
+    event = loop_event(name, status)
+    event["detail"] |= {"failureCode": "Expired", "failureReason": "Nobody took it."}
+    assert handle(world, event) == "failed"
+    frame = world.register.get(FRAME)
+    assert frame["status"] == "PREDICTED"
+    assert frame["review_reason"] == f"The review ended without an answer ({status}, Expired, Nobody took it.)."
+
+
+def test_a_failure_that_comes_after_the_answer_changes_nothing(world):
+    name = in_review(world)
+    handle(world, world.answered(name, answer(SURFACE)))
+    assert handle(world, loop_event(name, "Stopped")) == "known"
+    assert world.register.get(FRAME)["status"] == "CORRECTED"
+
+
+def test_an_answer_that_comes_after_a_failure_still_counts(world):
+    name = in_review(world)
+    handle(world, loop_event(name, "Failed"))
+    assert handle(world, world.answered(name, answer(SURFACE))) == "corrected"
+    assert world.register.get(FRAME)["status"] == "CORRECTED"
+    assert world.register.review(FRAME, name)["state"] == "COMPLETED"
+
+
+def test_an_answer_to_an_older_revision_is_kept_for_it(world):
+    name = in_review(world)
+    event = world.answered(name, answer(SURFACE))
+    world.register.register(FRAME, f"{FRAME}.png", "02", "ffffffffffff", "READY")
+    assert handle(world, event) == "corrected"
+    assert world.corrections.get(name)["revision"] == REVISION
+    assert (world.register.get(FRAME)["status"], world.register.get(FRAME)["revision"]) == ("READY", "ffffffffffff")
+
+
+def test_foreign_and_unknown_loops_are_ignored(world):
+    name = in_review(world)
+    event = world.answered(name, answer(SURFACE))
+    event["detail"]["flowDefinitionArn"] = "arn:aws:sagemaker:us-east-1:000000000000:flow-definition/invoices"
+    assert handle(world, event) == "foreign"
+    assert (
+        handle(world, loop_event("nobody-knows-me", outputS3Uri="s3://workspace/a2i/nobody-knows-me/output.json"))
+        == "unknown"
+    )
+    event["detail"]["flowDefinitionArn"] = ENVIRONMENT["FLOW_DEFINITION_ARN"][:-1] + "0"
+    assert handle(world, event) == "corrected"
+
+
+@pytest.mark.parametrize(
+    "address", ["s3://elsewhere/a2i/{name}/output.json", "s3://workspace/a2i/another/output.json", "https://x/y"]
+)
+def test_output_is_read_from_its_own_place_only(world, address):
+    name = in_review(world)
+    event = world.answered(name, answer(SURFACE))
+    event["detail"]["humanLoopOutput"]["outputS3Uri"] = address.format(name=name)
+    assert handle(world, event) == "failed"
+
+
+@pytest.mark.parametrize(
+    "claim", [{"humanLoopName": "another"}, {"inputContent": {"frame_id": "c/s/another"}}, {"humanAnswers": 7}]
+)
+def test_output_that_belongs_elsewhere_is_refused(world, claim):
+    name = in_review(world)
+    assert handle(world, world.answered(name, answer(SURFACE), **claim)) == "failed"
+    assert world.corrections.counts()["total"] == 0
+
+
+def test_a_completed_event_without_output_asks_a2i_and_else_waits(world):
+    name = in_review(world)
+    where = world.answered(name, answer(SURFACE))["detail"]["humanLoopOutput"]["outputS3Uri"]
+    client = boto3.client("sagemaker-a2i-runtime")
+    arn = ENVIRONMENT["FLOW_DEFINITION_ARN"]
+    described = {"CreationTime": "2026-11-22T10:00:00Z", "HumanLoopStatus": "Completed", "HumanLoopName": name,
+                 "HumanLoopArn": arn, "FlowDefinitionArn": arn}  # fmt: skip
+    with Stubber(client) as a2i:
+        a2i.add_response("describe_human_loop", described, {"HumanLoopName": name})
+        a2i.add_response("describe_human_loop", described | {"HumanLoopOutput": {"OutputS3Uri": where}})
+        with pytest.raises(LookupError):
+            handle(world, loop_event(name), a2i=client)
+        assert handle(world, loop_event(name), a2i=client) == "corrected"
+
+
+def test_the_handler_reads_the_sample_event_and_returns_what_failed(world):
+    app.completer.cache_clear()
+    app.load_settings.cache_clear()
+    name = in_review(world)
+    world.answered(name, answer(SURFACE))
+    missing = in_review(world, "c/s/missing")
+    lost = sqs_event(loop_event(missing, outputS3Uri=f"s3://workspace/a2i/{missing}/output.json"))["Records"][0]
+    both = {"Records": [*SAMPLE["Records"], lost]}
+    assert app.handler(both, Context()) == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+    assert world.register.get(FRAME)["status"] == "CORRECTED"
+
+
+def test_a_line_drawn_from_right_to_left_is_turned():
+    cleaned = clean_polyline(np.array([(63.0, 5.0), (40.0, 7.0), (40.0, 9.0), (0.0, 6.0)]), WIDTH, HEIGHT)
+    assert cleaned.tolist() == [[0, 6], [40, 8], [63, 5]]
+
+
+def test_vertices_on_the_outer_edge_come_in():
+    cleaned = clean_polyline(np.array([(-1.0, -0.5), (64.0, 48.0)]), WIDTH, HEIGHT)
+    assert cleaned.tolist() == [[0, 0], [63, 47]]
+    with pytest.raises(Refused, match=r"x=64\.2"):
+        clean_polyline(np.array([(0.0, 0.0), (64.2, 5.0)]), WIDTH, HEIGHT)
+
+
+coordinates = st.tuples(st.floats(-1, WIDTH), st.floats(-1, HEIGHT))
+
+
+@given(st.lists(coordinates, max_size=40))
+def test_cleaned_lines_run_along_the_track_inside_the_image(vertices):
+    cleaned = clean_polyline(np.array(vertices).reshape(-1, 2), WIDTH, HEIGHT)
+    if cleaned is None:
+        assert len({round(min(max(x, 0), WIDTH - 1), 2) for x, _ in vertices}) < 2
+        return
+    assert (np.diff(cleaned[:, 0]) > 0).all()
+    assert (cleaned >= 0).all()
+    assert (cleaned <= [WIDTH - 1, HEIGHT - 1]).all()
+    turned = clean_polyline(np.array(vertices[::-1]), WIDTH, HEIGHT)
+    np.testing.assert_allclose(turned, cleaned, atol=0.011)
+    np.testing.assert_allclose(clean_polyline(cleaned, WIDTH, HEIGHT), cleaned)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["surface", "layer", "bed"]), st.lists(coordinates, max_size=8)), max_size=6))
+def test_an_answer_is_either_a_valid_document_or_refused_with_a_sentence(lines):
+    content = answer(*(polyline(label, *vertices) for label, vertices in lines))
+    try:
+        drawing = read_answer(content, WIDTH, HEIGHT)
+    except Refused as refusal:
+        sentence = str(refusal)
+    else:
+        assert len(drawing.layers) + drawing.dropped == len(lines)
+        return
+    assert sentence.endswith(".")
+
+
+@given(st.permutations(range(5)))
+def test_the_order_in_which_lines_were_drawn_does_not_matter(order):
+    lines = [polyline("layer", (0, 5 + 8 * depth), (63, 6 + 8 * depth)) for depth in range(5)]
+    drawing = read_answer(answer(*(lines[index] for index in order)), WIDTH, HEIGHT)
+    assert [layer.vertices[0].y for layer in drawing.layers] == [5, 13, 21, 29, 37]
+
+
+def test_sloping_layers_with_gaps_are_put_in_order_of_depth():
+    """A layer whose mean is deeper may lie above: on the traces that they share, not on average, one is above the
+    other."""
+    upper = polyline("layer", (32, 20), (63, 44))
+    middle = polyline("layer", (0, 4), (63, 46))
+    lower = polyline("layer", (0, 12), (31, 30))
+    drawing = read_answer(answer(lower, middle, upper), WIDTH, HEIGHT)
+    assert [layer.vertices[0].x for layer in drawing.layers] == [32, 0, 0]
+
+
+def test_answers_that_are_not_even_objects_do_not_hide_others():
+    good = {"answerContent": answer(SURFACE), "submissionTime": "2026-11-22T10:00:00"}
+    chosen = choose([7, {"answerContent": 3}, good], FRAME, WIDTH, HEIGHT, {})
+    assert (chosen.answers, chosen.refused, chosen.differ) == (3, 2, False)
+    with pytest.raises(Refused, match="without an answer"):
+        choose([], FRAME, WIDTH, HEIGHT, {})

@@ -1,0 +1,93 @@
+"""250 completions from 20 threads, each delivered three times and shuffled, against a table with real transactions.
+
+moto keeps no lock around a transaction, so two of its threads could both see a condition hold; MiniStack runs one at a
+time.
+"""
+
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import boto3
+import pytest
+from review_world import ENVIRONMENT, MODEL, REVISION, answer, make_world, polyline
+
+from complete_review.completion import ReviewCompleter
+from complete_review.human_loop import LoopEvent
+from firnline.corrections import Corrections
+from firnline.events import EventBus
+from firnline.frame_register import FrameRegister
+from firnline.table import Table
+from firnline.workspace import Bucket
+
+COMPLETIONS, THREADS, DELIVERIES, EVERY = 250, 20, 3, 100
+
+
+@pytest.fixture
+def ministack(tmp_path, monkeypatch):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "AUTH": "false", "PERSIST_STATE": "0",
+        "STATE_DIR": str(tmp_path), "S3_DATA_DIR": str(tmp_path), "TMPDIR": str(tmp_path), "LOG_LEVEL": "ERROR",
+    }  # fmt: skip
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen([sys.executable, "-m", "ministack"], env=environment, stdout=log, stderr=log)
+    try:
+        for _ in range(300):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert process.poll() is None, (tmp_path / "log").read_text()
+            time.sleep(0.1)
+        for name, value in ENVIRONMENT.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.mark.slow
+def test_250_completions_from_20_threads_claim_exactly_two_batches(ministack):
+    world = make_world()
+    events = []
+    for number in range(COMPLETIONS):
+        frame_id = f"c/s{number % 7}/f{number}"
+        name = world.predicted_frame(frame_id)
+        assert world.register.open_review(frame_id, name, REVISION, provider="a2i", model_version=MODEL)
+        events.append(world.answered(name, answer(polyline("surface", (0, 11), (63, 12)))))
+    deliveries = [LoopEvent.model_validate(event) for event in events * DELIVERIES]
+    random.Random(5).shuffle(deliveries)
+
+    def completer():
+        session = boto3.Session()
+        table = Table(session.resource("dynamodb").Table(ENVIRONMENT["TABLE_NAME"]))
+        return ReviewCompleter(
+            FrameRegister(table), Corrections(table), Bucket(session.client("s3"), ENVIRONMENT["WORKSPACE_BUCKET"]),
+            EventBus(session.client("events"), "default"), None, ENVIRONMENT["FLOW_DEFINITION_ARN"], EVERY,
+        )  # fmt: skip
+
+    completers = [completer() for _ in range(THREADS)]
+
+    def work(thread):
+        return [completers[thread].handle(event) for event in deliveries[thread::THREADS]]
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        outcomes = [outcome for done in pool.map(work, range(THREADS)) for outcome in done]
+
+    assert outcomes.count("corrected") == COMPLETIONS
+    assert outcomes.count("known") == COMPLETIONS * (DELIVERIES - 1)
+    assert world.corrections.counts() == {"total": COMPLETIONS, "claimed": 200, "last_batch": 2}
+    assert [item["batch"] for item in world.corrections.batches("PENDING")] == [1, 2]
+    recorded = [item["frame_id"] for item in world.corrections.all()]
+    assert sorted(recorded) == sorted(f"c/s{number % 7}/f{number}" for number in range(COMPLETIONS))
+    assert {world.register.get(frame_id)["status"] for frame_id in recorded} == {"CORRECTED"}
+    claimed = {event["detail"]["batch"] for event in world.events("CorrectionBatchClaimed")}
+    assert claimed == {1, 2}

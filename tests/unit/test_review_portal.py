@@ -1,0 +1,238 @@
+import json
+import re
+from datetime import UTC, datetime
+from http.client import HTTPConnection
+from threading import Thread
+from urllib.parse import quote
+
+import pytest
+from liquid import Environment
+from moto import mock_aws
+from review_world import ENVIRONMENT, MODEL, REVISION, answer, make_world, polyline
+
+from firnline.events import LayersPredicted
+from review_portal import page
+from review_portal.serve import make_server
+from review_portal.store import AlreadyAnswered, Task, UnknownTask
+from review_portal.table_store import FLOW_DEFINITION_ARN, TableStore
+from start_review.policy import Policy
+from start_review.providers import Portal
+from start_review.review import ReviewStarter
+
+ORIGIN = {"Host": "127.0.0.1:8765", "Origin": "http://127.0.0.1:8765"}
+JSON = {**ORIGIN, "Content-Type": "application/json; charset=utf-8"}
+SURFACE = polyline("surface", (0, 11), (63, 12))
+
+
+@pytest.fixture
+def world(monkeypatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        yield make_world()
+
+
+@pytest.fixture
+def store(world):
+    return TableStore(world.table, world.bucket, world.bus)
+
+
+def in_review(world, frame_id="c/s/f", confidence=0.6):
+    name = world.predicted_frame(frame_id, confidence=confidence)
+    starter = ReviewStarter(world.register, world.bucket, Portal(world.table, world.bucket), "portal", Policy(1, 0), 0)
+    starter.handle(LayersPredicted(frame_id=frame_id, revision=REVISION, model_version=MODEL))
+    return name
+
+
+def get(store, path, query=None, headers=ORIGIN):
+    status, answered, body = page.respond(store, "GET", path, query or {}, headers, b"")
+    return status, answered, body
+
+
+def token(store, name):
+    return re.search(r'data-token="([0-9a-f]+)"', get(store, f"/review/tasks/{name}")[2].decode())[1]
+
+
+def submit(store, name, content, headers=JSON, **more):
+    body = {"answerContent": content, "token": token(store, name), "seconds": 12.5} | more
+    status, _, answered = page.respond(
+        store, "POST", f"/review/tasks/{name}/submit", {}, headers, json.dumps(body).encode()
+    )
+    return status, json.loads(answered)
+
+
+def test_the_list_shows_the_most_uncertain_first(world, store):
+    names = [in_review(world, f"c/s/{stem}", confidence) for stem, confidence in [("a", 0.7), ("b", 0.2), ("c", 0.5)]]
+    status, headers, body = get(store, "/review/")
+    assert status == 200
+    assert "script-src 'self'" in headers["Content-Security-Policy"]
+    assert re.findall(r'data-task="([^"]+)" data-frame-id="([^"]+)"', body.decode()) == [
+        (names[1], "c/s/b"), (names[2], "c/s/c"), (names[0], "c/s/a")]  # fmt: skip
+    assert "20%" in body.decode()
+    assert get(store, "/review/next")[1]["Location"] == f"/review/tasks/{names[1]}"
+    for after, following in [(1, 2), (2, 0), (0, 1)]:
+        assert get(store, "/review/next", {"after": names[after]})[1]["Location"] == f"/review/tasks/{names[following]}"
+
+
+def test_an_empty_list_says_so(store):
+    assert "Nothing is waiting" in get(store, "/review/")[2].decode()
+    assert get(store, "/review/next")[1]["Location"] == "/review/"
+
+
+def test_the_task_page_is_the_worker_template_with_our_own_elements(world, store):
+    name = in_review(world)
+    status, _, body = get(store, f"/review/tasks/{name}")
+    text = body.decode()
+    assert status == 200
+    assert '<script src="/review/crowd.js">' in text
+    assert "assets.crowd.aws" not in text
+    source = re.search(r'src="(/review/tasks/[^"]+/image\?uri=[^"]+echogram[^"]+)"', text)[1]
+    path, _, uri = source.partition("?uri=")
+    assert uri == quote("s3://workspace/frames/c/s/f/0123456789ab/echogram.png", safe="")
+    picture = get(store, path, {"uri": "s3://workspace/frames/c/s/f/0123456789ab/echogram.png"})
+    assert (picture[0], picture[1]["Content-Type"]) == (200, "image/png")
+    attribute = re.search(r'initial-value="([^"]*)"', text)[1]
+    import html
+
+    assert [line["label"] for line in json.loads(html.unescape(attribute))["polylines"]] == ["surface", "layer"]
+
+
+def test_input_cannot_break_out_of_the_page(store):
+    template = "<p title='{{ task.input.reason }}'>{{ task.input.reason | to_json | escape }}</p>"
+    hostile = "'\"><script>alert(1)</script>"
+    task = Task("a", datetime.now(UTC), "open", {"reason": hostile}, template)
+    assert "<script>" not in page.render_template(task, str)
+    assert "<script>" not in Environment(autoescape=True).from_string("{{ x }}").render(x=hostile)
+
+
+@pytest.mark.parametrize(
+    "uri", ["s3://workspace/frames/other/echogram.png", "s3://elsewhere/x.png", "", "file:///etc/passwd", "c/s/f"]
+)
+def test_only_the_pictures_of_the_task_are_shown(world, store, uri):
+    name = in_review(world)
+    assert get(store, f"/review/tasks/{name}/image", {"uri": uri})[0] == 404
+
+
+def test_an_answer_becomes_output_json_and_an_event_as_a2i_has_them(world, store):
+    name = in_review(world)
+    content = answer(SURFACE, all_layers_drawn={"on": True})
+    assert submit(store, name, content) == (200, {"next": f"/review/next?after={name}"})
+    (event,) = world.events("SageMaker A2I HumanLoop Status Change")
+    assert event["source"] == "firnline.review"
+    detail = event["detail"]
+    assert (detail["humanLoopName"], detail["humanLoopStatus"]) == (name, "Completed")
+    uri = detail["humanLoopOutput"]["outputS3Uri"]
+    assert re.fullmatch(rf"s3://workspace/reviews/{name}/a2i/\d{{4}}/\d\d/\d\d/\d\d/\d\d/\d\d/{name}/output\.json", uri)
+    output = json.loads(world.bucket.read(uri.removeprefix("s3://workspace/"), 10**6))
+    assert set(output) == {"flowDefinitionArn", "humanAnswers", "humanLoopName", "inputContent"}
+    assert output["flowDefinitionArn"] == detail["flowDefinitionArn"] == FLOW_DEFINITION_ARN
+    assert output["humanAnswers"][0]["answerContent"] == content
+    assert output["humanAnswers"][0]["timeSpentInSeconds"] == 12.5
+    assert "<b data-done>1</b>" in get(store, "/review/")[2].decode()
+    assert get(store, f"/review/tasks/{name}")[0] == 410
+
+
+def test_a_task_takes_one_answer(world, store):
+    name = in_review(world)
+    proof = token(store, name)
+    submit(store, name, answer(SURFACE))
+    again = json.dumps({"answerContent": answer(), "token": proof}).encode()
+    status, _, body = page.respond(store, "POST", f"/review/tasks/{name}/submit", {}, JSON, again)
+    assert (status, "answered already" in json.loads(body)["error"]) == (409, True)
+    with pytest.raises(AlreadyAnswered):
+        store.submit(name, answer(), "other", 1)
+    with pytest.raises(UnknownTask):
+        store.submit("nobody", answer(), "other", 1)
+    assert len(world.events("SageMaker A2I HumanLoop Status Change")) == 1
+
+
+def test_an_answer_whose_event_was_not_sent_is_finished_later(world, store):
+    name = in_review(world)
+
+    class DeadBus:
+        def send(self, *events, source):
+            raise ConnectionError("the process died here")
+
+    with pytest.raises(ConnectionError):
+        TableStore(world.table, world.bucket, DeadBus()).submit(name, answer(SURFACE), "a", 1)
+    assert world.events() == []
+    assert [task.status for task in store.list_tasks()] == ["completed"]
+    assert len(world.events("SageMaker A2I HumanLoop Status Change")) == 1
+    store.list_tasks()
+    assert world.events() == []
+
+
+def test_crossing_lines_are_told_before_they_are_accepted(world, store):
+    name = in_review(world)
+    crossing = answer(polyline("layer", (0, 10), (63, 40)), polyline("layer", (0, 40), (63, 10)))
+    status, body = submit(store, name, crossing)
+    assert (status, "cross at trace" in body["error"]) == (422, True)
+    assert store.get(name).status == "open"
+
+
+@pytest.mark.parametrize(
+    ("headers", "more", "status"),
+    [
+        ({**JSON, "Origin": "https://evil.example"}, {}, 403),
+        ({**JSON, "Origin": "null"}, {}, 403),
+        ({**JSON, "Host": "evil.example"}, {}, 421),
+        ({**JSON, "Host": "[::1"}, {}, 421),
+        ({**JSON, "Host": "127.0.0.1.evil.example:8765"}, {}, 421),
+        ({**ORIGIN, "Content-Type": "text/plain"}, {}, 415),
+        (JSON, {"token": "0" * 64}, 403),
+        (JSON, {"extra": 1}, 400),
+        (JSON, {"seconds": -1}, 400),
+        (JSON, {"workerId": "<script>"}, 400),
+        (JSON, {"answerContent": []}, 400),
+        (JSON, {"answerContent": {"annotatedResult": {"polylines": 7}}}, 422),
+    ],
+)
+def test_posts_that_do_not_come_from_the_page_are_refused(world, store, headers, more, status):
+    name = in_review(world)
+    answered, body = submit(store, name, answer(SURFACE), headers, **more)
+    assert answered == status
+    assert body["error"].endswith(".")
+    assert store.get(name).status == "open"
+
+
+def test_too_much_or_no_json_is_refused(world, store):
+    name = in_review(world)
+    post = ("POST", f"/review/tasks/{name}/submit", {}, JSON)
+    assert page.respond(store, *post, b" " * (page.MAX_BODY_BYTES + 1))[0] == 413
+    assert page.respond(store, *post, b"{")[0] == 400
+    assert page.respond(store, *post, b"\xff\xfe")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/review/tasks/../../etc", 404), ("GET", "/review/tasks/UPPER", 404),
+        ("GET", "/review/tasks/nobody", 404),
+        ("GET", f"/review/tasks/{'a' * 64}", 404), ("GET", "/review/nothing", 404), ("POST", "/review/", 404),
+        ("GET", "/review/tasks/a/submit", 405), ("DELETE", "/review/tasks/a", 405), ("GET", "/review/crowd.js", 200),
+    ],
+)  # fmt: skip
+def test_addresses(store, method, path, status):
+    assert page.respond(store, method, path, {}, ORIGIN, b"")[0] == status
+
+
+def test_the_server_answers_and_limits_what_it_reads(world, store):
+    name = in_review(world)
+    server = make_server(store)
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        connection = HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+        connection.request("GET", "/")
+        redirect = connection.getresponse()
+        redirect.read()
+        assert (redirect.status, redirect.getheader("Location")) == (303, "/review/")
+        connection.request("GET", f"/review/tasks/{name}")
+        shown = connection.getresponse()
+        assert (shown.status, b"crowd-polyline" in shown.read()) == (200, True)
+        connection.putrequest("POST", f"/review/tasks/{name}/submit")
+        connection.putheader("Content-Length", "99999999999")
+        connection.endheaders()
+        assert connection.getresponse().status == 413
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,75 @@
+import io
+import json
+from pathlib import Path
+
+import boto3
+import pytest
+from botocore.response import StreamingBody
+from botocore.stub import Stubber
+from moto import mock_aws
+from retraining_world import document
+from review_world import ENVIRONMENT, Context, echogram, make_world
+
+from firnline.echogram import encode_png
+from smoke_test import app
+from smoke_test.smoke import SmokeTestFailed, SmokeTestRequest, smoke_test
+
+SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "smoke_test.json").read_text())
+VERSION = SAMPLE["model_version"]
+GOOD = document("", kind="model", model_version=VERSION).to_json()
+
+
+@pytest.fixture
+def world(monkeypatch):
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    with mock_aws():
+        made = make_world()
+        made.bucket.write("frames/c/s/f/r/frame.json", b"{}", "application/json")
+        made.bucket.write("frames/c/s/f/r/echogram.png", encode_png(echogram()), "image/png")
+        yield made
+
+
+def endpoint(body):
+    """A SageMaker runtime client whose endpoint answers so, once, if it is asked as it should be."""
+    client = boto3.client("sagemaker-runtime")
+    stub = Stubber(client)
+    stub.add_response(
+        "invoke_endpoint", {"Body": StreamingBody(io.BytesIO(body), len(body)), "ContentType": "application/json"},
+        {"EndpointName": "firnline", "ContentType": "image/png", "Accept": "application/json", "Body": encode_png(echogram())},
+    )  # fmt: skip
+    stub.activate()
+    return client
+
+
+def test_passes_on_a_stored_frame_or_on_the_holdout(world):
+    passed = smoke_test(SmokeTestRequest(**SAMPLE), world.bucket, endpoint(GOOD))
+    assert passed == {"echogram": "frames/c/s/f/r/echogram.png", "layers": 2, "model_version": VERSION}
+    world.bucket.write("datasets/retrain-1/holdout-images/000003.png", encode_png(echogram()), "image/png")
+    passed = smoke_test(SmokeTestRequest(**SAMPLE), world.bucket, endpoint(GOOD))
+    assert passed["echogram"] == "datasets/retrain-1/holdout-images/000003.png"
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        (b"", "not a layers document"),
+        (b'{"error": "no model"}', "not a layers document"),
+        (GOOD.replace(VERSION.encode(), b"first"), "answers as model first"),
+        (GOOD.replace(b'"height":48', b'"height":49'), "other pixels"),
+    ],
+)
+def test_wrong_answers_fail(world, body, problem):
+    with pytest.raises(SmokeTestFailed, match=problem):
+        smoke_test(SmokeTestRequest(**SAMPLE), world.bucket, endpoint(body))
+
+
+def test_without_an_echogram_there_is_no_test(world):
+    world.bucket.client.delete_object(Bucket="workspace", Key="frames/c/s/f/r/echogram.png")
+    with pytest.raises(SmokeTestFailed, match="upload a frame"):
+        smoke_test(SmokeTestRequest(**SAMPLE), world.bucket, endpoint(GOOD))
+
+
+def test_the_handler_reads_the_sample_event(world, monkeypatch):
+    monkeypatch.setattr(app, "clients", lambda: (world.bucket, endpoint(GOOD)))
+    assert app.handler(SAMPLE, Context())["model_version"] == VERSION

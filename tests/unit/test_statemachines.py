@@ -1,0 +1,262 @@
+import re
+
+import pytest
+import yaml
+from moto import mock_aws
+from retraining_world import MACHINE, correct
+from review_world import ENVIRONMENT, make_world
+from statemachine_world import DEPLOY_MACHINE, FOLDER, SUBSTITUTIONS, StateMachines, definition, failed
+
+from firnline.champion import Models
+
+NAMES = ("retrain", "deploy_model")
+FRAMES = [f"2012_Greenland/2012033{segment}_01/{frame:04d}" for segment in range(4) for frame in range(3)]
+TEMPLATE = FOLDER.parent / "template.yaml"
+
+
+def states(machine):
+    """(name, state, the Parallel around it or None), all levels."""
+    for name, state in machine["States"].items():
+        yield name, state, None
+        for branch in state.get("Branches", []):
+            for inner, of_branch in branch["States"].items():
+                yield inner, of_branch, state
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_task_has_retry_catch_and_timeout(name):
+    for task, state, around in states(definition(name)):
+        if state["Type"] != "Task":
+            continue
+        assert state["TimeoutSeconds"] > 0, task
+        retried = [error for retrier in state["Retry"] for error in retrier["ErrorEquals"]]
+        assert retried, task
+        assert not {"States.ALL", "States.TaskFailed", "States.Timeout"} & set(retried), task
+        assert all(retrier["MaxAttempts"] <= 10 for retrier in state["Retry"]), task
+        assert "States.ALL" in (state if around is None else around)["Catch"][-1]["ErrorEquals"], task
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_state_can_be_reached_and_goes_somewhere(name):
+    def follow(level):
+        reached, waiting = set(), [level["StartAt"]]
+        while waiting:
+            state = level["States"][waiting[-1]]
+            reached.add(waiting.pop())
+            onward = [state.get("Next"), state.get("Default")]
+            onward += [entry["Next"] for entry in (*state.get("Catch", []), *state.get("Choices", []))]
+            assert any(onward) or state.get("End") or state["Type"] in ("Succeed", "Fail")
+            waiting += [target for target in onward if target and target not in reached]
+            for branch in state.get("Branches", []):
+                follow(branch)
+        assert reached == set(level["States"])
+
+    follow(definition(name))
+
+
+@pytest.mark.parametrize(("name", "resource"), [("retrain", "RetrainStateMachine"), ("deploy_model", "DeployModelStateMachine")])
+def test_the_template_gives_every_substitution(name, resource):
+    class Loader(yaml.SafeLoader):
+        pass
+
+    Loader.add_multi_constructor("!", lambda loader, suffix, node: suffix)
+    template = yaml.load(TEMPLATE.read_text(), Loader)  # noqa: S506 a SafeLoader that knows CloudFormation's tags
+    given = set(template["Resources"][resource]["Properties"]["DefinitionSubstitutions"])
+    used = set(re.findall(r"\$\{(\w+)\}", (FOLDER / f"{name}.asl.yaml").read_text()))
+    assert used <= given
+    assert used <= set(SUBSTITUTIONS)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_files_do_without_anchors_and_merges_which_not_every_reader_of_yaml_knows(name):
+    tokens = yaml.scan((FOLDER / f"{name}.asl.yaml").read_text())
+    assert not any(isinstance(token, yaml.AnchorToken | yaml.AliasToken) for token in tokens)
+
+
+@pytest.fixture
+def machines(monkeypatch):
+    environment = {"HOLDOUT_SEGMENTS": "", "PROMOTION_MARGIN": "0.005", "MAE_TOLERANCE_PX": "0.25", "RETRAIN_EVERY": "12"}
+    for key, value in {**ENVIRONMENT, **environment}.items():
+        monkeypatch.setenv(key, value)
+    with mock_aws():
+        yield StateMachines(make_world(), monkeypatch)
+
+
+def retrain(machines, frames=FRAMES):
+    """Run what the sweep would start for batch 1."""
+    world = machines.world
+    for frame in frames:
+        correct(world, frame)
+    world.corrections.claim_batches(len(frames))
+    execution = MACHINE.replace("stateMachine", "execution") + ":retrain-1"
+    assert world.corrections.start_retraining(world.corrections.batch(1), execution)
+    return machines.run(MACHINE, "retrain-1", batch=1, attempt=1)
+
+
+def test_a_better_candidate_is_deployed(machines):
+    answer = retrain(machines)
+    sagemaker, champion = machines.sagemaker, machines.champion()
+    assert answer["status"] == "SUCCEEDED", answer
+    assert answer["output"]["outcome"] == "promoted"
+    version = champion["model_version"]
+    assert re.fullmatch(r"firnline-1-1-[0-9a-f]{8}", version)
+    assert (champion["previous"], champion["snapshot"]) == ("first", "retrain-1")
+    assert champion["scores"]["f1_2px"] == 1.0
+    assert sagemaker.config == champion["endpoint_config"]
+    assert sagemaker.configs == {champion["endpoint_config"]: champion["model_name"]}
+    assert set(sagemaker.models) == {"firnline-first", champion["model_name"]}
+    record = Models(machines.world.table).version(version)
+    assert (record["decision"], record["champion"]) == ("promoted", "first")
+    assert record["model_data"] == f"s3://workspace/models/{version}/output/model.tar.gz"
+    batch = machines.world.corrections.batch(1)
+    assert (batch["outcome"], batch["state"]) == ("promoted", "STARTED")
+    assert "f1_2px" in batch["reason"]
+
+
+def test_the_training_job_gets_what_the_toolkit_reads(machines):
+    retrain(machines)
+    job = dict(machines.sagemaker.calls)["CreateTrainingJob"]
+    assert job["HyperParameters"] == {
+        "sagemaker_program": '"train.py"', "sagemaker_submit_directory": '"s3://workspace/code/abc/sourcedir.tar.gz"',
+        "sagemaker_region": '"us-east-1"', "epochs": "40", "max-seconds": "600", "snapshot": '"retrain-1"',
+        "model-version": f'"{job["TrainingJobName"]}"',
+    }  # fmt: skip
+    channels = {c["ChannelName"]: c["DataSource"]["S3DataSource"]["S3Uri"] for c in job["InputDataConfig"]}
+    assert channels["model"] == "s3://workspace/models/first/model.tar.gz"
+    assert channels["train"] == "s3://workspace/datasets/retrain-1/train/"
+    assert {"train", "holdout", "model"} <= set(channels) <= {"train", "validation", "holdout", "model"}
+    assert job["StoppingCondition"]["MaxRuntimeInSeconds"] == 4200
+    assert job["CheckpointConfig"]["S3Uri"].endswith(f"/checkpoints/{job['TrainingJobName']}/")
+
+
+def test_the_metric_definitions_read_what_training_prints(machines):
+    retrain(machines)
+    definitions = dict(machines.sagemaker.calls)["CreateTrainingJob"]["AlgorithmSpecification"]["MetricDefinitions"]
+    line = "final validation_f1_2px=0.87310; validation_recall_2px=0.9; validation_mae_px=0.62000; validation_score=0.8;"
+    line += " holdout_f1_2px=0.5; holdout_mae_px=0.7;"
+    found = {entry["Name"]: re.search(entry["Regex"], line) for entry in definitions}
+    assert all(found.values()), found
+    assert found["validation:f1_2px"][1] == "0.87310"
+
+
+def test_a_worse_candidate_is_not_deployed(machines):
+    machines.sagemaker.default_row = 30.0
+    answer = retrain(machines)
+    assert (answer["status"], answer["output"]["outcome"]) == ("SUCCEEDED", "kept")
+    assert "The champion stays" in answer["output"]["reason"]
+    assert machines.champion()["model_version"] == "first"
+    assert set(machines.sagemaker.models) == {"firnline-first"}
+    assert "updateEndpoint" not in machines.trail
+
+
+def test_too_little_data_is_no_failure(machines):
+    answer = retrain(machines, FRAMES[:3])
+    assert (answer["status"], answer["output"]["outcome"]) == ("SUCCEEDED", "skipped")
+    assert "at least two segments" in machines.world.corrections.batch(1)["reason"]
+    assert machines.trail == ["build_dataset", "record_deployment"]
+
+
+def test_a_failed_training_says_why(machines):
+    machines.sagemaker.training_fails = True
+    answer = retrain(machines)
+    assert answer["status"] == "FAILED"
+    assert answer["output"]["Cause"] == "States.TaskFailed: AlgorithmError: the loss is not a number"
+    assert machines.world.corrections.batch(1)["reason"] == answer["output"]["Cause"]
+
+
+def test_sagemakers_own_rollback_is_not_taken_for_success(machines):
+    class Every(set):
+        def __contains__(self, config):
+            return config != "firnline-first"
+
+    machines.sagemaker.rolls_back = Every()
+    answer = retrain(machines)
+    assert answer["status"] == "FAILED"
+    assert "did not come into service" in answer["output"]["Cause"]
+    consistent(machines, "first")
+
+
+def test_an_endpoint_that_never_settles_ends_in_words(machines, monkeypatch):
+    monkeypatch.setattr(machines.sagemaker, "DescribeEndpoint", lambda EndpointName: {  # noqa: N803
+        "EndpointStatus": machines.sagemaker.status, "EndpointConfigName": machines.sagemaker.config})  # fmt: skip
+    answer = retrain(machines)
+    assert answer["status"] == "FAILED"
+    assert machines.trail.count("describeEndpoint") < 800
+    assert machines.champion()["model_version"] == "first"
+
+
+def test_a_model_that_answers_wrongly_is_taken_back(machines, monkeypatch):
+    monkeypatch.setattr(machines.sagemaker, "invoke_endpoint", lambda **_: {"Body": open("/dev/null", "rb")})  # noqa: SIM115, PTH123
+    answer = retrain(machines)
+    assert "SmokeTestFailed" in answer["output"]["Cause"]
+    consistent(machines, "first")
+
+
+def test_a_champion_that_changed_meanwhile_is_not_overruled(machines):
+    def change(number):
+        if machines.trail[number - 1] == "smoke_test":
+            Models(machines.world.table).promote("other", "first", model_name="m", model_data="d", execution="e")
+
+    machines.after = change
+    answer = retrain(machines)
+    assert "ChampionChanged" in answer["output"]["Cause"]
+    assert machines.champion()["model_version"] == "other"
+    assert machines.sagemaker.config == "firnline-first"
+
+
+def test_a_rollback_deploys_the_earlier_artefact_again(machines):
+    retrain(machines)
+    newer = machines.champion()
+    answer = machines.run(
+        DEPLOY_MACHINE, "rollback-1", model_version="first", model_data="s3://workspace/models/first/model.tar.gz",
+        expected_champion=newer["model_version"], reason="The new model lost the bed.",
+    )  # fmt: skip
+    assert answer["status"] == "SUCCEEDED", answer
+    champion = machines.champion()
+    assert (champion["model_version"], champion["previous"]) == ("first", newer["model_version"])
+    assert champion["endpoint_config"].startswith("firnline-first-")
+    consistent(machines, "first")
+
+
+def consistent(machines, *allowed):
+    """The champion is one of `allowed`, and the endpoint serves it."""
+    machines.settle()
+    champion, sagemaker = machines.champion(), machines.sagemaker
+    assert champion["model_version"] in allowed
+    assert sagemaker.status == "InService"
+    assert sagemaker.config == champion["endpoint_config"]
+    assert sagemaker.version_of(sagemaker.configs[sagemaker.config]) == champion["model_version"]
+
+
+CALLS = 19
+
+
+def test_the_number_of_calls(machines):
+    retrain(machines)
+    assert len(machines.trail) == CALLS, machines.trail
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("number", range(1, CALLS + 1))
+def test_whichever_call_fails_the_champion_serves(machines, number, moment):
+    """`after`: AWS has done what was asked, but the answer is an error."""
+
+    def fail(count):
+        if count == number:
+            raise failed("Sabotage", "cut")
+
+    setattr(machines, moment, fail)
+    answer = retrain(machines, FRAMES[::3])
+    done = machines.trail[number - 1]
+    assert machines.world.corrections.batch(1).get("outcome") or done == "record_deployment"
+    if answer["status"] == "SUCCEEDED":
+        assert done in ("deleteEndpointConfig", "deleteModel")
+        assert machines.champion()["model_version"] != "first"
+    else:
+        assert "cut" in answer["output"]["Cause"]
+    consistent(machines, "first", machines.champion()["model_version"])
+    if answer["status"] == "FAILED" and done != "record_deployment":
+        assert machines.champion()["model_version"] == "first"
+        assert "cut" in machines.world.corrections.batch(1)["reason"]
+
+
