@@ -177,7 +177,7 @@ def status(
 
 
 @app.command()
-def review(port: Annotated[int, typer.Option(help="loopback port for the page")] = 8400) -> None:
+def review(port: Annotated[int, typer.Option(help="loopback port for the page")] = 8765) -> None:
     """Show the review page: the local cloud's, or (ReviewProvider=portal) one served here with your own credentials."""
     import os
 
@@ -188,7 +188,7 @@ def review(port: Annotated[int, typer.Option(help="loopback port for the page")]
     from review_portal.serve import serve
     from review_portal.table_store import TableStore
 
-    store = TableStore(connection.table, connection.workspace, connection.client("events"))
+    store = TableStore(connection.table, connection.workspace, connection.events)
     console.print(f"review page at http://127.0.0.1:{port}/review/ (Ctrl+C stops it)")
     serve(store, port=port)
 

@@ -17,7 +17,7 @@ from firnline.workspace import Bucket
 
 class ComparisonSettings(Settings):
     promotion_margin: float = Field(0.005, ge=0, lt=1, alias="PROMOTION_MARGIN")
-    mae_tolerance_px: float = Field(0.25, ge=0, alias="MAE_TOLERANCE_PX")
+    mae_tolerance_px: float = Field(0.1, ge=0, alias="MAE_TOLERANCE_PX")
 
 
 @cache

@@ -10,6 +10,8 @@ from layer_model import scoring
 
 Scores = dict[str, Any]
 
+MISSED_PX = 2.0
+
 
 @dataclass(frozen=True)
 class Answers:
@@ -35,8 +37,8 @@ def judge(
     """Score both models and decide.
 
     An answer that is missing, not a layers document, of another image's size or of another model counts as one without
-    any layer. `margin` is the least rise of the primary score, a share of 1; `mae_tolerance_px` the most that the mean
-    absolute error of matched points may rise by, in pixels.
+    any layer. `margin` is the least rise of the primary score, a share of 1; `mae_tolerance_px` the most that
+    `bounded_mae_px` may rise by.
     """
     both, per_frame = [], [{"number": number} for number in sorted(truth)]
     for role, answers in (("candidate", candidate), ("champion", champion)):
@@ -55,7 +57,7 @@ def judge(
 
 
 def with_primary(scores: Scores) -> Scores:
-    """Scores with the one that decides: which it is depends on the truth alone, so it is the same for both models.
+    """Scores with `primary`, the one that decides, and `bounded_mae_px`, which must not get worse.
 
     F1 where frames are completely annotated. Where only some layers were drawn, precision cannot be known: then the
     share of surface and bed traces followed within 3 pixels, or else the share of all drawn points found.
@@ -67,7 +69,18 @@ def with_primary(scores: Scores) -> Scores:
         metric, value = "followed_within_3px", round(sum(followed) / len(followed), 6)
     else:
         metric, value = ("recall_2px", scores["recall_2px"]) if scores["recall_2px"] is not None else (None, None)
-    return scores | {"primary_metric": metric, "primary": value}
+    return scores | {"primary_metric": metric, "primary": value, "bounded_mae_px": _bounded_mae(scores)}
+
+
+def _bounded_mae(scores: Scores) -> float | None:
+    """Mean absolute error over all drawn points in pixels, a missed point counting as far as a matched one can be (2).
+
+    `mae_px` is over matched points only: it rises when a better model finds harder layers, so models cannot be compared
+    by it.
+    """
+    if scores["recall_2px"] is None:
+        return None
+    return round(scores["recall_2px"] * ((scores["mae_px"] or 0.0) - MISSED_PX) + MISSED_PX, 6)
 
 
 def decide(candidate: Scores, champion: Scores, margin: float, mae_tolerance_px: float) -> tuple[bool, str]:
@@ -79,13 +92,12 @@ def decide(candidate: Scores, champion: Scores, margin: float, mae_tolerance_px:
     compared = f"{metric} is {new:.4f} against the champion's {old:.4f}"
     if new - old < margin or new <= old:
         return False, f"The champion stays: the candidate's {compared}, and {margin:g} more is asked for."
-    if candidate["mae_px"] is not None and champion["mae_px"] is not None:
-        risen = candidate["mae_px"] - champion["mae_px"]
-        if risen > mae_tolerance_px:
-            return False, (
-                f"The champion stays: the candidate's {compared}, but its mean absolute error of "
-                f"{candidate['mae_px']:.2f} px is {risen:.2f} px worse; {mae_tolerance_px:g} px are tolerated."
-            )
+    risen = (candidate["bounded_mae_px"] or 0.0) - (champion["bounded_mae_px"] or 0.0)
+    if risen > mae_tolerance_px:
+        return False, (
+            f"The champion stays: the candidate's {compared}, but its mean absolute error of "
+            f"{candidate['bounded_mae_px']:.2f} px is {risen:.2f} px worse; {mae_tolerance_px:g} px are tolerated."
+        )
     return True, f"The candidate is better: its {compared} on {candidate['frames']} holdout frames."
 
 

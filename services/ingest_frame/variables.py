@@ -39,6 +39,9 @@ class Variables(Protocol):
     def text_attribute(self, name: str, attribute: str) -> str:
         """A variable's attribute, "" where there is none."""
 
+    def trace_axis(self, name: str, traces: str) -> int | None:
+        """The axis of `name` along which the dimension scale `traces` lies; None where the file does not say."""
+
 
 def is_hdf5(content: bytes) -> bool:
     """HDF5's signature stands at 0, or behind a user block (MATLAB's has 512 bytes)."""
@@ -102,6 +105,9 @@ class Matlab5:
 
     def text_attribute(self, name: str, attribute: str) -> str:
         return ""
+
+    def trace_axis(self, name: str, traces: str) -> int | None:
+        return None
 
     def array(self, name: str) -> np.ndarray | None:
         name, _, field_name = name.partition(".")
@@ -220,10 +226,16 @@ class Hdf5:
         return values.T if self._matlab else values
 
     def trace_axis(self, name: str, traces: str) -> int | None:
-        """The axis of `name` along which the dimension scale `traces` lies, where the file says so."""
-        dims = self._dataset(name).dims
-        found = [axis for axis in range(len(dims)) if traces in (Path.rpartition("/")[2] for Path in _scales(dims[axis]))]
-        return found[0] if len(found) == 1 else None
+        """The axis of `name` along which the dimension scale `traces` lies; None where the file does not say."""
+        dataset = self._dataset(name)
+        if dataset is None:
+            return None
+        axes = [
+            axis
+            for axis, dimension in enumerate(dataset.dims)
+            if any((scale.name or "").rpartition("/")[2] == traces for _, scale in dimension.items())
+        ]
+        return axes[0] if len(axes) == 1 else None
 
     def _dataset(self, name: str) -> h5py.Dataset | None:
         node = self._file
@@ -235,10 +247,6 @@ class Hdf5:
                 raise Refused(f"The variable '{name}' is only a link; save everything in one file.")
             node = node[part]
         return node if isinstance(node, h5py.Dataset) else None
-
-
-def _scales(dimension: h5py._hl.dims.DimensionProxy) -> list[str]:
-    return [scale.name or "" for scale in dimension.values()]
 
 
 def _number(value: object) -> float | None:

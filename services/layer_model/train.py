@@ -33,8 +33,8 @@ def arguments(argv=None):
     )
     parser.add_argument("--learning-rate", type=float, default=0.002)
     parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--crop-rows", type=int, default=320)
-    parser.add_argument("--crop-traces", type=int, default=320)
+    parser.add_argument("--crop-rows", type=int, default=288)
+    parser.add_argument("--crop-traces", type=int, default=384)
     parser.add_argument(
         "--patience", type=int, default=12, help="epochs without a better validation score before stopping"
     )

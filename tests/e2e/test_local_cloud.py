@@ -346,6 +346,46 @@ def test_a_nested_execution_returns_its_output(stack):
     assert json.loads(done["output"])[1]["Output"] == {"better": True}
 
 
+JSONATA = {"QueryLanguage": "JSONata", "StartAt": "Begin", "States": {
+    "Begin": {"Type": "Pass", "Next": "Ask", "Assign": {
+        "checks": 0, "given": "{% $exists($states.input.given) ? $states.input.given : 'nothing' %}",
+        "name": "{% 'firnline-' & $substring($hash($states.context.Execution.Id, 'SHA-256'), 0, 8) %}"}},
+    "Ask": {"Type": "Task", "Resource": "arn:aws:states:::aws-sdk:sagemaker:describeEndpoint", "TimeoutSeconds": 60,
+            "Arguments": {"EndpointName": "nobody"}, "Next": "Never",
+            "Retry": [{"ErrorEquals": ["SageMaker.SageMakerException"], "IntervalSeconds": 1, "MaxAttempts": 1,
+                       "BackoffRate": 2, "MaxDelaySeconds": 5}],
+            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Hold",
+                       "Assign": {"failure": "{% $states.errorOutput %}", "checks": 0}}]},
+    "Never": {"Type": "Fail"},
+    "Hold": {"Type": "Wait", "Seconds": 1, "Assign": {"checks": "{% $checks + 1 %}"}, "Next": "Enough"},
+    "Enough": {"Type": "Choice", "Assign": {"said": "{% 'after ' & $string($checks) & ' looks' %}"}, "Default": "Both",
+               "Choices": [{"Condition": "{% $checks in [1] and $checks < 2 %}", "Next": "Hold"}]},
+    "Both": {"Type": "Parallel", "Next": "Each", "Assign": {"answers": "{% $states.result %}"}, "Branches": [
+        {"StartAt": "A", "States": {"A": {"Type": "Pass", "Output": "{% $name %}", "End": True}}},
+        {"StartAt": "B", "States": {"B": {"Type": "Pass", "Output": "{% $given %}", "End": True}}}]},
+    "Each": {"Type": "Map", "Items": "{% [1, 2] %}", "Next": "Done", "Assign": {"squares": "{% $states.result %}"},
+             "ItemProcessor": {"StartAt": "Square", "States": {
+                 "Square": {"Type": "Pass", "Output": "{% $states.input * $states.input %}", "End": True}}}},
+    "Done": {"Type": "Pass", "End": True, "Output": {
+        "failure": "{% $failure.Error %}", "said": "{% $said %}", "answers": "{% $answers %}",
+        "squares": "{% $squares %}"}}}}
+
+
+def test_the_interpreter_knows_what_our_state_machines_say(stack):
+    client = stack.client("stepfunctions")
+    machine = client.create_state_machine(
+        name="jsonata", definition=json.dumps(JSONATA), roleArn=role(
+            stack, "jsonata-role", "states.amazonaws.com", (["sagemaker:DescribeEndpoint"], "*")))["stateMachineArn"]
+    arn = client.start_execution(stateMachineArn=machine, input='{"given": "a frame"}')["executionArn"]
+    done = wait_for(lambda: (e := client.describe_execution(executionArn=arn))["status"] != "RUNNING" and e, 60)
+    assert done["status"] == "SUCCEEDED", (done.get("error"), done.get("cause"))
+    output = json.loads(done["output"])
+    assert output["answers"][0].startswith("firnline-")
+    assert output["answers"][1] == "a frame"
+    assert (output["failure"], output["said"], output["squares"]) == (
+        "SageMaker.SageMakerException", "after 2 looks", [1, 4])
+
+
 def test_the_open_switches_are_closed_and_unsigned_requests_refused(stack):
     for method, path in (("POST", "/_ministack/reset"), ("GET", f"/{BUCKET}/data/train/a.rec"), ("POST", "/")):
         request = urllib.request.Request(stack.endpoint + path, method=method)  # noqa: S310

@@ -1,3 +1,4 @@
+import html
 import json
 import re
 from datetime import UTC, datetime
@@ -92,8 +93,6 @@ def test_the_task_page_is_the_worker_template_with_our_own_elements(world, store
     picture = get(store, path, {"uri": "s3://workspace/frames/c/s/f/0123456789ab/echogram.png"})
     assert (picture[0], picture[1]["Content-Type"]) == (200, "image/png")
     attribute = re.search(r'initial-value="([^"]*)"', text)[1]
-    import html
-
     assert [line["label"] for line in json.loads(html.unescape(attribute))["polylines"]] == ["surface", "layer"]
 
 

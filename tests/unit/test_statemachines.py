@@ -75,7 +75,7 @@ def test_the_files_do_without_anchors_and_merges_which_not_every_reader_of_yaml_
 
 @pytest.fixture
 def machines(monkeypatch):
-    environment = {"HOLDOUT_SEGMENTS": "", "PROMOTION_MARGIN": "0.005", "MAE_TOLERANCE_PX": "0.25", "RETRAIN_EVERY": "12"}
+    environment = {"HOLDOUT_SEGMENTS": "", "PROMOTION_MARGIN": "0.005", "MAE_TOLERANCE_PX": "0.1", "RETRAIN_EVERY": "12"}
     for key, value in {**ENVIRONMENT, **environment}.items():
         monkeypatch.setenv(key, value)
     with mock_aws():

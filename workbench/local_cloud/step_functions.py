@@ -74,6 +74,19 @@ def install(api: SageMakerApi) -> None:
             return sagemaker_call(api, failed, resource, params)
         return invoke_resource(resource, params)
 
+    run_branches = stepfunctions._run_parallel_branches
+
+    def run_branches_in_jsonata(state: dict, raw_input: Any, execution: dict, context: dict) -> Any:
+        """MiniStack leaves Arguments, Output and Assign of a Parallel state out."""
+        if stepfunctions._state_query_language(state, context) != "JSONata":
+            return run_branches(state, raw_input, execution, context)
+        branch_input = stepfunctions._apply_jsonata_arguments(state, raw_input, context)
+        results, _ = run_branches({"Branches": state["Branches"]}, branch_input, execution, context)
+        output = stepfunctions._apply_jsonata_output(state, raw_input, context, result=results, default=results)
+        stepfunctions._apply_state_assign(state, raw_input, context, result=results)
+        return output, stepfunctions._next_or_end(state)
+
+    stepfunctions._run_parallel_branches = run_branches_in_jsonata
     stepfunctions._execute_task = execute_with_role
     stepfunctions._invoke_resource = invoke_as_role
     stepfunctions._SERVICE_DISPATCH[OPTIMIZED] = lambda resource, params: sagemaker_call(api, failed, resource, params)

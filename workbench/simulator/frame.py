@@ -69,8 +69,12 @@ def simulate_frame(
     ice = Stratigraphy(ice.surface * scale, ice.layers * scale, None if ice.bed is None else ice.bed * scale)
     echoes = record(campaign, segment, number, ice, fields, samples)
 
-    rows = np.vstack([ice.surface, ice.layers] + ([] if ice.bed is None else [ice.bed]))
-    labels: list[Label] = ["surface", *(["layer"] * len(ice.layers)), *([] if ice.bed is None else ["bed"])]
+    rows = np.vstack([ice.surface, ice.layers])
+    labels: list[Label] = ["surface"]
+    labels += ["layer" for _ in ice.layers]
+    if ice.bed is not None:
+        rows = np.vstack([rows, ice.bed])
+        labels.append("bed")
     rows = np.where(echoes.drawn & (rows >= 0) & (rows <= samples - 1), rows, np.nan)
     kept = np.isfinite(rows).sum(axis=1) >= 24
     dt = campaign.window / samples
