@@ -45,8 +45,10 @@ def death(at_call: int, moment: str, *clients) -> Iterator[None]:
 
 @contextmanager
 def one_call_at_a_time() -> Iterator[None]:
-    """moto rolls a failed transaction back to a copy of all tables, and with it what other threads wrote meanwhile; DynamoDB's
-    calls are serialisable, so calls are made one after the other here, in whatever order the threads come."""
+    """Make calls one after the other, in whatever order the threads come: DynamoDB's are serialisable, moto's are not.
+
+    moto rolls a failed transaction back to a copy of all tables, and with it what other threads wrote meanwhile.
+    """
     call, lock = BaseClient._make_api_call, threading.RLock()
 
     def locked(self, *arguments):
@@ -78,15 +80,21 @@ def end_execution(name: str, status: str) -> None:
     next(execution for execution in machine.executions if execution.name == name).status = status
 
 
-def document(frame_id: str, *layers: Layer, coverage: str = "complete", kind: str = "human", **source) -> LayersDocument:
+def document(
+    frame_id: str, *layers: Layer, coverage: str = "complete", kind: str = "human", **source
+) -> LayersDocument:
     return LayersDocument(
-        frame_id=frame_id, image=ImageSize(width=WIDTH, height=HEIGHT), coverage=coverage,  # type: ignore[arg-type]
+        frame_id=frame_id,
+        image=ImageSize(width=WIDTH, height=HEIGHT),
+        coverage=coverage,  # type: ignore[arg-type]
         source=Source(kind=kind, created=datetime(2026, 11, 22, tzinfo=UTC), **source),  # type: ignore[arg-type]
         layers=list(layers) or [line("surface", 10), line("layer", 20)],
-    )  # fmt: skip
+    )
 
 
-def correct(world: World, frame_id: str, *layers: Layer, loop: str | None = None, revision: str = REVISION, **details) -> str:
+def correct(
+    world: World, frame_id: str, *layers: Layer, loop: str | None = None, revision: str = REVISION, **details
+) -> str:
     """A frame and a person's correction of it, as ingest and complete_review leave them; returns the loop's name."""
     loop = loop or "loop-" + frame_id.replace("/", "-").lower()
     if world.register.get(frame_id) is None:
@@ -104,5 +112,8 @@ def count_corrections(world: World, how_many: int) -> None:
     for number in range(how_many):
         world.table.transact(
             {"key": ("COUNTER", "CORRECTIONS"), "update": "ADD #total :one", "values": {":one": 1}},
-            {"put": {"pk": f"CORRECTION#{number}-{how_many}", "sk": "CORRECTION"}, "condition": "attribute_not_exists(pk)"},
+            {
+                "put": {"pk": f"CORRECTION#{number}-{how_many}", "sk": "CORRECTION"},
+                "condition": "attribute_not_exists(pk)",
+            },
         )

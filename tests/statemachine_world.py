@@ -1,10 +1,11 @@
-"""Runs the state machines with MiniStack's interpreter, our Lambdas' own handlers, and a SageMaker that can fail at any call."""
+"""Runs the state machines with MiniStack's interpreter, our Lambdas' own handlers, and a SageMaker that can fail."""
 
 import io
 import json
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,37 @@ FOLDER = Path(__file__).parents[1] / "statemachines"
 ENDPOINT = "firnline"
 DEPLOY_MACHINE = MACHINE.replace("retrain", "deploy")
 SUBSTITUTIONS = {
-    "BuildDatasetFunctionArn": "build_dataset", "CompareModelsFunctionArn": "compare_models",
-    "RecordDeploymentFunctionArn": "record_deployment", "SmokeTestFunctionArn": "smoke_test",
-    "DeployModelStateMachineArn": DEPLOY_MACHINE, "WorkspaceBucket": "workspace", "EndpointName": ENDPOINT,
-    "TrainingRoleArn": f"arn:aws:iam::{ACCOUNT}:role/sagemaker", "TrainingImageUri": "image/train:1",
-    "InferenceImageUri": "image/serve:1", "TrainingInstanceType": "ml.c5.2xlarge", "TransformInstanceType": "ml.m5.large",
-    "EndpointInstanceType": "ml.m5.large", "TrainingSeconds": "600", "MaxEpochs": "40", "ModelPackageGroupName": "firnline",
-    "TableName": "firnline", "SourceDirUri": "s3://workspace/code/abc/sourcedir.tar.gz",
-}  # fmt: skip
+    "BuildDatasetFunctionArn": "build_dataset",
+    "CompareModelsFunctionArn": "compare_models",
+    "RecordDeploymentFunctionArn": "record_deployment",
+    "SmokeTestFunctionArn": "smoke_test",
+    "DeployModelStateMachineArn": DEPLOY_MACHINE,
+    "WorkspaceBucket": "workspace",
+    "EndpointName": ENDPOINT,
+    "TrainingRoleArn": f"arn:aws:iam::{ACCOUNT}:role/sagemaker",
+    "TrainingImageUri": "image/train:1",
+    "InferenceImageUri": "image/serve:1",
+    "TrainingInstanceType": "ml.c5.2xlarge",
+    "TransformInstanceType": "ml.m5.large",
+    "EndpointInstanceType": "ml.m5.large",
+    "TrainingSeconds": "600",
+    "MaxEpochs": "40",
+    "ModelPackageGroupName": "firnline",
+    "TableName": "firnline",
+    "SourceDirUri": "s3://workspace/code/abc/sourcedir.tar.gz",
+}
 
 
+@cache
 def definition(name: str) -> dict[str, Any]:
     """A state machine as it is deployed: substituted, then read."""
     text = (FOLDER / f"{name}.asl.yaml").read_text()
     return yaml.safe_load(re.sub(r"\$\{(\w+)\}", lambda match: SUBSTITUTIONS[match[1]], text))
+
+
+@cache
+def service_model():
+    return botocore.session.get_session().get_service_model("sagemaker")
 
 
 class SageMaker:
@@ -49,7 +67,7 @@ class SageMaker:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.model = botocore.session.get_session().get_service_model("sagemaker")
+        self.model = service_model()
         self.calls: list[tuple[str, dict]] = []
         self.models = {"firnline-first": "s3://workspace/models/first/model.tar.gz"}
         self.configs = {"firnline-first": "firnline-first"}
@@ -73,23 +91,23 @@ class SageMaker:
                 assert re.fullmatch(r"[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}", value), (name, value)
         return getattr(self, operation)(**params)
 
-    def CreateTrainingJob(self, TrainingJobName, OutputDataConfig, **_):  # noqa: N802, N803
+    def CreateTrainingJob(self, TrainingJobName, OutputDataConfig, **_):
         if self.training_fails:
             raise failed("States.TaskFailed", json.dumps({"FailureReason": "AlgorithmError: the loss is not a number"}))
         uri = f"{OutputDataConfig['S3OutputPath']}{TrainingJobName}/output/model.tar.gz"
         return {"TrainingJobName": TrainingJobName, "ModelArtifacts": {"S3ModelArtifacts": uri}}
 
-    def CreateModel(self, ModelName, PrimaryContainer, **_):  # noqa: N802, N803
+    def CreateModel(self, ModelName, PrimaryContainer, **_):
         self._new(self.models, ModelName)
         self.models[ModelName] = PrimaryContainer["ModelDataUrl"]
         return {"ModelArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model/{ModelName}"}
 
-    def DeleteModel(self, ModelName):  # noqa: N802, N803
+    def DeleteModel(self, ModelName):
         self._known(self.models, ModelName)
         del self.models[ModelName]
         return {}
 
-    def CreateTransformJob(self, ModelName, TransformInput, TransformOutput, **_):  # noqa: N802, N803
+    def CreateTransformJob(self, ModelName, TransformInput, TransformOutput, **_):
         version = self.version_of(ModelName)
         prefix = TransformInput["DataSource"]["S3DataSource"]["S3Uri"].removeprefix("s3://workspace/")
         out = TransformOutput["S3OutputPath"].removeprefix("s3://workspace/")
@@ -99,28 +117,28 @@ class SageMaker:
             self.world.bucket.write(f"{out}{name}.out", self.answer(version), "application/json")
         return {}
 
-    def CreateModelPackage(self, ModelPackageGroupName, **_):  # noqa: N802, N803
+    def CreateModelPackage(self, ModelPackageGroupName, **_):
         return {"ModelPackageArn": f"arn:aws:sagemaker:{REGION}:{ACCOUNT}:model-package/{ModelPackageGroupName}/1"}
 
-    def CreateEndpointConfig(self, EndpointConfigName, ProductionVariants):  # noqa: N802, N803
+    def CreateEndpointConfig(self, EndpointConfigName, ProductionVariants):
         self._new(self.configs, EndpointConfigName)
         self._known(self.models, ProductionVariants[0]["ModelName"])
         self.configs[EndpointConfigName] = ProductionVariants[0]["ModelName"]
         return {}
 
-    def DeleteEndpointConfig(self, EndpointConfigName):  # noqa: N802, N803
+    def DeleteEndpointConfig(self, EndpointConfigName):
         self._known(self.configs, EndpointConfigName)
         del self.configs[EndpointConfigName]
         return {}
 
-    def UpdateEndpoint(self, EndpointName, EndpointConfigName):  # noqa: N802, N803
+    def UpdateEndpoint(self, EndpointName, EndpointConfigName):
         self._known(self.configs, EndpointConfigName)
         if self.status == "Updating":
             raise failed("SageMaker.ValidationException", "Cannot update in-progress endpoint")
         self.status, self.pending, self.looks = "Updating", EndpointConfigName, 0
         return {"EndpointArn": "arn"}
 
-    def DescribeEndpoint(self, EndpointName):  # noqa: N802, N803
+    def DescribeEndpoint(self, EndpointName):
         self.looks += 1
         if self.status == "Updating" and self.looks > 2:
             self.status = "InService"
@@ -167,19 +185,28 @@ class StateMachines:
         monkeypatch.setattr(stepfunctions, "get_account_id", lambda: ACCOUNT)
         for arn, name in ((MACHINE, "retrain"), (DEPLOY_MACHINE, "deploy_model")):
             stepfunctions._state_machines[arn] = {
-                "stateMachineArn": arn, "name": arn.rpartition(":")[2], "roleArn": "role", "type": "STANDARD",
+                "stateMachineArn": arn,
+                "name": arn.rpartition(":")[2],
+                "roleArn": "role",
+                "type": "STANDARD",
                 "definition": json.dumps(definition(name)),
-            }  # fmt: skip
+            }
         for cached in (build_dataset.app.planner, compare_models.app.comparer, record_deployment.app.records):
             cached.cache_clear()
         Models(world.table).promote(
-            "first", None, model_name="firnline-first", model_data="s3://workspace/models/first/model.tar.gz",
-            endpoint_config="firnline-first", scores={"f1_2px": 0.5},
-        )  # fmt: skip
+            "first",
+            None,
+            model_name="firnline-first",
+            model_data="s3://workspace/models/first/model.tar.gz",
+            endpoint_config="firnline-first",
+            scores={"f1_2px": 0.5},
+        )
 
     def run(self, machine: str, name: str, **given: Any) -> dict[str, Any]:
         answer = json.loads(
-            stepfunctions._start_sync_execution({"stateMachineArn": machine, "name": name, "input": json.dumps(given)})[2]
+            stepfunctions._start_sync_execution({"stateMachineArn": machine, "name": name, "input": json.dumps(given)})[
+                2
+            ]
         )
         return answer | {"output": json.loads(answer["output"])}
 

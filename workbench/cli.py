@@ -222,5 +222,32 @@ def models() -> None:
         console.print(f"serving: {champion['model_version']}")
 
 
+@app.command()
+def retrain() -> None:
+    """Ask for a retraining now, whatever the count; it waits its turn like any batch."""
+    from firnline.events import CorrectionBatchClaimed
+
+    connection = connect()
+    connection.events.send(CorrectionBatchClaimed(batch=0))
+    console.print("asked; `firnline executions` shows it, `firnline models` what was decided")
+
+
+@app.command()
+def rollback(model_version: Annotated[str, typer.Argument(help="a version that `firnline models` lists")]) -> None:
+    """Deploy an earlier model again; the champion serves until that one answers."""
+    connection = connect()
+    champion, version = connection.models.champion(), connection.models.version(model_version)
+    if champion is None or version is None or "model_data" not in version:
+        raise fail(f"There is no model '{model_version}' to go back to: `firnline models` lists those there are.")
+    if champion["model_version"] == model_version:
+        raise fail(f"{model_version} serves already.")
+    request = {"model_version": model_version, "model_data": version["model_data"],
+               "expected_champion": champion["model_version"], "reason": "rolled back by an operator"}  # fmt: skip
+    answer = connection.client("stepfunctions").start_execution(
+        stateMachineArn=connection.outputs["DeployStateMachineArn"], input=json.dumps(request)
+    )
+    console.print(f"started {answer['executionArn'].rsplit(':', 1)[1]}; `firnline executions` shows how it goes")
+
+
 if __name__ == "__main__":
     app()

@@ -7,11 +7,12 @@ expected to happen and does not is `DidNotHappen`.
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -187,11 +188,10 @@ def _watch_batch(connection: Connection, batch: int, timeline: Timeline, console
         console.status(f"batch {batch}: waiting for its execution") as status,
         timeline.step(f"batch {batch} retrained"),
     ):
-        _wait(
+        arn = _wait(
             lambda: (connection.corrections.batch(batch) or {}).get("execution_arn"), 120,
             lambda: f"batch {batch} was not started: {connection.corrections.batch(batch)}",
         )  # fmt: skip
-        arn = connection.corrections.batch(batch)["execution_arn"]
         machines = connection.client("stepfunctions")
         while (execution := machines.describe_execution(executionArn=arn))["status"] == "RUNNING":
             step = report.current_state(machines, arn)
@@ -219,12 +219,14 @@ def _champion(connection: Connection) -> dict:
     return champion
 
 
-def _wait(happened, seconds: float, otherwise) -> None:
+def _wait(happened: Callable[[], Any], seconds: float, otherwise: Callable[[], str]) -> Any:
+    """The first true answer of `happened`; after `seconds` without one, DidNotHappen with what `otherwise` says."""
     deadline = time.monotonic() + seconds
-    while not happened():
+    while not (answer := happened()):
         if time.monotonic() > deadline:
             raise DidNotHappen(otherwise())
         time.sleep(0.5)
+    return answer
 
 
 def _progress(console: Console) -> Progress:

@@ -11,16 +11,19 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 import time
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
-from firnline.echogram import encode_png, to_grey
+from firnline.echogram import decode_png, encode_png, to_grey
 from layer_model import records
+from workbench.simulator import campaigns, simulate_frame
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYER_MODEL = ROOT / "services" / "layer_model"
@@ -38,14 +41,15 @@ HYPERPARAMETERS = {
     "patience": 60,
     "seed": 7,
 }
+REHEARSED = {"snow": 2, "sounder": 4}
+"""Frames of each campaign that go along with the model."""
+REHEARSED_TRACES = 320
 FRAMES_PER_SEGMENT = 4
 TRAIN_SEGMENTS, VALIDATION_SEGMENTS, HELD_OUT_SEGMENTS = range(1000, 1030), range(2000, 2004), range(3000, 3006)
 
 
 def simulated_record(campaign: str, segment: int, number: int, record: int) -> bytes:
     """The framed record of one simulated frame, normalised as ingest does it."""
-    from workbench.simulator import campaigns, simulate_frame
-
     # Sounder frames come tall, too: most of a real one lies below the bed.
     tall = campaigns[campaign].kind == "sounder" and number % 2
     frame = simulate_frame(campaigns[campaign], segment, number, samples=448 if tall else 256)
@@ -67,6 +71,20 @@ def write_channel(folder: Path, frames: list[tuple[str, int, int]], workers: int
 def frames_of(names: list[str], segments: range, per_segment: int) -> list[tuple[str, int, int]]:
     """Frames of several campaigns in turn, so that any stretch of a shard holds all of them."""
     return [(name, segment, number) for segment in segments for number in range(per_segment) for name in names]
+
+
+def write_rehearsal(frames: list[tuple[str, int, int]], shard: Path, path: Path) -> None:
+    """A few of the training frames, narrowed, for the models that will be trained from this one: see
+    layer_model.dataset.
+    """
+    taken: Counter[str] = Counter()
+    with shard.open("rb") as stream, path.open("wb") as out:
+        for payload, (campaign, _, number) in zip(records.iterate_records(stream), frames, strict=True):
+            if number == 0 and taken[campaign] < REHEARSED[campaigns[campaign].kind]:
+                taken[campaign] += 1
+                record = records.unpack_record(payload)
+                grey, rows = decode_png(record.png)[:, :REHEARSED_TRACES], record.rows[:, :REHEARSED_TRACES]
+                out.write(records.pack_record(encode_png(grey), rows, record.kinds, record.complete, record.number))
 
 
 def run_training(base: Path, hyperparameters: dict, channels: list[str]) -> None:
@@ -114,35 +132,40 @@ def main() -> None:
     parser.add_argument("--max-seconds", type=int, default=HYPERPARAMETERS["max-seconds"], help="time for training")
     parser.add_argument("--frames", type=int, default=FRAMES_PER_SEGMENT, help="training frames per simulated segment")
     parser.add_argument("--keep-data", action="store_true", help="use the simulated data of the run before")
+    parser.add_argument("--go-on", action="store_true", help="start from the model that is in the box")
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    from workbench.simulator import campaigns
-
     started = time.monotonic()
     known = sorted(name for name in campaigns if name != UNSEEN)
     data = WORK / "input" / "data"
+    training_frames = frames_of(known, TRAIN_SEGMENTS, options.frames)
     scored = {f"seen campaigns: {name}": WORK / "scored" / name for name in known} | {
         f"unseen campaign: {UNSEEN}": WORK / "scored" / UNSEEN
     }
     if not (options.keep_data and data.is_dir()):
         shutil.rmtree(WORK, ignore_errors=True)
         print(f"Simulating {len(known)} campaigns: {', '.join(known)}")
-        write_channel(data / "train", frames_of(known, TRAIN_SEGMENTS, options.frames), options.workers)
+        write_channel(data / "train", training_frames, options.workers)
         write_channel(data / "validation", frames_of(known, VALIDATION_SEGMENTS, 2), options.workers)
         for name, folder in zip([*known, UNSEEN], scored.values(), strict=True):
             write_channel(folder, frames_of([name], HELD_OUT_SEGMENTS, 2), options.workers)
     simulated = time.monotonic()
     hyperparameters = HYPERPARAMETERS | {"max-seconds": options.max_seconds, "snapshot": "simulated"}
-    shutil.rmtree(WORK / "model", ignore_errors=True)
-    run_training(WORK, hyperparameters, ["train", "validation"])
+    for folder in (WORK / "code", WORK / "model", data / "model"):
+        shutil.rmtree(folder, ignore_errors=True)
+    if options.go_on:
+        (data / "model").mkdir()
+        shutil.copy(OUTPUT / "model.tar.gz", data / "model")
+    run_training(WORK, hyperparameters, ["train", "validation"] + ["model"] * options.go_on)
     trained = time.monotonic()
+    write_rehearsal(training_frames, data / "train" / "part-00000.rec", WORK / "model" / "rehearsal.rec")
     pack_model(WORK / "model", OUTPUT / "model.tar.gz")
     scores = {
-        "command": "python -m workbench.first_model",
+        "command": " ".join(["python -m workbench.first_model", *sys.argv[1:]]),
         "date": datetime.now(UTC).date().isoformat(),
         "seconds": {"simulation": round(simulated - started), "training": round(trained - simulated)},
         "hyperparameters": hyperparameters,
-        "training_frames": len(frames_of(known, TRAIN_SEGMENTS, options.frames)),
+        "training_frames": len(training_frames),
         "scores": evaluate(WORK / "model", scored),
     }
     (OUTPUT / "scores.json").write_text(json.dumps(scores, indent=1) + "\n")

@@ -10,7 +10,7 @@ SHARD_BYTES = 64_000_000
 
 
 class ShardWriter:
-    """Writes `<prefix>part-00000.rec`, `part-00001.rec`, ...; a context manager that writes the last if it ends well."""
+    """Writes `<prefix>part-00000.rec`, `part-00001.rec`, ...; a context manager, which writes the last one."""
 
     def __init__(self, bucket: Bucket, prefix: str, shard_bytes: int = SHARD_BYTES) -> None:
         self._bucket = bucket

@@ -60,8 +60,8 @@ class SnapshotBuilder:
     def build(self, snapshot: str, frames: list[AnnotatedFrame], splits: dict[str, str]) -> dict[str, Any]:
         """Write a snapshot and return its manifest; raises `NotEnoughData`.
 
-        `splits` gives the split of every segment. The frames are numbered in their order; one that cannot be used is left
-        out, and the manifest says why.
+        `splits` gives the split of every segment. The frames are numbered in their order; one that cannot be used is
+        left out, and the manifest says why.
         """
         prefix = keys.dataset_prefix(snapshot)
         self._clear(prefix)

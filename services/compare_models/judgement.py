@@ -62,6 +62,7 @@ def with_primary(scores: Scores) -> Scores:
     F1 where frames are completely annotated. Where only some layers were drawn, precision cannot be known: then the
     share of surface and bed traces followed within 3 pixels, or else the share of all drawn points found.
     """
+    metric: str | None
     followed = [scores[name] for name in ("surface_within_3px", "bed_within_3px") if scores[name] is not None]
     if scores["f1_2px"] is not None:
         metric, value = "f1_2px", scores["f1_2px"]

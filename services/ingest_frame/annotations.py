@@ -2,8 +2,11 @@
 
 import csv
 import io
+import itertools
 import re
 import warnings
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 
@@ -21,8 +24,8 @@ from ingest_frame.variables import is_hdf5, is_matlab5, open_variables
 MAX_ANNOTATION_BYTES = 50_000_000
 
 _LONGEST_BRIDGE = 5
-"""A line goes straight over gaps of at most this many traces. `firnline.layers/1` has no mark for a gap: a layer with longer gaps
-becomes one polyline of the same label for each of its pieces."""
+"""A line goes straight over gaps of at most this many traces. `firnline.layers/1` has no mark for a gap: a layer with
+longer gaps becomes one polyline of the same label for each of its pieces."""
 
 _CONTRADICTING_SHARE = 0.1
 _COLUMN = re.compile(r"(surface|bed|layer)(?:_?(\d{1,4}))?_row\Z")
@@ -32,8 +35,8 @@ _OPR_LABELS: dict[int, Label] = {1: "surface", 2: "bed"}
 def read_annotation(content: bytes, suffix: str, frame: FrameDocument, created: datetime) -> LayersDocument:
     """The annotation as a layers document of `frame`; nothing but `Refused` is raised over its content.
 
-    `suffix` is one of `firnline.frames.ANNOTATION_SUFFIXES`; `created` is when it was uploaded. A layers document says itself what
-    it covers; all other forms are partial.
+    `suffix` is one of `firnline.frames.ANNOTATION_SUFFIXES`; `created` is when it was uploaded. A layers document says
+    itself what it covers; all other forms are partial.
     """
     readers: dict[str, Callable[[bytes, FrameDocument], Picks]] = {
         ".layers.csv": _table, ".layers.png": _mask, ".layers.mat": _layer_file,
@@ -45,7 +48,7 @@ def read_annotation(content: bytes, suffix: str, frame: FrameDocument, created: 
             return _document(content, frame, created)
         return document_of(readers[suffix](content, frame), frame, created)
     except Refused as refusal:
-        raise Refused(f"The annotation *{suffix} was not taken: {refusal}.") from refusal
+        raise Refused(f"The annotation *{suffix} was not taken: {str(refusal).rstrip('.')}.") from refusal
     except ValidationError as error:
         raise Refused(f"The annotation *{suffix} was not taken: {_first_problem(error)}.") from error
     except DAMAGED as error:
@@ -53,10 +56,11 @@ def read_annotation(content: bytes, suffix: str, frame: FrameDocument, created: 
 
 
 def document_of(picks: Picks, frame: FrameDocument, created: datetime) -> LayersDocument:
-    """The partial layers document that picked rows make. Raises ValidationError where the layers cross, `Refused` for too many.
+    """The partial layers document that picked rows make. Raises ValidationError where the layers cross, `Refused` for
+    too many.
 
-    Where two picks contradict each other in a few traces (the bed above the surface), neither is taken there. A pick without a
-    neighbour within reach is no line, and is left out.
+    Where two picks contradict each other in a few traces (the bed above the surface), neither is taken there. A pick
+    without a neighbour within reach is no line, and is left out.
     """
     rows = np.array([_bridged(row) for row in picks.rows]).reshape(len(picks.labels), frame.width)
     layers = [
@@ -94,7 +98,8 @@ def _document(content: bytes, frame: FrameDocument, created: datetime) -> Layers
 def _table(content: bytes, frame: FrameDocument) -> Picks:
     """CSV with a column `<label>_row` for each layer: surface_row, bed_row, layer_row, layer1_row, layer_2_row ...
 
-    Blank or NaN = not picked. A column `col` numbers the traces from 0; without it, the lines do. Other columns are ignored.
+    Blank or NaN = not picked. A column `col` numbers the traces from 0; without it, the lines do. Other columns are
+    ignored.
     """
     try:
         text = content.decode("utf-8-sig")
@@ -105,7 +110,9 @@ def _table(content: bytes, frame: FrameDocument) -> Picks:
         header = [name.strip().lower() for name in next(lines, [])]
         columns = [(place, match) for place, name in enumerate(header) if (match := _COLUMN.match(name))]
         if not columns or len(columns) > MAX_LAYERS:
-            raise Refused(f"its first line names no column like surface_row, bed_row or layer1_row, or over {MAX_LAYERS}")
+            raise Refused(
+                f"its first line names no column like surface_row, bed_row or layer1_row, or over {MAX_LAYERS}"
+            )
         rows = np.full((len(columns), frame.width), np.nan)
         seen: set[int] = set()
         trace_place = header.index("col") if "col" in header else None
@@ -136,7 +143,9 @@ def _row(line: list[str], place: int, where: str, height: int) -> float:
     try:
         row = float(cell or "nan")
     except ValueError:
-        raise Refused(f"{where} holds '{cell[:20]}'; a row must be a number, or blank where nothing was picked") from None
+        raise Refused(
+            f"{where} holds '{cell[:20]}'; a row must be a number, or blank where nothing was picked"
+        ) from None
     if not (np.isnan(row) or -0.5 <= row <= height - 0.5):
         raise Refused(f"{where} is row {row:g}, but the frame has rows 0 to {height - 1}")
     return row
@@ -149,18 +158,22 @@ def _mask(content: bytes, frame: FrameDocument) -> Picks:
         try:
             image = Image.open(io.BytesIO(content), formats=["PNG"])
         except (Image.DecompressionBombError, Image.DecompressionBombWarning) as bomb:
-            raise Refused("it unpacks to far more pixels than the frame has; save the mask in the frame's size") from bomb
+            raise Refused(
+                "it unpacks to far more pixels than the frame has; save the mask in the frame's size"
+            ) from bomb
     with image:
         if image.size != (frame.width, frame.height):
             raise Refused(
-                f"the mask has {image.width} x {image.height} pixels, but the frame has {frame.width} x {frame.height}; "
-                "save it in the frame's size"
+                f"the mask has {image.width} x {image.height} pixels, but the frame has {frame.width} x "
+                f"{frame.height}; save it in the frame's size"
             )
-        if image.mode not in ("1", "L") and not image.mode.startswith("I"):
-            image = image.convert("RGB").convert("L")
-        drawn = np.asarray(image) > 0
+        grey = image.mode in ("1", "L") or image.mode.startswith("I")
+        drawn = np.asarray(image if grey else image.convert("RGB").convert("L")) > 0
     if drawn.mean() > 0.5:
         raise Refused("more than half of the mask is drawn; only the lines may be brighter than 0")
+    crowded = int((np.diff(drawn.astype(np.int8), axis=0, prepend=0) > 0).sum(axis=0).max())
+    if crowded > MAX_LAYERS:
+        raise Refused(f"the mask has {crowded} lines over one another; at most {MAX_LAYERS} can be taken")
     lines = _follow_lines(drawn)
     if len(lines) > MAX_LAYERS:
         raise Refused(f"the mask has {len(lines)} lines; at most {MAX_LAYERS} can be taken, so join or remove some")
@@ -174,27 +187,28 @@ def _mask(content: bytes, frame: FrameDocument) -> Picks:
 def _follow_lines(drawn: np.ndarray) -> list[list[tuple[int, float]]]:
     """Lines of a (rows, traces) mask as lists of (trace, middle row), at least two traces long.
 
-    In each trace the drawn rows form runs; a run continues the line of the run that it touches in the trace before, diagonals
-    included. Where lines meet or part, they end and new ones begin, so that none runs through the middle between two.
+    In each trace the drawn rows form runs; a run continues the line of the run that it touches in the trace before,
+    diagonals included. Where lines meet or part, they end and new ones begin, so that none runs through the middle
+    between two.
     """
-    finished: list[list[tuple[int, float]]] = []
-    open_lines: list[tuple[int, int, list[tuple[int, float]]]] = []
+    lines: list[list[tuple[int, float]]] = []
+    before: list[tuple[int, int, list[tuple[int, float]]]] = []
     for trace in range(drawn.shape[1]):
-        edges = np.flatnonzero(np.diff(np.concatenate(([0], drawn[:, trace].astype(np.int8), [0]))))
-        runs = [(int(top), int(end) - 1) for top, end in zip(edges[::2], edges[1::2], strict=True)]
-        before = [[n for n, (t, b, _) in enumerate(open_lines) if t <= bottom + 1 and b >= top - 1] for top, bottom in runs]
-        touched = [n for found in before for n in found]
-        now_open = []
-        for (top, bottom), found in zip(runs, before, strict=True):
-            line: list[tuple[int, float]] = []
-            if len(found) == 1 and touched.count(found[0]) == 1:
-                line = open_lines[found[0]][2]
-            if not line:
-                finished.append(line)
+        edges = np.flatnonzero(np.diff(np.concatenate(([0], drawn[:, trace].astype(np.int8), [0])))).tolist()
+        tops, bottoms = [top for top, _, _ in before], [bottom for _, bottom, _ in before]
+        runs = [(top, end - 1) for top, end in zip(edges[::2], edges[1::2], strict=True)]
+        touching = [range(bisect_left(bottoms, top - 1), bisect_right(tops, bottom + 1)) for top, bottom in runs]
+        touched = Counter(number for numbers in touching for number in numbers)
+        here = []
+        for (top, bottom), numbers in zip(runs, touching, strict=True):
+            if len(numbers) == 1 and touched[numbers[0]] == 1:
+                line = before[numbers[0]][2]
+            else:
+                lines.append(line := [])
             line.append((trace, (top + bottom) / 2))
-            now_open.append((top, bottom, line))
-        open_lines = now_open
-    return [line for line in finished if len(line) >= 2]
+            here.append((top, bottom, line))
+        before = here
+    return [line for line in lines if len(line) >= 2]
 
 
 def _layer_file(content: bytes, frame: FrameDocument) -> Picks:
@@ -234,14 +248,15 @@ def _bridged(row: np.ndarray) -> np.ndarray:
     """A layer's row (traces,) with straight lines over gaps of at most `_LONGEST_BRIDGE` traces."""
     picked = np.flatnonzero(np.isfinite(row))
     bridged = row.copy()
-    for left, right in zip(picked, picked[1:], strict=False):
+    for left, right in itertools.pairwise(picked):
         if 1 < right - left <= _LONGEST_BRIDGE + 1:
             bridged[left:right] = np.interp(np.arange(left, right), [left, right], [row[left], row[right]])
     return bridged
 
 
 def _without_contradictions(rows: np.ndarray) -> np.ndarray:
-    """Blank both of two layers (layers, traces) in the few traces where the one that is mostly above lies below the other."""
+    """Blank both of two layers (layers, traces) in the few traces where the one that is mostly above lies below the
+    other."""
     kept = rows.copy()
     for first in range(len(rows)):
         for second in range(first + 1, len(rows)):
@@ -251,9 +266,7 @@ def _without_contradictions(rows: np.ndarray) -> np.ndarray:
                 continue
             contradicting = shared & (difference * np.sign(np.median(difference[shared]) or 1.0) < 0)
             if contradicting.mean(where=shared) <= _CONTRADICTING_SHARE:
-                kept[:, contradicting] = np.where(
-                    np.isin(np.arange(len(rows)), [first, second])[:, None], np.nan, kept[:, contradicting]
-                )
+                kept[[first, second]] = np.where(contradicting, np.nan, kept[[first, second]])
     return kept
 
 

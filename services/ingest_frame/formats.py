@@ -12,8 +12,8 @@ from ingest_frame.variables import is_hdf5, is_matlab5, open_variables
 MAX_FILE_BYTES = 200_000_000
 
 DAMAGED = (
-    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, SyntaxError, EOFError, ArithmeticError,
-    struct.error, zlib.error,
+    OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, SyntaxError, EOFError,
+    ArithmeticError, struct.error, zlib.error,
 )  # fmt: skip
 """What Pillow, h5py, NumPy and our own readers raise over bytes that do not keep to their form."""
 
@@ -27,8 +27,8 @@ def read_frame(content: bytes, polarity: Polarity | None = None) -> RadarFrame:
         frame = _read(content, polarity)
     except DAMAGED as error:
         raise Refused(
-            f"The file is damaged or incomplete and could not be read ({_words(error)}). Export it again, and check that the "
-            "upload was whole."
+            f"The file is damaged or incomplete and could not be read ({_words(error)}). Export it again, and check "
+            "that the upload was whole."
         ) from error
     check_content(frame)
     return frame
@@ -42,7 +42,9 @@ def _read(content: bytes, polarity: Polarity | None) -> RadarFrame:
     if is_matlab5(content) or is_hdf5(content):
         return read_radar_file(open_variables(content))
     if content.startswith(b"CDF"):
-        raise Refused("The file is in the classic NetCDF form; convert it to NetCDF-4 (nccopy -k nc4) and upload it again.")
+        raise Refused(
+            "The file is in the classic NetCDF form; convert it to NetCDF-4 (nccopy -k nc4) and upload it again."
+        )
     raise Refused(
         "The file is neither a PNG, JPEG or TIFF picture, nor a MATLAB file (-v7 or -v7.3), nor NetCDF-4; "
         "export the frame as one of these."

@@ -24,6 +24,7 @@ def read_picture(content: bytes, polarity: Polarity | None = None) -> RadarFrame
     `polarity` overrides `guess_polarity`. `Refused` for bombs, for several pages, and where colours carry the power.
     """
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of damage in metadata, which nothing here reads
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             image = Image.open(io.BytesIO(content), formats=_FORMATS)
@@ -31,13 +32,13 @@ def read_picture(content: bytes, polarity: Polarity | None = None) -> RadarFrame
             raise Refused(
                 "The picture unpacks to far more pixels than can be read. Split it along the track and upload the parts."
             ) from bomb
-    with image:
-        check_size(image.height, image.width)
-        if getattr(image, "is_animated", False):
-            raise Refused("The picture has several pages; save the one with the echogram as a file of its own.")
-        form = (image.format or "").lower()
-        power = _power(image)
-    notes = [f"{form} picture of mode {image.mode}: grey values taken as power in equal steps"]
+        with image:
+            check_size(image.height, image.width)
+            if getattr(image, "is_animated", False):
+                raise Refused("The picture has several pages; save the one with the echogram as a file of its own.")
+            form, mode = (image.format or "").lower(), image.mode
+            power = _power(image)
+    notes = [f"{form} picture of mode {mode}: grey values taken as power in equal steps"]
     if polarity is None:
         polarity = guess_polarity(power)
         notes.append(f"polarity {polarity} found from the distribution of grey values")
@@ -52,9 +53,10 @@ def read_picture(content: bytes, polarity: Polarity | None = None) -> RadarFrame
 def guess_polarity(grey: np.ndarray) -> Polarity:
     """Tell dark = strong from bright = strong.
 
-    Strong echoes are few and stand out from a background that fills the air and the depths below the last echo: so the distribution
-    has its tail, and the lower edge of the picture lies away from the mean, on opposite sides. Both are measured in standard
-    deviations and added. Pictures of signed voltage are symmetric about their middle grey and stay as they are.
+    Strong echoes are few and stand out from a background that fills the air and the depths below the last echo: so the
+    distribution has its tail, and the lower edge of the picture lies away from the mean, on opposite sides. Both are
+    measured in standard deviations and added. Pictures of signed voltage are symmetric about their middle grey and stay
+    as they are.
     """
     finite = np.isfinite(grey)
     values = grey[finite].astype(np.float64)

@@ -1,7 +1,7 @@
 """Echograms in the numeric forms that data centres and processing programs write.
 
-CReSIS / Open Polar Radar `.mat`, NSIDC IRSNO1B `.nc`, ImpDAR `.mat` and the Snow Radar Echogram Dataset's `.mat`. Which of them a
-file is follows from the variables that it holds, not from its name.
+CReSIS / Open Polar Radar `.mat`, NSIDC IRSNO1B `.nc`, ImpDAR `.mat` and the Snow Radar Echogram Dataset's `.mat`. Which
+of them a file is follows from the variables that it holds, not from its name.
 """
 
 import re
@@ -13,7 +13,7 @@ from scipy.signal import hilbert
 
 from firnline.errors import Refused
 from firnline.layers import Label
-from ingest_frame.radar_frame import Picks, RadarFrame, check_size
+from ingest_frame.radar_frame import MAX_SIDE, Picks, RadarFrame, check_size
 from ingest_frame.variables import Hdf5, Variables
 
 LIGHT_SPEED_M_S = 299_792_458.0
@@ -21,6 +21,11 @@ _LEAP_SECONDS = [(1999, 1, 13), (2006, 1, 14), (2009, 1, 15), (2012, 7, 16), (20
 """(year, month, seconds): GPS time minus UTC from the first of that month on (IERS Bulletin C)."""
 
 _TRACES_AT_ONCE = 512
+_ABSURD_DB = 1e6
+"""No echo is that strong or weak: such samples hold no data."""
+_UNEVEN = 0.05
+"""Steps of fast time that differ from their mean by more than this share are no rounding."""
+
 _LINEAR_RANGE = 50.0
 """An echogram whose strongest samples exceed the median more than this many times is linear power; no dB scale does."""
 
@@ -42,26 +47,27 @@ def read_radar_file(variables: Variables) -> RadarFrame:
         )
     found = ", ".join(sorted(names)[:12]) or "none"
     raise Refused(
-        "The file holds no echogram that Firnline knows: expected are the variables Data and Time (CReSIS), amplitude and "
-        f"fasttime (IRSNO1B), or data and travel_time (ImpDAR); found are {found}."
+        "The file holds no echogram that Firnline knows: expected are the variables Data and Time (CReSIS), amplitude "
+        f"and fasttime (IRSNO1B), or data and travel_time (ImpDAR); found are {found}."
     )
 
 
 def _cresis(variables: Variables) -> RadarFrame:
     version = "7.3" if isinstance(variables, Hdf5) else "5"
     time_s = _vector(variables, "Time")
-    gps_time_s = _vector(variables, "GPS_time", required=False)
-    latitude = _vector(variables, "Latitude", required=gps_time_s is None)
-    data, truncated, notes = _echogram(variables, "Data", "Time", time_s, _length(gps_time_s, latitude), None)
+    gps_time_s = _optional_vector(variables, "GPS_time")
+    latitude = _optional_vector(variables, "Latitude")
+    traces = (_vector(variables, "GPS_time") if latitude is None else latitude).size
+    data, truncated, notes = _echogram(variables, "Data", "Time", time_s, traces, None)
     frame = RadarFrame(
         power_db=_decibels_of_power(data, notes),
         format=f"cresis-mat-{version}",
         gps_time_s=gps_time_s,
         latitude=latitude,
-        longitude=_vector(variables, "Longitude", required=False),
-        elevation_m=_vector(variables, "Elevation", required=False),
-        surface_twtt_s=_vector(variables, "Surface", required=False),
-        bed_twtt_s=_vector(variables, "Bottom", required=False),
+        longitude=_optional_vector(variables, "Longitude"),
+        elevation_m=_optional_vector(variables, "Elevation"),
+        surface_twtt_s=_optional_vector(variables, "Surface"),
+        bed_twtt_s=_optional_vector(variables, "Bottom"),
         transforms=notes,
     )
     return _in_time(frame, variables, time_s, truncated)
@@ -72,39 +78,39 @@ def _irsno1b(variables: Variables) -> RadarFrame:
     latitude = _vector(variables, "lat")
     axis = variables.trace_axis("amplitude", "time")
     data, truncated, notes = _echogram(variables, "amplitude", "fasttime", time_s, latitude.size, axis)
-    elevation = _vector(variables, "altitude", required=False)
+    elevation = _optional_vector(variables, "altitude")
     frame = RadarFrame(
-        power_db=data.astype(np.float32),
+        power_db=np.where(np.abs(data) < _ABSURD_DB, data, np.nan).astype(np.float32),
         format="irsno1b-nc",
         gps_time_s=_gps_time(variables, notes),
         latitude=latitude,
-        longitude=_vector(variables, "lon", required=False),
-        elevation_m=_vector(variables, "alt", required=False) if elevation is None else elevation,
-        surface_twtt_s=_vector(variables, "Surface", required=False),
-        bed_twtt_s=_vector(variables, "Bottom", required=False),
+        longitude=_optional_vector(variables, "lon"),
+        elevation_m=_optional_vector(variables, "alt") if elevation is None else elevation,
+        surface_twtt_s=_optional_vector(variables, "Surface"),
+        bed_twtt_s=_optional_vector(variables, "Bottom"),
         transforms=[*notes, "fast time converted from microseconds to seconds"],
     )
     return _in_time(frame, variables, time_s, truncated)
 
 
 def _impdar(variables: Variables) -> RadarFrame:
-    travel_time = _vector(variables, "travel_time", required=False)
+    travel_time = _optional_vector(variables, "travel_time")
     data = _matrix(variables, "data")
-    if travel_time is None:
-        time_s = np.arange(data.shape[0]) * float(_vector(variables, "dt")[0])
-    else:
-        time_s = travel_time * 1e-6
-    latitude = _vector(variables, "lat", required=False)
+    time_s = np.arange(data.shape[0]) * _vector(variables, "dt")[0] if travel_time is None else travel_time * 1e-6
+    latitude = _optional_vector(variables, "lat")
     traces = data.shape[1] if latitude is None else latitude.size
     voltage, _, notes = _echogram(variables, "data", "travel_time", time_s, traces, None)
     frame = RadarFrame(
         power_db=_decibels_of_envelope(voltage),
         format="impdar-mat",
         latitude=latitude,
-        longitude=_vector(variables, "long", required=False),
-        elevation_m=_vector(variables, "elev", required=False),
+        longitude=_optional_vector(variables, "long"),
+        elevation_m=_optional_vector(variables, "elev"),
         picks=_impdar_picks(variables, voltage.shape),
-        transforms=[*notes, "signed voltage converted to decibels of its envelope's power (Hilbert transform in fast time)"],
+        transforms=[
+            *notes,
+            "signed voltage converted to decibels of its envelope's power (Hilbert transform in fast time)",
+        ],
     )
     return _in_time(frame, variables, time_s, None)
 
@@ -151,31 +157,34 @@ def _matrix(variables: Variables, name: str) -> np.ndarray:
     return values
 
 
-def _vector(variables: Variables, name: str, required: bool = True) -> np.ndarray | None:
-    """A variable as (n,) float64, whether it is a row, a column or neither; None if it is absent and not required."""
+def _vector(variables: Variables, name: str) -> np.ndarray:
+    values = _optional_vector(variables, name)
+    if values is None:
+        raise Refused(f"The variable '{name}' is missing or empty; export the echogram with it.")
+    return values
+
+
+def _optional_vector(variables: Variables, name: str) -> np.ndarray | None:
+    """A variable as (n,) float64, whether it is a row, a column or neither; None if it is absent or empty."""
     values = variables.array(name)
     if values is None:
-        if required:
-            raise Refused(f"The variable '{name}' is missing or empty; export the echogram with it.")
         return None
     if values.size != max(values.shape, default=1):
         raise Refused(f"The variable '{name}' is a table; it must be one row or one column.")
     return np.array(values, dtype=np.float64).ravel()
 
 
-def _length(*vectors: np.ndarray | None) -> int:
-    return next(vector.size for vector in vectors if vector is not None)
-
-
 def _echogram(
     variables: Variables, name: str, time_name: str, time_s: np.ndarray, traces: int, trace_axis: int | None
 ) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
-    """The echogram as (samples, traces), whichever axis came first, the kept bins (zero-based) if it is truncated, and notes.
+    """The echogram as (samples, traces), whichever axis came first, the kept bins (zero-based) if it is truncated, and
+    notes.
 
-    Some files keep the whole fast time and truncate only the echogram; then the bins tell how many samples there must be.
+    Some files keep the whole fast time and truncate only the echogram; then the bins tell how many samples there must
+    be.
     """
     data = _matrix(variables, name)
-    bins = _vector(variables, "Truncate_Bins", required=False)
+    bins = _optional_vector(variables, "Truncate_Bins")
     lengths = {time_s.size} | (set() if bins is None else {bins.size})
     swapped = data.shape[0] == traces and data.shape[1] in lengths
     straight = data.shape[1] == traces and data.shape[0] in lengths
@@ -202,14 +211,13 @@ def _echogram(
 def _in_time(frame: RadarFrame, variables: Variables, time_s: np.ndarray, bins: np.ndarray | None) -> RadarFrame:
     """Check the axes, set the time axis, and undo the compression of truncated snow-radar frames.
 
-    Their columns were pushed down by `Elevation_Correction` bins, as if the aircraft had flown level: here each is moved back up, and
-    `Surface`, `Bottom` and `Elevation` with it (uncompress_echogram.m of the CReSIS toolbox).
+    Their columns were pushed down by `Elevation_Correction` bins, as if the aircraft had flown level: here each is
+    moved back up, and `Surface`, `Bottom` and `Elevation` with it (uncompress_echogram.m of the CReSIS toolbox).
     """
     if time_s.size < 2 or not np.isfinite(time_s).all():
         raise Refused("The fast-time axis is too short or has missing values; export the frame with its time axis.")
-    dt = float((time_s[-1] - time_s[0]) / (time_s.size - 1))
-    if dt <= 0 or np.abs(np.diff(time_s) - dt).max() > 0.05 * dt:
-        raise Refused("The fast-time axis does not grow in even steps; resample the frame to even steps.")
+    if (np.diff(time_s) <= 0).any():
+        raise Refused("The fast-time axis does not grow from sample to sample; export the frame with its time axis.")
     traces = frame.power_db.shape[1]
     for name in ("gps_time_s", "latitude", "longitude", "elevation_m", "surface_twtt_s", "bed_twtt_s"):
         values = getattr(frame, name)
@@ -218,6 +226,11 @@ def _in_time(frame: RadarFrame, variables: Variables, time_s: np.ndarray, bins: 
                 f"The frame has {traces} traces, but its {name.rsplit('_', 1)[0].replace('_', ' ')} has "
                 f"{values.size} values; export them so that they belong together."
             )
+    dt = float((time_s[-1] - time_s[0]) / (time_s.size - 1))
+    if np.abs(np.diff(time_s) - dt).max() > _UNEVEN * dt:
+        if bins is not None:
+            raise Refused("The fast-time axis of a truncated frame must grow in even steps; resample it.")
+        dt = _resample(frame, time_s)
     frame.latitude = _plausible(frame.latitude, -90, 90)
     frame.longitude = _plausible(frame.longitude, -180, 360)
     frame.dt_s = dt
@@ -227,10 +240,27 @@ def _in_time(frame: RadarFrame, variables: Variables, time_s: np.ndarray, bins: 
     frame.time_zero_s = float(time_s[first])
     if bins is not None:
         frame.transforms.append(f"truncated in fast time by its producer: {len(bins)} bins from bin {bins[0] + 1} on")
-        correction = _vector(variables, "Elevation_Correction", required=False)
+        correction = _optional_vector(variables, "Elevation_Correction")
         if correction is not None:
             _undo_elevation_correction(frame, correction)
     return frame
+
+
+def _resample(frame: RadarFrame, time_s: np.ndarray) -> float:
+    """Interpolate an echogram to even steps of two-way time, as after a move-out correction; returns the step in
+    seconds."""
+    dt = float(np.median(np.diff(time_s)))
+    samples = int((time_s[-1] - time_s[0]) / dt) + 1 if dt > 0 else MAX_SIDE + 1
+    check_size(samples, frame.power_db.shape[1])
+    place = np.interp(time_s[0] + dt * np.arange(samples), time_s, np.arange(time_s.size))
+    above = np.minimum(place.astype(np.int64), time_s.size - 2)
+    share = (place - above).astype(np.float32)[:, None]
+    frame.power_db = frame.power_db[above] * (1 - share) + frame.power_db[above + 1] * share
+    if frame.picks is not None:
+        picked_s = np.interp(frame.picks.rows, np.arange(time_s.size), time_s)
+        frame.picks.rows = (picked_s - time_s[0]) / dt
+    frame.transforms.append(f"uneven fast time resampled from {time_s.size} to {samples} samples of {dt:.4g} s")
+    return dt
 
 
 def _undo_elevation_correction(frame: RadarFrame, correction: np.ndarray) -> None:
@@ -253,18 +283,20 @@ def _undo_elevation_correction(frame: RadarFrame, correction: np.ndarray) -> Non
         values = getattr(frame, name)
         if values is not None:
             setattr(frame, name, values - shift * step)
-    frame.transforms.append(f"elevation correction of up to {above} bins undone: {above} rows added above, {below} below")
+    frame.transforms.append(
+        f"elevation correction of up to {above} bins undone: {above} rows added above, {below} below"
+    )
 
 
 def _gps_time(variables: Variables, notes: list[str]) -> np.ndarray | None:
     """IRSNO1B's `time`, UTC seconds since a day, as GPS seconds since 1970, which is how layer files count."""
-    seconds = _vector(variables, "time", required=False)
+    seconds = _optional_vector(variables, "time")
     units = variables.text_attribute("time", "units")
     since = re.match(r"seconds since (\d{4})-(\d{1,2})-(\d{1,2})(?:[ T]00:00:00(?:\.0+)?)?", units)
     if seconds is None or since is None:
         notes.append("no time of the traces: 'time' or its units 'seconds since YYYY-MM-DD 00:00:00' are missing")
         return None
-    day = datetime(*map(int, since.groups()), tzinfo=UTC)  # type: ignore[arg-type]
+    day = datetime.strptime("-".join(since.groups()), "%Y-%m-%d").replace(tzinfo=UTC)
     leap = next((leap for year, month, leap in reversed(_LEAP_SECONDS) if (day.year, day.month) >= (year, month)), 0)
     notes.append(f"time of the traces converted from UTC to GPS time (+{leap} s)")
     return seconds + day.timestamp() + leap
@@ -279,7 +311,7 @@ def _decibels_of_power(power: np.ndarray, notes: list[str]) -> np.ndarray:
         if not negative:
             with np.errstate(divide="ignore"):
                 block = 10 * np.log10(block)
-        decibels[:, columns] = np.where(np.isfinite(block), block, np.nan)
+        decibels[:, columns] = np.where(np.abs(block) < _ABSURD_DB, block, np.nan)
     notes.append("values below zero: taken as decibels" if negative else "linear power converted to decibels")
     return decibels
 

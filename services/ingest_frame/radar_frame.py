@@ -27,8 +27,8 @@ class Picks:
 class RadarFrame:
     """`power_db` is (samples, traces) in decibels or any scale of equal steps, NaN = no data.
 
-    Times are two-way and in seconds; row r lies at `time_zero_s + r * dt_s`. Arrays over traces are (traces,), NaN where
-    unknown; None where the file says nothing.
+    Times are two-way and in seconds; row r lies at `time_zero_s + r * dt_s`. Arrays over traces are (traces,), NaN
+    where unknown; None where the file says nothing.
     """
 
     power_db: np.ndarray
@@ -47,7 +47,7 @@ class RadarFrame:
 
 
 def check_size(samples: int, traces: int) -> None:
-    """`Refused` unless an echogram of this size can be worked with; called before anything of that size is in memory."""
+    """`Refused` unless an echogram of this size can be worked with; called before anything so large is in memory."""
     if samples * traces > MAX_PIXELS or max(samples, traces) > MAX_SIDE:
         raise Refused(
             f"The frame has {traces} traces x {samples} samples; at most {MAX_PIXELS // 1_000_000} million pixels and "

@@ -1,7 +1,7 @@
 """The numeric variables of MATLAB and NetCDF-4 files, read by name and only as large as an echogram may be.
 
-These files come from anywhere, and both forms compress: what a variable claims to hold is checked before it is unpacked,
-unpacking stops at that size, and nothing but plain numbers is ever made of it.
+These files come from anywhere, and both forms compress: what a variable claims to hold is checked before it is
+unpacked, unpacking stops at that size, and nothing but plain numbers is ever made of it.
 """
 
 import io
@@ -33,7 +33,8 @@ class Variables(Protocol):
     def array(self, name: str) -> np.ndarray | None:
         """The variable as MATLAB or NetCDF shows its axes, at least 2-D from MATLAB; None if it is absent or empty.
 
-        `Refused` if it is too large, complex or not numeric; ValueError, struct.error or zlib.error if the file is damaged.
+        `Refused` if it is too large, complex or not numeric; ValueError, struct.error or zlib.error if the file is
+        damaged.
         """
 
     def text_attribute(self, name: str, attribute: str) -> str:
@@ -147,7 +148,9 @@ class Matlab5:
     def _matrix(self, data: bytes, offset: int = 0, complete: bool = True) -> _Matrix:
         parts = self._parts(data, offset, complete)
         try:
-            (_, flags, _, _), (_, dims, dims_size, _), (_, name, name_size, body) = next(parts), next(parts), next(parts)
+            _, flags, _, _ = next(parts)
+            _, dims, dims_size, _ = next(parts)
+            _, name, name_size, body = next(parts)
         except StopIteration:
             raise ValueError("a variable has no header") from None
         word = struct.unpack_from(self._order + "I", data, flags)[0]
@@ -173,7 +176,8 @@ class Matlab5:
 
     def _field(self, data: bytes, header: _Matrix, wanted: str) -> np.ndarray | None:
         parts = self._parts(data, header.body)
-        (_, length_at, _, _), (_, names_at, names_size, fields_at) = next(parts), next(parts)
+        _, length_at, _, _ = next(parts, (0, 0, 0, 0))
+        _, names_at, names_size, fields_at = next(parts, (0, 0, 0, 0))
         length = struct.unpack_from(self._order + "i", data, length_at)[0]
         if not 0 < length <= 64:
             raise ValueError("a struct's field names have an impossible length")
@@ -191,7 +195,7 @@ class Matlab5:
 
 
 class Hdf5:
-    """A NetCDF-4 file, or a MATLAB file of version 7.3, whose arrays lie transposed in HDF5 and are turned back here."""
+    """A NetCDF-4 file, or a MATLAB file of version 7.3, whose arrays lie transposed and are turned back here."""
 
     def __init__(self, content: bytes) -> None:
         self._file = h5py.File(io.BytesIO(content), "r")
@@ -203,7 +207,8 @@ class Hdf5:
         return set(self._file)
 
     def text_attribute(self, name: str, attribute: str) -> str:
-        value = self._dataset(name).attrs.get(attribute, "") if name in self._file else ""
+        dataset = self._dataset(name)
+        value = "" if dataset is None else dataset.attrs.get(attribute, "")
         return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
     def array(self, name: str) -> np.ndarray | None:

@@ -1,27 +1,28 @@
 """The model artefact: what a training job writes, what an endpoint loads, what the next training job starts from.
 
-``model.params`` (MXNet's own format), ``model-symbol.json``, ``model_card.json`` and ``code/`` with the serving
-modules.
+``model.params`` (MXNet's own format), ``model-symbol.json``, ``model_card.json``, ``code/`` with the serving
+modules, and perhaps ``rehearsal.rec``, a few of the frames that the first model learnt from.
 """
 
 import json
 import os
 import shutil
 import tarfile
-import tempfile
 
 import mxnet as mx
 
+REHEARSAL = "rehearsal.rec"
 PARAMETERS, SYMBOL, CARD, ARCHIVE = "model.params", "model-symbol.json", "model_card.json", "model.tar.gz"
 SERVING_MODULES = ("inference.py", "artefact.py", "tracker.py", "vectorise.py", "calibration.py", "echogram_input.py")
-MAX_MEMBER_BYTES = {PARAMETERS: 256 << 20, SYMBOL: 4 << 20, CARD: 1 << 20}
+MAX_MEMBER_BYTES = {PARAMETERS: 256 << 20, SYMBOL: 4 << 20, CARD: 1 << 20, REHEARSAL: 8 << 20}
+NEEDED = {PARAMETERS, SYMBOL, CARD}
 
 
 class ArtefactError(ValueError):
     """The artefact is not one of ours, or is damaged."""
 
 
-def write(folder, symbol, arrays, card):
+def write(folder, symbol, arrays, card, rehearsal=None):
     """Write an artefact.
 
     Parameters
@@ -30,6 +31,7 @@ def write(folder, symbol, arrays, card):
     symbol : mx.sym.Symbol, input ``data``
     arrays : dict of NDArray by parameter name
     card : dict, see train.py
+    rehearsal : path of a small RecordIO file, or None; see dataset.py
     """
     auxiliary = set(symbol.list_auxiliary_states())
     needed = auxiliary | set(symbol.list_arguments()) - {"data"}
@@ -41,6 +43,8 @@ def write(folder, symbol, arrays, card):
     symbol.save(os.path.join(folder, SYMBOL))
     with open(os.path.join(folder, CARD), "w") as stream:
         json.dump(card, stream, indent=1, sort_keys=True)
+    if rehearsal:
+        shutil.copyfile(rehearsal, os.path.join(folder, REHEARSAL))
     here = os.path.dirname(os.path.abspath(__file__))
     for name in SERVING_MODULES:
         shutil.copyfile(os.path.join(here, name), os.path.join(folder, "code", name))
@@ -91,15 +95,8 @@ def unpack(folder, into):
                     shutil.copyfileobj(archive.extractfile(member), stream)
     except (OSError, EOFError, tarfile.TarError) as error:
         raise ArtefactError("{} is not a readable model archive ({}).".format(path, error)) from error
-    if found != set(MAX_MEMBER_BYTES):
-        raise ArtefactError("{} lacks {}.".format(path, ", ".join(sorted(set(MAX_MEMBER_BYTES) - found))))
-
-
-def load_for_training(folder):
-    """(card, arrays) of the ``model.tar.gz`` in an input channel."""
-    with tempfile.TemporaryDirectory() as into:
-        unpack(folder, into)
-        return read_card(into), read_arrays(into)
+    if not found >= NEEDED:
+        raise ArtefactError("{} lacks {}.".format(path, ", ".join(sorted(NEEDED - found))))
 
 
 def forward_function(symbol, arrays):

@@ -17,6 +17,9 @@ from records import KINDS, iterate_records, unpack_record
 
 SHUFFLE = 64
 MAX_CROPS_PER_FRAME = 4
+REHEARSE_EVERY = 3
+"""A network that learns new radars alone forgets the old ones. A model that is trained further sees one of the frames
+that came with it after each three new ones (rehearsal, Robins 1995)."""
 
 Frame = namedtuple("Frame", ["grey", "rows", "kinds", "complete", "number"])
 Frame.__doc__ = (
@@ -100,6 +103,14 @@ def labels_of(frame):
     return [KINDS[kind] for kind in frame.kinds]
 
 
+def with_rehearsal(frames, rehearsal, rng):
+    """`frames` with a frame drawn from `rehearsal`, undecoded records, after every `REHEARSE_EVERY` of them."""
+    for i, frame in enumerate(frames, 1):
+        yield frame
+        if rehearsal and i % REHEARSE_EVERY == 0:
+            yield decode(rehearsal[rng.randint(len(rehearsal))])
+
+
 def shuffled(frames, rng, size=SHUFFLE):
     """The same frames, in an order drawn from a window of `size` frames."""
     window = []
@@ -115,7 +126,7 @@ def augment(frame, rng):
     """(grey float32, rows) of a frame as another flight might have seen it.
 
     Flown the other way (mirrored along the track), another depth scale (layers thicker or thinner), another gain with
-    a slope over depth, more noise, some weak traces. Never upside down: fast time has a direction.
+    a slope over depth, more noise, a ringing transmitter, some weak traces. Never upside down: fast time has a direction.
     """
     grey, rows = frame.grey.astype(np.float32), frame.rows.copy()
     if rng.rand() < 0.5:
@@ -129,10 +140,30 @@ def augment(frame, rng):
         grey = (grey - 128) * np.float32(np.exp(rng.uniform(-0.3, 0.3))) + 128 + slope
     if rng.rand() < 0.5:
         grey = grey + rng.uniform(2, 18) * rng.standard_normal(grey.shape).astype(np.float32)
+    if rng.rand() < 0.4:
+        grey = with_ringing(grey, rows, frame.kinds, rng)
     if rng.rand() < 0.3:
         weak = rng.uniform(0, 40) * (rng.rand(width) < rng.uniform(0.01, 0.06))
         grey = grey - weak.astype(np.float32)
     return np.clip(grey, 0, 255), rows
+
+
+def with_ringing(grey, rows, kinds, rng):
+    """`grey` with up to four bright bands of constant row above the surface, as a transmitter that rings, or leaks into
+    the receiver, leaves them: often the brightest thing in the air, and never the surface.
+    """
+    surface = rows[np.flatnonzero(kinds == 0)]
+    if not np.isfinite(surface).any():
+        return grey
+    air = np.nanmin(surface) - 5
+    depth = np.arange(grey.shape[0], dtype=np.float32)
+    for _ in range(rng.randint(1, 5)):
+        if air <= 3:
+            break
+        row, width = rng.uniform(0, air), rng.uniform(0.6, min(8.0, max(0.7, air / 3)))
+        band = rng.uniform(20, 200) * np.exp(-0.5 * ((depth - row) / width) ** 2) * (depth < air)
+        grey = grey + band.astype(np.float32)[:, None]
+    return grey
 
 
 def stretch(grey, factor):
@@ -177,14 +208,14 @@ def _cut(image, top, left, size, mode="constant"):
     return np.pad(part, missing, mode=mode) if any(after for _, after in missing) else part
 
 
-def batches(channel, batch_size, size, stride, rng):
+def batches(channel, batch_size, size, stride, rng, rehearsal=()):
     """One pass over a channel as (data, target, weight) arrays of exactly `batch_size` crops.
 
     Complete and partial annotations come mixed. Crops that hold nothing to learn from are left out, and so is an
     incomplete last batch, unless it is the only one: then its crops are repeated.
     """
     held, given = [], False
-    for frame in shuffled(channel.frames(), rng):
+    for frame in shuffled(with_rehearsal(channel.frames(), rehearsal, rng), rng):
         for crop in crops(frame, size, stride, rng):
             if crop[2].any():
                 held.append(crop)

@@ -8,8 +8,10 @@ import argparse
 import json
 import os
 import platform
+import shutil
 import signal
 import sys
+import tempfile
 import time
 
 # MXNet takes half of the processors that it sees, for fear of hyperthreads, unless told before it is loaded.
@@ -75,11 +77,14 @@ def main(argv=None):
     if not channels["train"].present:
         sys.exit("The channel 'train' holds no .rec file and no pipe ({}).".format(options.train))
     model = network.build(options.network)
-    champion, arrays = None, None
+    champion, arrays, rehearsal = None, None, []
+    old = tempfile.mkdtemp()
     if os.path.exists(os.path.join(options.model, artefact.ARCHIVE)):
-        champion, arrays = artefact.load_for_training(options.model)
+        artefact.unpack(options.model, old)
+        champion, arrays = artefact.read_card(old), artefact.read_arrays(old)
+        rehearsal = list(Channel(old).payloads())
         print("starting from model {}".format(champion["model_version"]), flush=True)
-    training = Training(model, options, arrays, champion and champion["calibration"])
+    training = Training(model, options, arrays, champion and champion["calibration"], rehearsal)
     signal.signal(signal.SIGTERM, lambda *_: training.stop())
     training.run(channels["train"], channels["validation"])
     curves, validation = training.calibrate(channels["validation"])
@@ -109,7 +114,14 @@ def main(argv=None):
         },
         "versions": {"mxnet": mx.__version__, "numpy": np.__version__, "python": platform.python_version()},
     }
-    artefact.write(options.model_dir, network.inference_symbol(model), training.best, card)
+    artefact.write(
+        options.model_dir,
+        network.inference_symbol(model),
+        training.best,
+        card,
+        rehearsal and os.path.join(old, artefact.REHEARSAL),
+    )
+    shutil.rmtree(old)
     os.makedirs(options.output_data_dir, exist_ok=True)
     with open(os.path.join(options.output_data_dir, "history.json"), "w") as stream:
         json.dump(training.history, stream, indent=1)

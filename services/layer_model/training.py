@@ -32,7 +32,7 @@ class Training:
     The learning rate falls along a cosine, by the share of epochs or of time that is used up, whichever is larger.
     """
 
-    def __init__(self, model, options, arrays=None, curves=None):
+    def __init__(self, model, options, arrays=None, curves=None, rehearsal=()):
         self.model, self.options = model, options
         self.symbol = inference_symbol(model)
         self.parameters = dict(model.collect_params().items())
@@ -42,7 +42,7 @@ class Training:
         self.average = self._copy()
         self.best, self.best_score, self.best_epoch = self.average, None, 0
         self.epochs_done, self.stopped, self.history = 0, False, []
-        self.warm = arrays is not None
+        self.warm, self.rehearsal = arrays is not None, rehearsal
         self.rng = np.random.RandomState(options.seed)
 
     def stop(self):
@@ -78,7 +78,9 @@ class Training:
         options, model = self.options, self.model
         losses, told, size = [], time.monotonic(), (options.crop_rows, options.crop_traces)
         self._steps_per_epoch = steps_before / self.epochs_done if self.epochs_done and steps_before else None
-        for step, batch in enumerate(batches(train, options.batch_size, size, model.trace_stride, self.rng)):
+        for step, batch in enumerate(
+            batches(train, options.batch_size, size, model.trace_stride, self.rng, self.rehearsal)
+        ):
             trainer.set_learning_rate(options.learning_rate * self._schedule(began, step, steps_before + step))
             data, target, weight = (mx.nd.array(part) for part in batch)
             with autograd.record():

@@ -21,13 +21,15 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-LOW, HIGH = 0.2, 0.5
+LOW, HIGH = 0.3, 0.7
 PRESENT = 0.25
-MAX_GAP_TRACES = 48
+MAX_GAP_TRACES = 24
 MIN_LENGTH_TRACES = 24
 MIN_SPACING = 1.6
 CLEARANCE = 3.5
 TOLERANCE = 0.5
+MAX_CHAINS, MAX_LAYERS = 1500, 300
+"""The best supported ones are looked at; more come from noise alone, and time grows with their square."""
 
 
 class Layer:
@@ -64,9 +66,9 @@ def find_layers(probability, width, stride=1):
     boundaries = boundary_pieces(probability[[0, 2]], gap, shortest)
     surface, bed = (dense(pieces, probability.shape[2]) for pieces in boundaries)
     points = ridge_points(probability[1], surface, bed)
-    chains = join_points(points, probability.shape[1])
+    chains = _strongest(join_points(points, probability.shape[1]), MAX_CHAINS)
     candidates = [("surface", *piece) for piece in boundaries[0]] + [("bed", *piece) for piece in boundaries[1]]
-    candidates += [("layer", *chain) for chain in join_chains(chains, gap)]
+    candidates += [("layer", *chain) for chain in _strongest(join_chains(chains, gap), MAX_LAYERS)]
     kept = consistent(candidates, probability.shape[2], shortest)
     return by_depth([_in_traces(layer, width, stride) for layer in kept])
 
@@ -97,6 +99,11 @@ def boundary_pieces(maps, gap, shortest, jump=6, cost=0.35):
     for column in range(width - 1, 0, -1):
         path[column - 1] = path[column] + origin[column, which, path[column]]
     return [_supported(maps[i], path[:, i], gap, shortest) for i in range(count)]
+
+
+def _strongest(chains, count):
+    """The `count` chains (columns or first column, rows, support) with the largest summed support."""
+    return sorted(chains, key=lambda chain: -float(chain[2].sum()))[:count]
 
 
 def _supported(image, path, gap, shortest):

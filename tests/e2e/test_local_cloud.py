@@ -2,9 +2,12 @@
 
 import io
 import json
+import os
+import signal
 import tarfile
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -85,6 +88,10 @@ def stack(tmp_path_factory):
     with temporary_stack(tmp_path_factory.mktemp("local-cloud")) as running:
         s3 = running.client("s3")
         s3.create_bucket(Bucket=BUCKET)
+        # As the template's buckets have it: requests without TLS are refused.
+        s3.put_bucket_policy(Bucket=BUCKET, Policy=json.dumps({"Version": "2012-10-17", "Statement": [{
+            "Effect": "Deny", "Principal": "*", "Action": "s3:*", "Condition": {"Bool": {"aws:SecureTransport": False}},
+            "Resource": [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"]}]}))
         for key, body in {"data/train/a.rec": b"first", "data/train/b.rec": b"second",
                           "code/sourcedir.tar.gz": tar({"train.py": TRAIN}),
                           "models/blue.tar.gz": tar({"code/inference.py": INFERENCE, "answer.txt": "blue"}),
@@ -283,6 +290,17 @@ def test_policies_decide_over_sagemaker_and_a2i(stack, flow, sagemaker):
         assert "is not authorized to perform: sagemaker:" in denied["Message"]
 
 
+def test_an_event_is_put_only_with_the_source_that_the_policy_names(stack):
+    iam, arn = stack.client("iam"), role(stack, "announcer", "lambda.amazonaws.com")
+    iam.put_role_policy(RoleName="announcer", PolicyName="own", PolicyDocument=json.dumps({
+        "Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "events:PutEvents", "Resource": "*",
+                                                "Condition": {"StringEquals": {"events:source": "firnline"}}}]}))
+    events = stack.client("events", session_of(stack, arn))
+    entry = {"Source": "firnline", "DetailType": "FrameReady", "Detail": "{}"}
+    assert events.put_events(Entries=[entry])["FailedEntryCount"] == 0
+    assert error_of(events.put_events, Entries=[entry, {**entry, "Source": "other"}])["Code"] == "AccessDeniedException"
+
+
 def test_a_role_is_passed_only_by_those_who_may(stack, model_role):
     trainer = session_of(stack, role(stack, "trainer", "lambda.amazonaws.com", (["sagemaker:*"], "*")))
     denied = error_of(stack.client("sagemaker", trainer).create_training_job,
@@ -398,3 +416,29 @@ def test_the_open_switches_are_closed_and_unsigned_requests_refused(stack):
 def test_a_guessed_root_key_is_refused(stack, key):
     assert error_of(stack.client("sagemaker", Credentials(key, "test")).list_models)["Code"] == (
         "UnrecognizedClientException")
+
+
+def test_an_endpoint_comes_back_after_kill_9(stack, sagemaker):
+    stack.kill()
+    stack.start()
+    assert sagemaker.describe_endpoint(EndpointName="layers")["EndpointStatus"] == "InService"
+    answer = stack.client("sagemaker-runtime").invoke_endpoint(EndpointName="layers", Body=b"1")
+    assert answer["Body"].read().startswith(b"green")
+
+
+def test_a_worker_that_died_is_started_again(stack):
+    runtime = stack.client("sagemaker-runtime")
+    [folder] = (stack.folder / "endpoints" / "layers").iterdir()
+    workers = [int(p.parent.name) for p in Path("/proc").glob("[0-9]*/cmdline")
+               if str(folder).encode() in p.read_bytes()]
+    assert len(workers) == 1
+    os.kill(workers[0], signal.SIGKILL)
+
+    def answered():
+        try:
+            return runtime.invoke_endpoint(EndpointName="layers", Body=b"1")["Body"].read().startswith(b"green")
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "ServiceUnavailable"  # noqa: PT017 - polling
+            return False
+
+    wait_for(answered, 30)

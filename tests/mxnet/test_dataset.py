@@ -70,6 +70,14 @@ def test_fewer_frames_than_a_batch_still_make_one(tmp_path):
     assert batches[0][0].shape[0] == 8
 
 
+def test_a_frame_is_rehearsed_after_every_third_new_one(tmp_path, rng):
+    write_channel(tmp_path / "new", range(6))
+    write_channel(tmp_path / "old", [77])
+    old = list(dataset.Channel(str(tmp_path / "old")).payloads())
+    mixed = dataset.with_rehearsal(dataset.Channel(str(tmp_path / "new")).frames(), old, rng)
+    assert [frame.number for frame in mixed] == [0, 1, 2, 77, 3, 4, 5, 77]
+
+
 def test_targets_follow_the_augmentation(rng):
     grey, rows, kinds = draw_frame(1)
     frame = dataset.Frame(grey, rows.astype(np.float32), kinds, True, 1)
@@ -78,6 +86,14 @@ def test_targets_follow_the_augmentation(rng):
         at = np.rint(moved[0]).astype(int)
         columns = np.arange(moved.shape[1])
         assert changed[at, columns].mean() > changed[np.clip(at + 6, 0, len(changed) - 1), columns].mean() + 20
+
+
+def test_ringing_stays_in_the_air(rng):
+    grey, rows = np.full((40, 6), 50, np.float32), np.full((1, 6), 20.0)
+    changed = dataset.with_ringing(grey, rows, np.array([0]), rng)
+    assert (changed[:15] > 55).any()
+    np.testing.assert_array_equal(changed[15:], grey[15:])
+    np.testing.assert_array_equal(dataset.with_ringing(grey, rows, np.array([1]), rng), grey)
 
 
 def test_frames_smaller_than_a_crop_are_padded_and_nobody_vouches_for_the_padding(rng):

@@ -160,12 +160,13 @@ def test_a_bad_request_gets_a_sentence(job, tmp_path, body, content_type, status
     assert json.loads(answer["body"])["error"].endswith(".")
 
 
-def test_a_second_job_starts_from_the_first_ones_model(job, tmp_path):
+def test_a_second_job_starts_from_the_first_ones_model_and_carries_its_rehearsal_on(job, tmp_path):
     data = tmp_path / "input" / "data"
     write_channel(data / "train", range(20, 24), complete=False)
     (data / "model").mkdir()
     with tarfile.open(data / "model" / "model.tar.gz", "w:gz") as archive:
         archive.add(job[0] / "model", arcname=".")
+        archive.add(data / "train" / "part-00000.rec", arcname="./rehearsal.rec")
     done = run_job(
         tmp_path,
         {"epochs": 1, "crop-rows": 96, "crop-traces": 160, "batch-size": 2, "learning-rate": 0.0005},
@@ -175,3 +176,4 @@ def test_a_second_job_starts_from_the_first_ones_model(job, tmp_path):
     card = json.loads((tmp_path / "model" / "model_card.json").read_text())
     assert card["started_from"] == "firnline-1-1-abc"
     assert card["scores"] == {"validation": None, "holdout": None}
+    assert (tmp_path / "model" / "rehearsal.rec").read_bytes() == (data / "train" / "part-00000.rec").read_bytes()

@@ -3,7 +3,6 @@ import json
 from pathlib import Path
 
 import pytest
-from layer_model import records
 from moto import mock_aws
 from retraining_world import Died, correct, death, document
 from review_world import ENVIRONMENT, REVISION, Context, echogram, line, make_world
@@ -17,6 +16,7 @@ from firnline import keys
 from firnline.champion import Models
 from firnline.echogram import encode_png
 from firnline.splits import Splits
+from layer_model import records
 
 SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "build_dataset.json").read_text())
 FRAMES = [f"2012_Greenland/2012033{segment}_01/{frame:04d}" for segment in range(5) for frame in range(4)]
@@ -29,7 +29,9 @@ def world(monkeypatch):
     app.planner.cache_clear()
     with mock_aws():
         made = make_world()
-        Models(made.table).promote("first", None, model_name="firnline-first", model_data="s3://workspace/models/first/model.tar.gz")
+        Models(made.table).promote(
+            "first", None, model_name="firnline-first", model_data="s3://workspace/models/first/model.tar.gz"
+        )
         yield made
     app.planner.cache_clear()
 
@@ -59,8 +61,10 @@ def test_the_plan_has_what_the_state_machine_reads(world):
     assert made["job_name"].startswith("firnline-1-1-")
     assert made["job_name"] != plan(attempt=2)["job_name"]
     assert made["champion"] == {
-        "model_version": "first", "model_name": "firnline-first", "model_data": "s3://workspace/models/first/model.tar.gz"
-    }  # fmt: skip
+        "model_version": "first",
+        "model_name": "firnline-first",
+        "model_data": "s3://workspace/models/first/model.tar.gz",
+    }
     uris = {channel["name"]: channel["uri"] for channel in made["channels"]}
     assert uris["train"] == "s3://workspace/datasets/retrain-1/train/"
     assert uris["model"] == made["champion"]["model_data"]
@@ -104,8 +108,8 @@ def test_a_second_attempt_finds_the_snapshot_and_changes_nothing(world):
         correct(world, frame)
     assert plan() == first
     assert objects(world) == before
-    other = plan(execution=SAMPLE["execution"] + "-by-hand") if world.corrections.end_retraining(
-        world.corrections.retraining(), "DONE") else None  # fmt: skip
+    assert world.corrections.end_retraining(world.corrections.retraining(), "DONE")
+    other = plan(execution=SAMPLE["execution"] + "-by-hand")
     assert sum(other["counts"].values()) == len(FRAMES)
     assert {k: v for k, v in objects(world).items() if k in before} == before
 
@@ -214,8 +218,10 @@ def test_shards_are_bounded(world):
         for number in range(5):
             shards.add(bytes([number]) * 40)
     assert [(file["key"], file["bytes"]) for file in shards.written] == [
-        ("shards/part-00000.rec", 80), ("shards/part-00001.rec", 80), ("shards/part-00002.rec", 40)
-    ]  # fmt: skip
+        ("shards/part-00000.rec", 80),
+        ("shards/part-00001.rec", 80),
+        ("shards/part-00002.rec", 40),
+    ]
     assert b"".join(objects(world, "shards/").values()) == b"".join(bytes([n]) * 40 for n in range(5))
 
 

@@ -28,8 +28,10 @@ def truth(count=3, **details):
 def judged(candidate, champion, drawn=None, margin=0.005, tolerance=0.25):
     """`candidate` and `champion` are the rows at which they find the layer whose true row is 20."""
     drawn = drawn or truth()
-    answers = [Answers(version, {number: answer(version, row) for number in drawn})
-               for version, row in ((CANDIDATE, candidate), (CHAMPION, champion))]  # fmt: skip
+    answers = [
+        Answers(version, {number: answer(version, row) for number in drawn})
+        for version, row in ((CANDIDATE, candidate), (CHAMPION, champion))
+    ]
     return judge(drawn, *answers, margin, tolerance)
 
 
@@ -46,8 +48,10 @@ def test_the_margin_decides():
 
 
 def test_lines_that_lie_less_well_are_tolerated_only_so_far():
-    """The champion's lines are exact, but it draws two that are not there; the candidate's are 1.9 pixels off at one layer."""
-    extra = document("", SURFACE, line("layer", 20), line("layer", 30), line("layer", 40), kind="model", model_version=CHAMPION)
+    """The champion's lines are exact, but two more are not there; one of the candidate's lies 1.9 pixels off."""
+    extra = document(
+        "", SURFACE, line("layer", 20), line("layer", 30), line("layer", 40), kind="model", model_version=CHAMPION
+    )
     answers = Answers(CANDIDATE, {0: answer(CANDIDATE, 21.9)}), Answers(CHAMPION, {0: extra.to_json()})
     careful, generous = (judge(truth(1), *answers, 0.005, tolerance) for tolerance in (0.1, 1.0))
     assert careful.candidate["f1_2px"] > careful.champion["f1_2px"]
@@ -69,9 +73,14 @@ def test_a_model_that_finds_a_harder_layer_is_not_blamed_for_its_error():
         (b"", "not a layers document"),
         (b'{"error": "out of memory"}', "not a layers document"),
         (answer("another", 20), "another model"),
-        (document("", SURFACE, kind="model", model_version=CANDIDATE).to_json().replace(b'"height":48', b'"height":49'), "another image"),
+        (
+            document("", SURFACE, kind="model", model_version=CANDIDATE)
+            .to_json()
+            .replace(b'"height":48', b'"height":49'),
+            "another image",
+        ),
     ],
-)  # fmt: skip
+)
 def test_an_unusable_answer_counts_against_its_model(body, problem):
     drawn = truth()
     good = {number: answer(CANDIDATE, 20) for number in drawn}
@@ -87,10 +96,16 @@ def test_partial_truth_is_judged_by_the_drawn_lines_alone():
     drawn = {0: document("c/s/0", SURFACE, line("bed", 40), coverage="partial")}
 
     def models(bed):
-        return {0: document("", SURFACE, line("layer", 25), line("bed", bed), kind="model", model_version="m").to_json()}
+        return {
+            0: document("", SURFACE, line("layer", 25), line("bed", bed), kind="model", model_version="m").to_json()
+        }
 
     verdict = judge(drawn, Answers("m", models(42)), Answers("m", models(45)), 0.005, 0.25)
-    assert (verdict.metric, verdict.candidate["primary"], verdict.champion["primary"]) == ("followed_within_3px", 1.0, 0.5)
+    assert (verdict.metric, verdict.candidate["primary"], verdict.champion["primary"]) == (
+        "followed_within_3px",
+        1.0,
+        0.5,
+    )
     assert verdict.promote
 
 
@@ -130,11 +145,21 @@ def world(monkeypatch):
 
 
 def test_the_judgement_is_written_down(world):
-    frames = [{"number": n, "split": "holdout" if n > 1 else "train", "frame_id": f"c/s/{n}", "revision": "r", "segment": "c/s"}
-              for n in range(5)]  # fmt: skip
+    frames = [
+        {
+            "number": n,
+            "split": "holdout" if n > 1 else "train",
+            "frame_id": f"c/s/{n}",
+            "revision": "r",
+            "segment": "c/s",
+        }
+        for n in range(5)
+    ]
     world.bucket.write("datasets/retrain-1/manifest.json", json.dumps({"frames": frames}).encode(), "application/json")
     for number in (2, 3, 4):
-        world.bucket.write(f"datasets/retrain-1/holdout-truth/{number:06d}.json", truth(5)[number].to_json(), "application/json")
+        world.bucket.write(
+            f"datasets/retrain-1/holdout-truth/{number:06d}.json", truth(5)[number].to_json(), "application/json"
+        )
         for role, version, row in (("candidate", CANDIDATE, 20.2), ("champion", CHAMPION, 20.2 if number == 2 else 30)):
             if (role, number) != ("champion", 4):
                 key = f"comparisons/retrain-1/{role}/{number:06d}.png.out"
@@ -145,7 +170,10 @@ def test_the_judgement_is_written_down(world):
     written = json.loads(world.bucket.read("comparisons/retrain-1/comparison.json", 10**6))
     assert written["reason"] == decision["reason"]
     assert [(f["number"], f["frame_id"], f["candidate"]["f1_2px"]) for f in written["frames"]] == [
-        (2, "c/s/2", 1.0), (3, "c/s/3", 1.0), (4, "c/s/4", 1.0)]  # fmt: skip
+        (2, "c/s/2", 1.0),
+        (3, "c/s/3", 1.0),
+        (4, "c/s/4", 1.0),
+    ]
     record = Models(world.table).version(CANDIDATE)
     assert (record["decision"], record["snapshot"], record["scores"]["f1_2px"]) == ("better", "retrain-1", 1)
     assert app.handler(SAMPLE, Context()) == decision

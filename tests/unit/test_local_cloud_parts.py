@@ -95,7 +95,6 @@ def test_a_task_needs_the_permissions_of_its_integration():
     job = {"TrainingJobName": "t", "RoleArn": "arn:aws:iam::000000000000:role/r"}
     needed = permissions("arn:aws:states:::sagemaker:createTrainingJob.sync", job)
     assert ("sagemaker:CreateTrainingJob", f"arn:aws:sagemaker:{ACCOUNT}:training-job/t") in needed
-    assert ("iam:PassRole", job["RoleArn"]) in needed
     assert ("events:PutRule", f"arn:aws:events:{ACCOUNT}:rule/StepFunctionsGetEventsForSageMakerTrainingJobsRule") in (
         needed)
     assert permissions("arn:aws:states:::aws-sdk:s3:headObject", {"Bucket": "b", "Key": "k"}) == [

@@ -12,7 +12,12 @@ from record_deployment.record import ChampionChanged
 
 PROMOTED = json.loads((Path(__file__).parents[2] / "events" / "record_deployment.json").read_text())
 VERSION, EXECUTION = PROMOTED["model_version"], PROMOTED["execution"]
-FAILED = {"outcome": "failed", "execution": EXECUTION, "model_version": VERSION, "reason": {"Error": "E", "Cause": "cut"}}
+FAILED = {
+    "outcome": "failed",
+    "execution": EXECUTION,
+    "model_version": VERSION,
+    "reason": {"Error": "E", "Cause": "cut"},
+}
 
 
 @pytest.fixture
@@ -23,7 +28,9 @@ def models(monkeypatch):
     with mock_aws():
         world = make_world()
         made = Models(world.table)
-        made.promote("first", None, model_name="firnline-first", model_data="s3://b/first", endpoint_config="firnline-first")
+        made.promote(
+            "first", None, model_name="firnline-first", model_data="s3://b/first", endpoint_config="firnline-first"
+        )
         made.record("first", scores={"f1_2px": 0.5}, model_data="s3://b/first")
         yield made
     app.records.cache_clear()
@@ -64,7 +71,12 @@ def test_another_executions_failure_takes_nothing_back(models):
 
 def test_rolling_back_without_scores_keeps_the_ones_that_are_known(models):
     app.handler(PROMOTED, Context())
-    promotion = PROMOTED["promotion"] | {"expected_champion": VERSION, "scores": {}, "snapshot": "", "model_data": "s3://b/first"}
+    promotion = PROMOTED["promotion"] | {
+        "expected_champion": VERSION,
+        "scores": {},
+        "snapshot": "",
+        "model_data": "s3://b/first",
+    }
     app.handler(PROMOTED | {"model_version": "first", "execution": "rollback", "promotion": promotion}, Context())
     assert models.champion()["model_version"] == "first"
     assert models.version("first")["scores"] == {"f1_2px": 0.5}
@@ -74,16 +86,27 @@ def test_rolling_back_without_scores_keeps_the_ones_that_are_known(models):
     ("failure", "sentence"),
     [
         ("Said already.", "Said already."),
-        ({"Error": "NotEnoughData", "Cause": '{"errorType": "NotEnoughData", "errorMessage": "Too few."}'}, "NotEnoughData: Too few."),
+        (
+            {"Error": "NotEnoughData", "Cause": '{"errorType": "NotEnoughData", "errorMessage": "Too few."}'},
+            "NotEnoughData: Too few.",
+        ),
         ({"Error": "States.TaskFailed", "Cause": '{"FailureReason": "no disk"}'}, "States.TaskFailed: no disk"),
-        ({"Error": "States.TaskFailed", "Cause": '{"Status": "FAILED", "Error": "DeploymentFailed", "Cause": "It timed out."}'},
-         "DeploymentFailed: It timed out."),
+        (
+            {
+                "Error": "States.TaskFailed",
+                "Cause": '{"Status": "FAILED", "Error": "DeploymentFailed", "Cause": "It timed out."}',
+            },
+            "DeploymentFailed: It timed out.",
+        ),
         ({"Error": "States.Timeout", "Cause": ""}, "States.Timeout."),
-        ({"Error": "SageMaker.AmazonSageMakerException", "Cause": "Rate exceeded"}, "SageMaker.AmazonSageMakerException: Rate exceeded"),
+        (
+            {"Error": "SageMaker.AmazonSageMakerException", "Cause": "Rate exceeded"},
+            "SageMaker.AmazonSageMakerException: Rate exceeded",
+        ),
         ({"Error": "E", "Cause": "[1]"}, "E: [1]"),
         ({}, "The step failed."),
     ],
-)  # fmt: skip
+)
 def test_failures_in_words(failure, sentence):
     assert explain(failure) == sentence
 

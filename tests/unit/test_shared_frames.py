@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from retraining_world import document
 from review_world import line
 
 from firnline import keys
@@ -27,9 +28,22 @@ def test_keys_come_apart_and_together(campaign, segment, stem, suffix):
 
 @pytest.mark.parametrize(
     "key",
-    ["a.png", "a/b.png", "a/b/c/d.png", "a/../c.png", "a//c.png", "a/b/.png", "a/b/c.exe", "a/b/c d.png", "a/b/ü.png",
-     "a/b/c.png\n", "a/b/" + "c" * 120 + ".png", "/a/b.png", ""],
-)  # fmt: skip
+    [
+        "a.png",
+        "a/b.png",
+        "a/b/c/d.png",
+        "a/../c.png",
+        "a//c.png",
+        "a/b/.png",
+        "a/b/c.exe",
+        "a/b/c d.png",
+        "a/b/ü.png",
+        "a/b/c.png\n",
+        "a/b/" + "c" * 120 + ".png",
+        "/a/b.png",
+        "",
+    ],
+)
 def test_keys_that_name_no_frame_are_refused_in_a_sentence(key):
     with pytest.raises(Refused, match=r"\."):
         parse_upload_key(key)
@@ -89,22 +103,34 @@ def test_bombs_are_not_decoded():
 
 
 def test_layers_are_drawn_where_they_lie_in_their_colours():
-    from retraining_world import document
-
     grey = np.zeros((48, 64), dtype=np.uint8)
     layers = [line("surface", 5), line("layer", 15), line("layer", 25), line("bed", 35)]
     picture = draw_layers(grey, document("c/s/f", *layers))
     assert picture.shape == (48, 64, 3)
     assert [tuple(picture[row, 30]) for row in (5, 15, 25, 35)] == [
-        SURFACE_COLOUR, LAYER_COLOURS[0], LAYER_COLOURS[1], BED_COLOUR]  # fmt: skip
+        SURFACE_COLOUR,
+        LAYER_COLOURS[0],
+        LAYER_COLOURS[1],
+        BED_COLOUR,
+    ]
     assert not picture[10].any()
     assert not grey.any()
 
 
 def test_a_frame_document_refuses_what_it_does_not_know():
-    known = {"frame_id": "c/s/f", "revision": "r", "width": 4, "height": 5, "format": "png", "polarity": "bright-strong",
-             "source_bucket": "b", "source_key": "k", "checksum_sha256": "x", "created": datetime(2026, 1, 1, tzinfo=UTC),
-             "transforms": []}  # fmt: skip
+    known = {
+        "frame_id": "c/s/f",
+        "revision": "r",
+        "width": 4,
+        "height": 5,
+        "format": "png",
+        "polarity": "bright-strong",
+        "source_bucket": "b",
+        "source_key": "k",
+        "checksum_sha256": "x",
+        "created": datetime(2026, 1, 1, tzinfo=UTC),
+        "transforms": [],
+    }
     document = FrameDocument(**known)
     assert FrameDocument.model_validate_json(document.to_json()) == document
     with pytest.raises(ValueError, match="Extra inputs"):

@@ -33,9 +33,12 @@ def documents(draw):
         x = sorted(draw(st.sets(st.integers(0, width - 1), min_size=2, max_size=width)))
         layers.append(Layer(label="layer", vertices=[Vertex(x=at, y=depth) for at in x]))
     return LayersDocument(
-        frame_id="c/s/f", image=ImageSize(width=width, height=height), coverage="complete", layers=layers,
+        frame_id="c/s/f",
+        image=ImageSize(width=width, height=height),
+        coverage="complete",
+        layers=layers,
         source=Source(kind="human", created=datetime(2026, 1, 1, tzinfo=UTC)),
-    )  # fmt: skip
+    )
 
 
 @given(documents())

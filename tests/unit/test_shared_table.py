@@ -1,5 +1,6 @@
 import random
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import boto3
 import pytest
@@ -13,6 +14,7 @@ from firnline.champion import Models
 from firnline.corrections import Corrections
 from firnline.errors import Refused
 from firnline.frame_register import Registered
+from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex
 from firnline.splits import SHARES, Splits
 from firnline.table import Table
 
@@ -61,7 +63,10 @@ def test_a_transaction_is_whole_or_not_at_all(world):
 
 
 def cancelled(code):
-    return {"service_error_code": "TransactionCanceledException", "modeled_fields": {"CancellationReasons": [{"Code": code}]}}
+    return {
+        "service_error_code": "TransactionCanceledException",
+        "modeled_fields": {"CancellationReasons": [{"Code": code}]},
+    }
 
 
 def test_a_collision_is_tried_again_and_another_refusal_is_not(world, monkeypatch):
@@ -83,11 +88,14 @@ def test_a_collision_is_tried_again_and_another_refusal_is_not(world, monkeypatc
 
 
 def test_listings_go_over_pages(world):
-    world.table.put_all([
-        {"pk": "P", "sk": f"S{n:03d}", "text": "x" * 30_000, "status_pk": "ALL", "status_sk": f"{n:03d}"} for n in range(60)
-    ])  # fmt: skip
+    world.table.put_all(
+        [
+            {"pk": "P", "sk": f"S{n:03d}", "text": "x" * 30_000, "status_pk": "ALL", "status_sk": f"{n:03d}"}
+            for n in range(60)
+        ]
+    )
     assert [item["sk"] for item in world.table.query("P", "S0")] == [f"S{n:03d}" for n in range(60)]
-    assert [item["sk"] for item in world.table.query_index("by_status", "ALL", newest_first=True)][0] == "S059"
+    assert next(world.table.query_index("by_status", "ALL", newest_first=True))["sk"] == "S059"
 
 
 def test_objects_are_read_within_limits(world):
@@ -131,43 +139,51 @@ def test_a_correction_is_stored_with_its_coordinates_and_counted_once(world):
     assert world.corrections.counts()["total"] == 1
     layers = list(world.table.query(f"FRAME#{FRAME}", "LAYER#loop#"))
     assert [(item["label"], item["x"], item["y"]) for item in layers] == [
-        ("surface", [0, 63], [10, 10]), ("layer", [0, 63], [20.5, 20.5])]  # fmt: skip
+        ("surface", [0, 63], [10, 10]),
+        ("layer", [0, 63], [20.5, 20.5]),
+    ]
     assert {item["image_prefix"] for item in layers} == {"s3://workspace/corrections/"}
     assert [item["loop_name"] for item in world.corrections.all()] == ["loop"]
 
 
-def test_sixty_layers_of_four_thousand_traces_fit(world):
-    from datetime import UTC, datetime
-
-    from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex
-
-    layers = [Layer(label="layer", vertices=[Vertex(x=x, y=10 * n + 0.123456) for x in range(4000)]) for n in range(60)]
-    large = LayersDocument(frame_id=FRAME, image=ImageSize(width=4000, height=700), coverage="complete", layers=layers,
-                           source=Source(kind="human", created=datetime(2026, 1, 1, tzinfo=UTC)))  # fmt: skip
+def test_layers_of_four_thousand_traces_fit(world):
+    """Each layer is an item of its own, so how many there are does not matter."""
+    layers = [Layer(label="layer", vertices=[Vertex(x=x, y=100 * n + 0.123456) for x in range(4000)]) for n in range(3)]
+    large = LayersDocument(
+        frame_id=FRAME,
+        image=ImageSize(width=4000, height=700),
+        coverage="complete",
+        layers=layers,
+        source=Source(kind="human", created=datetime(2026, 1, 1, tzinfo=UTC)),
+    )
     assert world.corrections.record("loop", REVISION, large, "s3://workspace/corrections/")
     items = list(world.table.query(f"FRAME#{FRAME}", "LAYER#loop#"))
-    assert len(items) == 60
-    assert len(items[0]["x"]) == 4000
+    assert [len(item["x"]) for item in items] == [4000] * 3
 
 
-def test_many_threads_claim_every_batch_once(world):
-    """250 completions from 20 threads, each delivered three times, in a shuffled order: two batches of 100."""
-    loops = [f"loop-{number}" for number in range(250)] * 3
+@pytest.mark.parametrize(
+    ("completions", "every", "threads"), [(50, 20, 8), pytest.param(250, 100, 20, marks=pytest.mark.slow)]
+)
+def test_many_threads_claim_every_batch_once(world, completions, every, threads):
+    """Each completion is delivered three times, in a shuffled order: two batches are full."""
+    loops = [f"loop-{number}" for number in range(completions)] * 3
     random.Random(5).shuffle(loops)
     small = document(FRAME, line("surface", 10))
 
     def complete(loop):
         corrections.record(loop, REVISION, small, "s3://workspace/")
-        return corrections.claim_batches(100)
+        return corrections.claim_batches(every)
 
     corrections = Corrections(Table(boto3.resource("dynamodb").Table("firnline")))
-    with one_call_at_a_time(), ThreadPoolExecutor(20) as pool:
+    with one_call_at_a_time(), ThreadPoolExecutor(threads) as pool:
         claimed = [batch for batches in pool.map(complete, loops) for batch in batches]
     assert sorted(claimed) == [1, 2]
-    assert corrections.counts() == {"total": 250, "claimed": 200, "last_batch": 2}
-    assert len(list(corrections.all())) == 250
+    assert corrections.counts() == {"total": completions, "claimed": 2 * every, "last_batch": 2}
+    assert len(list(corrections.all())) == completions
     assert [(b["first"], b["last"], b["state"]) for b in corrections.batches("PENDING")] == [
-        (1, 100, "PENDING"), (101, 200, "PENDING")]  # fmt: skip
+        (1, every, "PENDING"),
+        (every + 1, 2 * every, "PENDING"),
+    ]
 
 
 def test_a_batch_is_started_exactly_while_the_right_is_held(world):

@@ -35,9 +35,15 @@ def endpoint(body):
     client = boto3.client("sagemaker-runtime")
     stub = Stubber(client)
     stub.add_response(
-        "invoke_endpoint", {"Body": StreamingBody(io.BytesIO(body), len(body)), "ContentType": "application/json"},
-        {"EndpointName": "firnline", "ContentType": "image/png", "Accept": "application/json", "Body": encode_png(echogram())},
-    )  # fmt: skip
+        "invoke_endpoint",
+        {"Body": StreamingBody(io.BytesIO(body), len(body)), "ContentType": "application/json"},
+        {
+            "EndpointName": "firnline",
+            "ContentType": "image/png",
+            "Accept": "application/json",
+            "Body": encode_png(echogram()),
+        },
+    )
     stub.activate()
     return client
 

@@ -154,7 +154,7 @@ def test_an_execution_started_by_hand_holds_the_others_up_until_it_ends(world):
 
 @pytest.mark.parametrize("moment", ["before-call", "after-call"])
 def test_death_at_any_call_loses_nothing_and_starts_nothing_twice(world, moment):
-    """Claim, start, fail, retry, succeed, next batch: at each step a process dies at its n-th call, for every n, and the next goes on."""
+    """Claim, start, fail, retry, succeed, next batch: at each step processes die at their n-th call, for every n."""
     count_corrections(world, 2 * EVERY)
     deaths = 0
     ended = {}

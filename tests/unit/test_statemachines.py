@@ -54,7 +54,9 @@ def test_every_state_can_be_reached_and_goes_somewhere(name):
     follow(definition(name))
 
 
-@pytest.mark.parametrize(("name", "resource"), [("retrain", "RetrainStateMachine"), ("deploy_model", "DeployModelStateMachine")])
+@pytest.mark.parametrize(
+    ("name", "resource"), [("retrain", "RetrainStateMachine"), ("deploy_model", "DeployModelStateMachine")]
+)
 def test_the_template_gives_every_substitution(name, resource):
     class Loader(yaml.SafeLoader):
         pass
@@ -75,7 +77,12 @@ def test_the_files_do_without_anchors_and_merges_which_not_every_reader_of_yaml_
 
 @pytest.fixture
 def machines(monkeypatch):
-    environment = {"HOLDOUT_SEGMENTS": "", "PROMOTION_MARGIN": "0.005", "MAE_TOLERANCE_PX": "0.1", "RETRAIN_EVERY": "12"}
+    environment = {
+        "HOLDOUT_SEGMENTS": "",
+        "PROMOTION_MARGIN": "0.005",
+        "MAE_TOLERANCE_PX": "0.1",
+        "RETRAIN_EVERY": "12",
+    }
     for key, value in {**ENVIRONMENT, **environment}.items():
         monkeypatch.setenv(key, value)
     with mock_aws():
@@ -117,10 +124,14 @@ def test_the_training_job_gets_what_the_toolkit_reads(machines):
     retrain(machines)
     job = dict(machines.sagemaker.calls)["CreateTrainingJob"]
     assert job["HyperParameters"] == {
-        "sagemaker_program": '"train.py"', "sagemaker_submit_directory": '"s3://workspace/code/abc/sourcedir.tar.gz"',
-        "sagemaker_region": '"us-east-1"', "epochs": "40", "max-seconds": "600", "snapshot": '"retrain-1"',
+        "sagemaker_program": '"train.py"',
+        "sagemaker_submit_directory": '"s3://workspace/code/abc/sourcedir.tar.gz"',
+        "sagemaker_region": '"us-east-1"',
+        "epochs": "40",
+        "max-seconds": "600",
+        "snapshot": '"retrain-1"',
         "model-version": f'"{job["TrainingJobName"]}"',
-    }  # fmt: skip
+    }
     channels = {c["ChannelName"]: c["DataSource"]["S3DataSource"]["S3Uri"] for c in job["InputDataConfig"]}
     assert channels["model"] == "s3://workspace/models/first/model.tar.gz"
     assert channels["train"] == "s3://workspace/datasets/retrain-1/train/"
@@ -132,7 +143,9 @@ def test_the_training_job_gets_what_the_toolkit_reads(machines):
 def test_the_metric_definitions_read_what_training_prints(machines):
     retrain(machines)
     definitions = dict(machines.sagemaker.calls)["CreateTrainingJob"]["AlgorithmSpecification"]["MetricDefinitions"]
-    line = "final validation_f1_2px=0.87310; validation_recall_2px=0.9; validation_mae_px=0.62000; validation_score=0.8;"
+    line = (
+        "final validation_f1_2px=0.87310; validation_recall_2px=0.9; validation_mae_px=0.62000; validation_score=0.8;"
+    )
     line += " holdout_f1_2px=0.5; holdout_mae_px=0.7;"
     found = {entry["Name"]: re.search(entry["Regex"], line) for entry in definitions}
     assert all(found.values()), found
@@ -177,8 +190,14 @@ def test_sagemakers_own_rollback_is_not_taken_for_success(machines):
 
 
 def test_an_endpoint_that_never_settles_ends_in_words(machines, monkeypatch):
-    monkeypatch.setattr(machines.sagemaker, "DescribeEndpoint", lambda EndpointName: {  # noqa: N803
-        "EndpointStatus": machines.sagemaker.status, "EndpointConfigName": machines.sagemaker.config})  # fmt: skip
+    monkeypatch.setattr(
+        machines.sagemaker,
+        "DescribeEndpoint",
+        lambda EndpointName: {
+            "EndpointStatus": machines.sagemaker.status,
+            "EndpointConfigName": machines.sagemaker.config,
+        },
+    )
     answer = retrain(machines)
     assert answer["status"] == "FAILED"
     assert machines.trail.count("describeEndpoint") < 800
@@ -208,9 +227,13 @@ def test_a_rollback_deploys_the_earlier_artefact_again(machines):
     retrain(machines)
     newer = machines.champion()
     answer = machines.run(
-        DEPLOY_MACHINE, "rollback-1", model_version="first", model_data="s3://workspace/models/first/model.tar.gz",
-        expected_champion=newer["model_version"], reason="The new model lost the bed.",
-    )  # fmt: skip
+        DEPLOY_MACHINE,
+        "rollback-1",
+        model_version="first",
+        model_data="s3://workspace/models/first/model.tar.gz",
+        expected_champion=newer["model_version"],
+        reason="The new model lost the bed.",
+    )
     assert answer["status"] == "SUCCEEDED", answer
     champion = machines.champion()
     assert (champion["model_version"], champion["previous"]) == ("first", newer["model_version"])
@@ -258,5 +281,3 @@ def test_whichever_call_fails_the_champion_serves(machines, number, moment):
     if answer["status"] == "FAILED" and done != "record_deployment":
         assert machines.champion()["model_version"] == "first"
         assert "cut" in machines.world.corrections.batch(1)["reason"]
-
-

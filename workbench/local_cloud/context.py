@@ -21,7 +21,8 @@ class Cloud:
     def client(self, service: str, credentials: Credentials | None = None) -> Any:
         """A client of this very stack, as the developer or as the holder of `credentials`."""
         key = credentials or self.admin
-        return boto3.session.Session().client(
+        session: Any = boto3.session.Session()  # its own, since boto3's shared one is not safe on threads
+        return session.client(
             service, region_name=REGION, endpoint_url=self.settings.endpoint, aws_access_key_id=key.access_key,
             aws_secret_access_key=key.secret_key, aws_session_token=key.token,
             config=Config(retries={"max_attempts": 3, "mode": "standard"}, s3={"addressing_style": "path"},

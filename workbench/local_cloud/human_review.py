@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from botocore.exceptions import ClientError
 
@@ -192,16 +192,16 @@ class HumanReview:
 
     # Completion
 
-    def start_delivery(self) -> None:
-        """Deliver what is answered, stopped or expired, now and as it comes, until the process ends."""
-        threading.Thread(target=self._deliver_forever, daemon=True, name="review delivery").start()
+    def start_delivery(self, answering: threading.Event) -> None:
+        """Deliver what is answered, stopped or expired, as it comes, once the server is `answering`."""
+        threading.Thread(target=lambda: answering.wait() and self._deliver_forever(), daemon=True).start()
 
     def redeliver_since(self, moment: float) -> None:
         """Announce once more what was announced since `moment`: its event may have died with a queue."""
         for loop in self._store.rows("SELECT * FROM loops WHERE announced >= ?", moment):
             self._announce(loop)
 
-    def _deliver_forever(self) -> None:
+    def _deliver_forever(self) -> NoReturn:
         while True:
             self._wake.clear()
             try:

@@ -57,8 +57,8 @@ class _SharedZip(zipfile.ZipFile):
 
     _lock = threading.Lock()
 
-    def __init__(self, cache: Path, file: str, mode: str = "r"):
-        super().__init__(file, mode)  # type: ignore[arg-type]
+    def __init__(self, cache: Path, file: str):
+        super().__init__(file)
         self._cache, self._file = cache, file
 
     def extractall(self, path: Any = None, members: Any = None, pwd: bytes | None = None) -> None:

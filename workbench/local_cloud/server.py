@@ -1,9 +1,13 @@
 """The process of the local cloud: MiniStack with what it lacks, put in at its seams, on loopback only."""
 
+import json
 import logging
 import os
 import shutil
+import socket
 import sys
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -40,13 +44,16 @@ def serve(settings: Settings) -> None:
     _add_service(HttpApi(sagemaker, endpoints, reviews))
     _install(settings, sagemaker, reviews)
 
-    def when_loaded() -> None:
+    answering = threading.Event()  # models and reviews lie in this very server's S3
+
+    def recover() -> None:
         training_jobs.recover()
         transform_jobs.recover()
-        endpoints.recover()
-        reviews.start_delivery()
+        endpoints.recover(answering)
+        reviews.start_delivery(answering)
+        threading.Thread(target=_await_port, args=(settings.port, answering), daemon=True).start()
 
-    _after(app, "_load_persisted_state", when_loaded)
+    _after(app, "_load_persisted_state", recover)
     from .review_site import ReviewSite
 
     app.app = ReviewSite(app.app, reviews)
@@ -92,6 +99,9 @@ def _add_service(api: HttpApi) -> None:
                                             "credential_scope": "sagemaker"}
     # MiniStack would rewrite the content type of a model's answer into the control plane's.
     responses._service_model = _except_sagemaker(responses._service_model)
+    # Buckets that take requests over TLS only must take ours: what stays on loopback is as good as encrypted.
+    pin_origin = app.pin_request_origin
+    app.pin_request_origin = lambda address, _secure: pin_origin(address, True)
     extract_action, extract_arn = iam_actions.extract_iam_action, iam_actions.extract_resource_arn
 
     def action_of(service: str, method: str, path: str, headers: dict, body: bytes, query: dict) -> str | None:
@@ -111,7 +121,25 @@ def _add_service(api: HttpApi) -> None:
         except Exception:
             return "*"
 
+    tag_context = iam_actions.request_tag_context
+
+    def context_of(service: str, action: str, body: bytes, query: dict) -> dict:
+        context = tag_context(service, action, body, query)
+        return {**context, **_event_context(body)} if action == "events:PutEvents" else context
+
     iam_actions.extract_iam_action, iam_actions.extract_resource_arn = action_of, arn_of
+    iam_actions.request_tag_context = context_of
+
+
+def _event_context(body: bytes) -> dict[str, str]:
+    """The condition keys of PutEvents, which MiniStack lacks; entries that differ match no single value."""
+    try:
+        entries = json.loads(body)["Entries"]
+        members = {"events:source": "Source", "events:detail-type": "DetailType"}
+        values = {key: {str(entry[member]) for entry in entries} for key, member in members.items()}
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return {key: found.pop() for key, found in values.items() if len(found) == 1}
 
 
 def _install(settings: Settings, sagemaker: SageMakerApi, reviews: HumanReview) -> None:
@@ -120,6 +148,14 @@ def _install(settings: Settings, sagemaker: SageMakerApi, reviews: HumanReview) 
     step_functions.install(sagemaker)
     lambda_runtime.install(settings.lambda_code)
     Durability(settings).install(reviews)
+
+
+def _await_port(port: int, answering: threading.Event) -> None:
+    while not answering.is_set():
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                answering.set()
+        time.sleep(0.05)
 
 
 def _except_sagemaker(lookup: Callable[[str], Any]) -> Callable[[str], Any]:

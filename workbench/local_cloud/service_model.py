@@ -2,7 +2,7 @@
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +39,7 @@ def check(params: dict, shape: Shape | None) -> None:
                                   + "; ".join(violations))
 
 
-def _violations(value: Any, shape: Shape, path: str):
+def _violations(value: Any, shape: Any, path: str) -> Iterator[str]:
     """Constraints that botocore leaves to the service: upper bounds, patterns and enumerations."""
     shown = f"Value '{str(value)[:200]}' at '{path}' failed to satisfy constraint: Member must"
     limits = shape.metadata
@@ -78,7 +78,7 @@ def _matches(pattern: str) -> Callable[[str], Any]:
     return regex.compile(python).fullmatch
 
 
-def shaped(value: Any, shape: Shape | None) -> Any:
+def shaped(value: Any, shape: Any) -> Any:
     """`value` in the form of `shape`: unknown and absent members left out, times in seconds since 1970."""
     if shape is None:
         return {}

@@ -14,6 +14,7 @@ from .model_worker import ModelWorker
 KIND = "endpoint"
 BODY_LIMIT = 6_291_456
 INVOKE_SECONDS = 60.0
+RESTART_SECONDS = 5.0
 
 logger = logging.getLogger("firnline.serving")
 
@@ -71,8 +72,11 @@ class Endpoints:
             if slot.worker:
                 slot.worker.stop()
 
-    def recover(self) -> None:
-        """Start the workers of the endpoints that were in service; an interrupted update is rolled back."""
+    def recover(self, answering: threading.Event) -> None:
+        """Start the workers of the endpoints that were in service, once the server is `answering`.
+
+        An interrupted update is rolled back.
+        """
         shutil.rmtree(self._cloud.settings.endpoints, ignore_errors=True)
         for endpoint in self._cloud.store.all(KIND):
             name, status = endpoint["EndpointName"], endpoint["EndpointStatus"]
@@ -80,7 +84,8 @@ class Endpoints:
                 self._slots[name] = _Slot()
                 if status == "Updating":
                     self._set_status(name, "InService", "The update was interrupted by a stop of the local cloud.")
-                self._in_background(self._create if status == "Creating" else self._restart, name)
+                work = self._create if status == "Creating" else self._restart
+                self._in_background(lambda name=name, work=work: answering.wait() and work(name))
 
     def invoke(self, name: str, body: bytes, content_type: str, accept: str) -> tuple[bytes, str, str]:
         """Answer of the endpoint's model, its content type and the variant's name.
@@ -140,7 +145,19 @@ class Endpoints:
             old.stop()
 
     def _restart(self, name: str) -> None:
-        self._create(name)
+        """Bring the worker of an endpoint in service back; it was good once, so what hinders it now may pass."""
+        slot = self._slots.get(name)
+        while slot is not None and self._slots.get(name) is slot:
+            endpoint = self._cloud.store.get(KIND, name)
+            if endpoint is None or slot.worker is not None:
+                return
+            try:
+                worker = self._start_worker(name, endpoint["EndpointConfigName"])
+            except Exception as error:
+                self._reason(name, error)
+                time.sleep(RESTART_SECONDS)
+            else:
+                self._switch(name, slot, worker, endpoint["EndpointConfigName"])
 
     def _revive(self, name: str, slot: _Slot, dead: ModelWorker) -> None:
         with slot.change:

@@ -113,7 +113,8 @@ def main():
     threading.Thread(target=end_with_parent, daemon=True).start()
     from sagemaker_mxnet_serving_container.handler_service import HandlerService
 
-    context, service, jobs = Context(model_dir), HandlerService(), queue.Queue()
+    context, service = Context(model_dir), HandlerService()
+    jobs = queue.Queue()  # type: queue.Queue[Job]
     service.initialize(context)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), make_handler(jobs))
     server.daemon_threads = True

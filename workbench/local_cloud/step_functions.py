@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import yaml
+
 from .errors import AccessDenied, AwsError
 from .identity import Credentials, assume_role, drop_session, require
 from .sagemaker_api import SageMakerApi, resource_arn
@@ -42,6 +44,7 @@ _task: ContextVar[TaskRun | None] = ContextVar("firnline_task", default=None)
 def install(api: SageMakerApi) -> None:
     """Put both into MiniStack's interpreter of state machines."""
     from ministack.services import stepfunctions
+    from ministack.services.cloudformation import provisioners
 
     failed: type[Exception] = stepfunctions._ExecutionError
     execute_task, invoke_resource = stepfunctions._execute_task, stepfunctions._invoke_resource
@@ -67,13 +70,18 @@ def install(api: SageMakerApi) -> None:
         try:
             if task is not None:
                 for action, target in permissions(resource, params if isinstance(params, dict) else {}):
-                    require(task.session.access_key, action, target, service=action.partition(":")[0])
+                    context = {"iam:passedtoservice": "sagemaker.amazonaws.com"} if action == "iam:PassRole" else None
+                    require(task.session.access_key, action, target, service=action.partition(":")[0],
+                            context=context)
         except AccessDenied as error:
             raise failed(denial_name(resource), error.message) from error
         if resource.startswith(f"{SDK}sagemaker:"):
             return sagemaker_call(api, failed, resource, params)
         return invoke_resource(resource, params)
 
+    definition = provisioners._sfn_definition
+    # AWS takes a definition in YAML, as SAM passes it on; MiniStack reads JSON only.
+    provisioners._sfn_definition = lambda properties: json.dumps(yaml.safe_load(definition(properties)))
     run_branches = stepfunctions._run_parallel_branches
 
     def run_branches_in_jsonata(state: dict, raw_input: Any, execution: dict, context: dict) -> Any:
@@ -107,9 +115,8 @@ def permissions(resource: str, params: dict) -> list[tuple[str, str]]:
         function = params.get("FunctionName", "*")
         return [("lambda:InvokeFunction",
                  function if function.startswith("arn:") else _arn("lambda", f"function:{function}"))]
-    if service == "sagemaker":
-        pass_role = [("iam:PassRole", params[m]) for m in ("RoleArn", "ExecutionRoleArn") if m in params]
-        return [(f"sagemaker:{operation}", resource_arn(operation, params)), *pass_role]
+    if service == "sagemaker":  # iam:PassRole is checked by the operation itself
+        return [(f"sagemaker:{operation}", resource_arn(operation, params))]
     if service == "s3":
         bucket = f"arn:aws:s3:::{params.get('Bucket', '*')}"
         actions = S3_ACTIONS.get(operation, [operation])

@@ -16,7 +16,7 @@ class Models:
         return self._table.get(*_CHAMPION)
 
     def promote(self, model_version: str, expected: str | None, **details: Any) -> bool:
-        """Point at a new champion, if `expected` is still the old one (None: there is none yet); True also if done before.
+        """Point at a new champion if `expected` is still the old one (None: there is none yet); True also if done.
 
         The old champion's item is kept inside the new one's as `before`, for `withdraw`.
         """

@@ -165,4 +165,5 @@ class Corrections:
     @staticmethod
     def _batch_item(batch: int, state: str, **details: Any) -> Item:
         return {"pk": f"BATCH#{batch}", "sk": "BATCH", "batch": batch, "state": state, "attempt": 0, "failures": 0,
-                "claimed_at": timestamp(), "status_pk": f"BATCHES#{state}", "status_sk": f"{batch:08d}", **details}  # fmt: skip
+                "claimed_at": timestamp(), "status_pk": f"BATCHES#{state}", "status_sk": f"{batch:08d}",
+                **details}  # fmt: skip

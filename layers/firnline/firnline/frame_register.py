@@ -23,6 +23,11 @@ def timestamp() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def comparable(sequencer: str) -> str:
+    """S3's sequencer, hexadecimal, so that two of one key compare as text: padded with zeros on the right."""
+    return sequencer.ljust(32, "0").upper()
+
+
 class FrameRegister:
     def __init__(self, table: Table) -> None:
         self._table = table
@@ -35,10 +40,10 @@ class FrameRegister:
     ) -> Registered:
         """Make `revision` the one that counts, unless a later upload has done so already.
 
-        `sequencer` is S3's, hexadecimal; two of one key compare after padding with zeros on the right. `status` is
-        READY or REJECTED.
+        `sequencer` is S3's. `status` is READY or REJECTED. A frame of another file of the same name is in the way only
+        if it could be used.
         """
-        sequencer = sequencer.ljust(32, "0").upper()
+        sequencer = comparable(sequencer)
         campaign, segment, stem = frame_id.split("/")
         updated = timestamp()
         item = {
@@ -48,8 +53,11 @@ class FrameRegister:
             "segment_pk": f"SEGMENT#{campaign}/{segment}", "segment_sk": stem,
             **details,
         }  # fmt: skip
-        fresh = "attribute_not_exists(pk) OR (source_key = :key AND sequencer < :sequencer AND revision <> :revision)"
-        values = {":key": source_key, ":sequencer": sequencer, ":revision": revision}
+        fresh = (
+            "attribute_not_exists(pk) OR (source_key = :key AND sequencer < :sequencer AND revision <> :revision) "
+            "OR (source_key <> :key AND #status = :rejected)"
+        )
+        values = {":key": source_key, ":sequencer": sequencer, ":revision": revision, ":rejected": "REJECTED"}
         if self._table.put(item, fresh, values):
             return Registered.NEW
         known = self.get(frame_id)
@@ -78,6 +86,12 @@ class FrameRegister:
             values,
             f"revision = :revision AND #status IN ({allowed})",
         )
+
+    def note(self, frame_id: str, revision: str, **details: Any) -> bool:
+        """Write details on the frame without moving its status; False if another revision counts by now."""
+        sets = ", ".join(f"#{name} = :{name}" for name in details)
+        values = {f":{name}": value for name, value in details.items()} | {":revision": revision}
+        return self._table.update(f"FRAME#{frame_id}", "STATUS", f"SET {sets}", values, "revision = :revision")
 
     def of_status(self, status: str) -> Iterator[Item]:
         """Frames of a status, longest unchanged first."""

@@ -1,4 +1,7 @@
-"""Train, validation or holdout: fixed once for every flight segment, so that no frame beside a training frame judges a model."""
+"""Train, validation or holdout: fixed once for every flight segment.
+
+So no frame beside a training frame judges a model.
+"""
 
 import hashlib
 from collections import Counter

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
-from boto3.dynamodb.conditions import Key
+from boto3.dynamodb.conditions import ConditionBase, Key
 from botocore.exceptions import ClientError
 
 Item = dict[str, Any]
@@ -34,8 +34,10 @@ class Table:
         return self._conditional(self._resource.put_item, Item=_to_dynamodb(item), condition=condition, values=values)
 
     def update(self, pk: str, sk: str, expression: str, values: Item, condition: str | None = None) -> bool:
-        """Update an item; False if the condition did not hold. `#name` in an expression is the attribute `name`, reserved
-        or not."""
+        """Update an item; False if the condition did not hold.
+
+        `#name` in an expression is the attribute `name`, reserved word or not.
+        """
         return self._conditional(
             self._resource.update_item,
             Key={"pk": pk, "sk": sk},
@@ -69,7 +71,7 @@ class Table:
                 return True
             except ClientError as error:
                 if error.response["Error"]["Code"] == "TransactionInProgressException":
-                    reasons = {"TransactionConflict"}
+                    reasons: set[str | None] = {"TransactionConflict"}
                 elif error.response["Error"]["Code"] == "TransactionCanceledException":
                     reasons = {reason.get("Code") for reason in error.response.get("CancellationReasons", [])}
                 else:
@@ -83,13 +85,13 @@ class Table:
 
     def query(self, pk: str, sk_prefix: str = "") -> Iterator[Item]:
         """All items of a partition whose sort key begins so, in order, page after page."""
-        condition = Key("pk").eq(pk)
+        condition: ConditionBase = Key("pk").eq(pk)
         if sk_prefix:
             condition &= Key("sk").begins_with(sk_prefix)
         yield from self._pages(KeyConditionExpression=condition, ConsistentRead=True)
 
     def query_index(self, index: str, key: str, newest_first: bool = False) -> Iterator[Item]:
-        """All items under a key of `by_status` or `by_segment`, in the index's order. An index lags behind the table."""
+        """All items under a key of `by_status` or `by_segment`, in its order. An index lags behind the table."""
         attribute = {"by_status": "status_pk", "by_segment": "segment_pk"}[index]
         yield from self._pages(
             IndexName=index, KeyConditionExpression=Key(attribute).eq(key), ScanIndexForward=not newest_first

@@ -15,7 +15,7 @@ class Bucket:
         self.name = name
 
     def read(self, key: str, limit: int, version: str | None = None) -> bytes:
-        """The object's bytes; `Refused` if there are more than `limit`, `FileNotFoundError` if there is no such object."""
+        """The object's bytes; `Refused` if they are more than `limit`, `FileNotFoundError` if there is no object."""
         which = {"Bucket": self.name, "Key": key} | ({"VersionId": version} if version else {})
         try:
             answer = self.client.get_object(**which)
