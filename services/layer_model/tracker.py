@@ -12,6 +12,8 @@ from vectorise import HIGH, find_layers, simplify
 TILE_PIXELS = 1 << 20
 TILE_ROWS = 2048
 OVERLAP = 128
+MOST_LAYERS = 150
+"""Polylines that a frame may have: noise that looks like layers must not bury a reviewer, or the reader of the document."""
 
 Tracking = namedtuple("Tracking", ["layers", "unclaimed"])
 Tracking.__doc__ = (
@@ -74,7 +76,7 @@ def _ramp(start, end, length):
 def track(forward, grey, channels, stride):
     """The `Tracking` of an echogram; parameters as of `probability_map`."""
     probability = probability_map(forward, grey, channels, stride)
-    layers = find_layers(probability, grey.shape[1], stride)
+    layers = strongest(find_layers(probability, grey.shape[1], stride), MOST_LAYERS)
     claimed = np.zeros(probability.shape[1:], bool)
     for layer in layers:
         columns = layer.traces[::stride] // stride
@@ -85,6 +87,13 @@ def track(forward, grey, channels, stride):
     probable = probability.max(axis=0) > 0.5 * HIGH
     left = float((probable & ~claimed).sum()) / max(1.0, float(probable.sum()))
     return Tracking(layers, left)
+
+
+def strongest(layers, count):
+    """The `count` layers with the most support along their length, surface and bed before all others; order is kept."""
+    weight = [layer.support.sum() + 1e9 * (layer.label != "layer") for layer in layers]
+    kept = set(np.argsort(weight)[::-1][:count])
+    return [layer for number, layer in enumerate(layers) if number in kept]
 
 
 def layers_document(tracking, shape, curves, source):

@@ -12,7 +12,7 @@ Label = Literal["surface", "layer", "bed"]
 LABELS: tuple[Label, ...] = ("surface", "layer", "bed")
 KINDS: dict[str, int] = {label: kind for kind, label in enumerate(LABELS)}
 
-MAX_LAYERS = 200
+MAX_LAYERS = 1_000
 MAX_VERTICES = 20_000
 MAX_DOCUMENT_BYTES = 6_291_456
 CROSSING_TOLERANCE_PX = 0.5
