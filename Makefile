@@ -48,10 +48,8 @@ lock: | $(UV) ## pin what requirements/*.in ask for, with hashes
 	$(LOCK) requirements/uv.in -o requirements/uv.txt
 	$(LOCK) requirements/app.in -o requirements/app.txt
 	$(LOCK) requirements/mxnet.in -o requirements/mxnet.txt
-	$(LOCK) --python-platform x86_64-manylinux_2_28 -c requirements/app.txt layers/firnline/requirements.in \
-	  --no-emit-package boto3 --no-emit-package botocore --no-emit-package s3transfer --no-emit-package jmespath \
-	  --no-emit-package python-dateutil --no-emit-package six --no-emit-package urllib3 \
-	  -o layers/firnline/requirements.txt
+	cd layers/firnline && ../../$(LOCK) --python-platform x86_64-manylinux2014 --only-binary :all: requirements.in \
+	  $(addprefix --no-emit-package ,boto3 botocore urllib3 python-dateutil six) -o requirements.txt
 
 # ------------------------------------------------------------------------------------------------ running
 demo: setup ## the whole loop: upload, predict, review, correct, retrain, redeploy [FRAMES=dir RETRAIN_EVERY=n]

@@ -27,6 +27,7 @@ from workbench.uploads import PREDICTED
 
 OUT = ROOT / "build" / "demo"
 SIMULATED_FRAMES, SIMULATED_SEGMENTS = 120, 12
+TRAINING_SECONDS = 150
 REAL_HOLDOUT = ("*ASB_JKB2h_R26Ea", "*DVG_JKB2e_Y26a")
 """Two transects, focused and unfocused each, that no training sees: one long and smooth, one steep."""
 
@@ -101,7 +102,7 @@ def _run(
         console.print(f"an earlier stack's state was set aside in {aside}")
     with timeline.step("local cloud started, stack deployed, endpoint in service"):
         # Every frame goes to review, so that the reviewer has enough to do: in production this is a share.
-        parameters = {"RetrainEvery": str(retrain_every), "AuditRate": "1"}
+        parameters = {"RetrainEvery": str(retrain_every), "AuditRate": "1", "TrainingSeconds": str(TRAINING_SECONDS)}
         if holdout:
             parameters["HoldoutSegments"] = holdout
         environment = stack.up(parameters, console)

@@ -1,17 +1,14 @@
-"""Experts' surface and bed picks (`<stem>.picks.csv`, columns `<label>_row`) as layers documents."""
+"""Experts' surface and bed picks (`<stem>.picks.csv`, columns `<label>_row`), read as ingest reads an annotation."""
 
-import csv
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
-from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
-
-_LONGEST_BRIDGE = 5
-"""Gaps of at most this many traces are bridged; over longer ones an expert saw nothing to pick, and neither do we."""
+from firnline.frames import FrameDocument, revision_of
+from firnline.layers import LayersDocument, now
+from ingest_frame.annotations import read_annotation
 
 
 def frames_with_picks(folder: Path) -> Iterator[tuple[Path, str, LayersDocument]]:
@@ -29,27 +26,12 @@ def read_picks(picks: Path, frame: Path) -> LayersDocument:
     """Surface and bed as an expert drew them: a partial annotation, since nobody drew the internal layers."""
     with Image.open(frame) as image:
         width, height = image.size
-    with picks.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    columns = np.array([int(row["col"]) for row in rows])
-    layers = []
-    for label in ("surface", "bed"):
-        values = np.array([float(row[f"{label}_row"] or "nan") for row in rows])
-        for run in _runs(columns, values):
-            layers.append(Layer(label=label, vertices=[Vertex(x=float(x), y=float(y)) for x, y in run]))
-    return LayersDocument(
-        frame_id="", image=ImageSize(width=width, height=height),
-        source=Source(kind="import", created=now()), coverage="partial", layers=layers,
+    content, created = frame.read_bytes(), now()
+    document = FrameDocument(
+        frame_id=frame.stem, revision=revision_of(content), width=width, height=height, format="PNG",
+        polarity="dark-strong", source_bucket="", source_key=frame.name, checksum_sha256="", created=created, transforms=[],
     )  # fmt: skip
-
-
-def _runs(columns: np.ndarray, values: np.ndarray) -> Iterator[np.ndarray]:
-    """(points, 2) arrays of x, y: the picked stretches, parted where more than `_LONGEST_BRIDGE` traces have no pick."""
-    picked = np.isfinite(values)
-    points = np.column_stack([columns[picked], values[picked]])
-    for run in np.split(points, np.flatnonzero(np.diff(points[:, 0]) > _LONGEST_BRIDGE + 1) + 1):
-        if len(run) >= 2:
-            yield run
+    return read_annotation(picks.read_bytes(), ".layers.csv", document, created)
 
 
 def order(frame_id: str, holdout: str) -> tuple[bool, str]:

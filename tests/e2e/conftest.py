@@ -29,7 +29,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
     os.environ |= {"FIRNLINE_STATE": str(tmp_path_factory.mktemp("local-cloud")), "FIRNLINE_PORT": str(free_port())}
     try:
         stack.up(
-            {"RetrainEvery": "4", "AuditRate": "1", "TrainingSeconds": "10", "MaxEpochs": "2"}, Console(stderr=True)
+            {"RetrainEvery": "4", "AuditRate": "1", "TrainingSeconds": "30", "MaxEpochs": "2"}, Console(stderr=True)
         )
         yield connect()
     finally:
