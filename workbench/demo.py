@@ -27,7 +27,7 @@ from workbench.uploads import PREDICTED
 
 OUT = ROOT / "build" / "demo"
 SIMULATED_FRAMES, SIMULATED_SEGMENTS = 120, 12
-TRAINING_SECONDS = 150
+TRAINING_SECONDS = 270
 REAL_HOLDOUT = ("*ASB_JKB2h_R26Ea", "*DVG_JKB2e_Y26a")
 """Two transects, focused and unfocused each, that no training sees: one long and smooth, one steep."""
 

@@ -4,6 +4,7 @@ import datetime
 import json
 
 import artefact
+import calibration
 import tracker
 from echogram_input import EchogramError, decode_png
 
@@ -15,9 +16,10 @@ class Model:
 
     def __init__(self, folder):
         self.card, self.forward = artefact.load_for_serving(folder)
+        self.ridge = self.card["calibration"].get("ridge", calibration.UNCALIBRATED["ridge"])
 
     def predict(self, grey):
-        tracking = tracker.track(self.forward, grey, self.card["channels"], self.card["trace_stride"])
+        tracking = tracker.track(self.forward, grey, self.card["channels"], self.card["trace_stride"], self.ridge)
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         source = {"kind": "model", "model_version": self.card["model_version"], "created": now}
         return tracker.layers_document(tracking, grey.shape, self.card["calibration"], source)

@@ -7,7 +7,7 @@ from collections import namedtuple
 import calibration
 import numpy as np
 from echogram_input import MULTIPLE, normalise, pad
-from vectorise import HIGH, find_layers, simplify
+from vectorise import RIDGE, find_layers, simplify
 
 TILE_PIXELS = 1 << 20
 TILE_ROWS = 2048
@@ -73,18 +73,21 @@ def _ramp(start, end, length):
     return np.minimum(np.minimum(rise, fall) / OVERLAP, 1.0) + 1e-3
 
 
-def track(forward, grey, channels, stride):
-    """The `Tracking` of an echogram; parameters as of `probability_map`."""
-    probability = probability_map(forward, grey, channels, stride)
-    layers = strongest(find_layers(probability, grey.shape[1], stride), MOST_LAYERS)
+def track(forward, grey, channels, stride, ridge=RIDGE):
+    """The `Tracking` of an echogram; parameters as of `probability_map` and `vectorise.find_layers`."""
+    return track_map(probability_map(forward, grey, channels, stride), grey.shape[1], stride, ridge)
+
+
+def track_map(probability, width, stride, ridge=RIDGE):
+    """The `Tracking` in a probability map of an echogram of `width` traces."""
+    layers = strongest(find_layers(probability, width, stride, ridge), MOST_LAYERS)
     claimed = np.zeros(probability.shape[1:], bool)
     for layer in layers:
         columns = layer.traces[::stride] // stride
+        rows = np.rint(layer.rows[::stride]).astype(int)
         for offset in range(-3, 4):
-            claimed[np.clip(np.rint(layer.rows[::stride]).astype(int) + offset, 0, claimed.shape[0] - 1), columns] = (
-                True
-            )
-    probable = probability.max(axis=0) > 0.5 * HIGH
+            claimed[np.clip(rows + offset, 0, claimed.shape[0] - 1), columns] = True
+    probable = probability.max(axis=0) > 0.5 * ridge
     left = float((probable & ~claimed).sum()) / max(1.0, float(probable.sum()))
     return Tracking(layers, left)
 

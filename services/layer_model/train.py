@@ -88,11 +88,7 @@ def main(argv=None):
     signal.signal(signal.SIGTERM, lambda *_: training.stop())
     training.run(channels["train"], channels["validation"])
     curves, validation = training.calibrate(channels["validation"])
-    holdout = (
-        training.score(channels["holdout"], training.best)
-        if channels["holdout"].present and not training.stopped
-        else None
-    )
+    holdout = training.score(channels["holdout"]) if channels["holdout"].present and not training.stopped else None
     card = {
         "schema": CARD_SCHEMA,
         "model_version": options.model_version,

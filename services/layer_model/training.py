@@ -21,6 +21,8 @@ from network import inference_symbol
 WARM_UP_STEPS = 15
 AVERAGE_DECAY = 0.97
 REPORT_SECONDS = 10.0
+RIDGES = (0.45, 0.55, 0.65, 0.75)
+"""Thresholds tried: what probability a layer reaches depends on how hard the frames are."""
 
 
 class Training:
@@ -38,7 +40,8 @@ class Training:
         self.parameters = dict(model.collect_params().items())
         if arrays is not None:
             self._set(arrays)
-        self.curves = curves or calibration.UNCALIBRATED
+        self.curves = dict(calibration.UNCALIBRATED, **(curves or {}))
+        self.ridge = self.curves["ridge"]
         self.average = self._copy()
         self.best, self.best_score, self.best_epoch = self.average, None, 0
         self.epochs_done, self.stopped, self.history = 0, False, []
@@ -138,10 +141,18 @@ class Training:
             parameter.set_data(arrays[name])
 
     def _validated(self, loss, validation):
-        """Score the average, print the metrics, keep it if it is the best. True if it is."""
-        scores = self.score(validation, self.average) if validation.present else None
-        value = selection_score(scores) if scores else None
-        self.history.append({"epoch": self.epochs_done, "train_loss": loss, "validation": scores, "score": value})
+        """Score the average, each at the ridge threshold that suits it best, print the metrics, keep it if it is the
+        best. True if it is.
+        """
+        ridge, scores, value = self.ridge, None, None
+        if validation.present:
+            at = self.scores_by_ridge(validation, self.average, sorted({*RIDGES, self.ridge}))
+            # Where the validation frames can't tell (partial annotations), the threshold stays as it was.
+            ridge = max(at, key=lambda one: (selection_score(at[one]) or 0.0, -abs(one - self.ridge)))
+            scores, value = at[ridge], selection_score(at[ridge])
+        self.history.append(
+            {"epoch": self.epochs_done, "train_loss": loss, "validation": scores, "score": value, "ridge": ridge}
+        )
         line = "epoch={}".format(self.epochs_done) + ("" if loss is None else " train_loss={:.5f};".format(loss))
         for name, score in (scores or {}).items():
             if score is not None:
@@ -149,33 +160,45 @@ class Training:
         print(line + ("" if value is None else " validation_score={:.5f};".format(value)), flush=True)
         better = value is None or self.best_score is None or value > self.best_score
         if better:
+            self.ridge = ridge
             self.best, self.best_score, self.best_epoch = dict(self.average), value, self.epochs_done
         return better
 
-    def _tracked(self, channel, arrays):
-        """(frame, Tracking) of a channel's first frames; the rest of the channel is read past, for a pipe must be
-        drained.
-        """
+    def _mapped(self, channel, arrays):
+        """(frame, probability map) of a channel's first frames; the rest is read past, for a pipe must be drained."""
         forward = artefact.forward_function(self.symbol, arrays)
         for i, payload in enumerate(channel.payloads()):
             if i < self.options.validation_frames:
                 frame = decode(payload)
-                yield frame, tracker.track(forward, frame.grey, self.model.channels, self.model.trace_stride)
+                stride = self.model.trace_stride
+                yield frame, tracker.probability_map(forward, frame.grey, self.model.channels, stride)
 
-    def score(self, channel, arrays):
-        """Scores (see scoring.summarise) of weights on a channel."""
-        return scoring.summarise([tally(frame, tracking) for frame, tracking in self._tracked(channel, arrays)])
+    def _tracked(self, frame, probability, ridge):
+        return tracker.track_map(probability, frame.grey.shape[1], self.model.trace_stride, ridge)
+
+    def scores_by_ridge(self, channel, arrays, ridges):
+        """{ridge threshold: scores (see scoring.summarise)} of weights on a channel."""
+        tallies = {ridge: [] for ridge in ridges}
+        for frame, probability in self._mapped(channel, arrays):
+            for ridge in ridges:
+                tallies[ridge].append(tally(frame, self._tracked(frame, probability, ridge)))
+        return {ridge: scoring.summarise(group) for ridge, group in tallies.items()}
+
+    def score(self, channel):
+        """Scores of the best weights on a channel."""
+        return self.scores_by_ridge(channel, self.best, [self.ridge])[self.ridge]
 
     def calibrate(self, validation):
         """(calibration curves, scores) of the best weights on a validation channel; if absent, as before and None."""
         if not validation.present:
             return self.curves, None
         layers, frames, tallies = [], [], []
-        for frame, tracking in self._tracked(validation, self.best):
+        for frame, probability in self._mapped(validation, self.best):
+            tracking = self._tracked(frame, probability, self.ridge)
             layers += layer_samples(frame, tracking)
             frames += frame_samples(frame, tracking)
             tallies.append(tally(frame, tracking))
-        curves = {"layers": len(layers), "frames": len(frames)}
+        curves = {"ridge": self.ridge, "layers": len(layers), "frames": len(frames)}
         for name, samples in (("layer", layers), ("frame", frames)):
             prior = calibration.UNCALIBRATED[name]
             curves[name] = calibration.fit(*zip(*samples), prior=prior) if samples else prior
@@ -199,6 +222,7 @@ class Training:
             "epochs_done": self.epochs_done,
             "best_score": self.best_score,
             "best_epoch": self.best_epoch,
+            "ridge": self.ridge,
             "history": self.history,
             "network": self.options.network,
         }
@@ -223,7 +247,7 @@ class Training:
         self._set(sets["current"])
         self.average, self.best = sets["average"], sets["best"]
         self.epochs_done, self.best_epoch = state["epochs_done"], state["best_epoch"]
-        self.best_score, self.history = state["best_score"], state["history"]
+        self.best_score, self.history, self.ridge = state["best_score"], state["history"], state["ridge"]
         print("going on after epoch {} from a checkpoint".format(self.epochs_done), flush=True)
 
 

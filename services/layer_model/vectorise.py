@@ -21,7 +21,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-LOW, HIGH = 0.3, 0.7
+RIDGE, WEAK = 0.65, 0.45
+"""Least probability at a layer's best point, and the share of it that suffices elsewhere along the layer."""
 PRESENT = 0.25
 MAX_GAP_TRACES = 24
 MIN_LENGTH_TRACES = 24
@@ -47,13 +48,14 @@ class Layer:
         return np.arange(self.first, self.first + self.rows.size)
 
 
-def find_layers(probability, width, stride=1):
+def find_layers(probability, width, stride=1, ridge=RIDGE):
     """Layers in a probability map, by depth, never crossing.
 
     Parameters
     ----------
     probability : (3, rows, columns) float array: surface, internal layer, bed
     width : traces of the echogram
+    ridge : probability that an internal layer must reach somewhere along it; training chooses it (see training.py)
     stride : traces per column of the map; column j covers traces stride*j .. stride*j + stride - 1
 
     Returns
@@ -65,8 +67,8 @@ def find_layers(probability, width, stride=1):
     shortest = max(2, min(shortest, width // (3 * stride)))
     boundaries = boundary_pieces(probability[[0, 2]], gap, shortest)
     surface, bed = (dense(pieces, probability.shape[2]) for pieces in boundaries)
-    points = ridge_points(probability[1], surface, bed)
-    chains = _strongest(join_points(points, probability.shape[1]), MAX_CHAINS)
+    points = ridge_points(probability[1], surface, bed, WEAK * ridge)
+    chains = _strongest(join_points(points, probability.shape[1], ridge), MAX_CHAINS)
     candidates = [("surface", *piece) for piece in boundaries[0]] + [("bed", *piece) for piece in boundaries[1]]
     candidates += [("layer", *chain) for chain in _strongest(join_chains(chains, gap), MAX_LAYERS)]
     kept = consistent(candidates, probability.shape[2], shortest)
@@ -143,7 +145,7 @@ def dense(pieces, width):
     return rows
 
 
-def ridge_points(image, surface, bed):
+def ridge_points(image, surface, bed, low):
     """Sub-pixel maxima along the columns of an internal-layer map, below the surface and above the bed where these
     are known.
 
@@ -151,7 +153,7 @@ def ridge_points(image, surface, bed):
     """
     smooth = uniform_filter1d(image, 3, axis=1, mode="nearest")
     inner = smooth[1:-1]
-    peak = (inner > LOW) & (inner >= smooth[:-2]) & (inner > smooth[2:])
+    peak = (inner > low) & (inner >= smooth[:-2]) & (inner > smooth[2:])
     columns, rows = np.nonzero(peak.T)
     rows, support = sub_pixel(smooth, rows + 1, columns)
     with np.errstate(invalid="ignore"):
@@ -159,11 +161,11 @@ def ridge_points(image, surface, bed):
     return columns[clear], rows[clear], support[clear]
 
 
-def join_points(points, height, reach=2.6):
+def join_points(points, height, ridge, reach=2.6):
     """Chains of ridge points in consecutive columns, each point joined to its nearest neighbour if that is mutual.
 
     Mutual nearest neighbours on a line never cross. Returns a list of (columns, rows, support), only chains that
-    reach `HIGH`.
+    reach `ridge`.
     """
     columns, rows, support = points
     if not columns.size:
@@ -182,7 +184,7 @@ def join_points(points, height, reach=2.6):
     return [
         (columns[part], rows[part], support[part])
         for part, high in zip(np.split(order, limits[:-1]), strongest)
-        if high >= HIGH and part.size >= 3
+        if high >= ridge and part.size >= 3
     ]
 
 
