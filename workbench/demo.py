@@ -27,7 +27,6 @@ from workbench.uploads import PREDICTED
 
 OUT = ROOT / "build" / "demo"
 SIMULATED_FRAMES, SIMULATED_SEGMENTS = 120, 12
-TRAINING_SECONDS = 270
 REAL_HOLDOUT = ("*ASB_JKB2h_R26Ea", "*DVG_JKB2e_Y26a")
 """Two transects, focused and unfocused each, that no training sees: one long and smooth, one steep."""
 
@@ -80,7 +79,10 @@ def on_simulated_campaign(retrain_every: int, console: Console) -> None:
         )
         for file, truth in files
     ]
-    _run(frames, "simulated", retrain_every, corrections=min(retrain_every, len(frames)), holdout="", console=console)
+    _run(
+        frames, "simulated", retrain_every, corrections=min(retrain_every, len(frames)), holdout="",
+        training_seconds=270, console=console,
+    )  # fmt: skip
 
 
 def on_real_frames(folder: Path, retrain_every: int, console: Console) -> None:
@@ -88,12 +90,16 @@ def on_real_frames(folder: Path, retrain_every: int, console: Console) -> None:
     frames = [Expected(file, segment, truth) for file, segment, truth in expert_picks.frames_with_picks(folder)]
     if not frames:
         raise DidNotHappen(f"{folder} has no <stem>.png with a <stem>.picks.csv beside it.")
-    _run(frames, "real", retrain_every, corrections=len(frames), holdout=",".join(REAL_HOLDOUT), console=console)
+    _run(
+        frames, "real", retrain_every, corrections=len(frames), holdout=",".join(REAL_HOLDOUT),
+        training_seconds=150, console=console,
+    )  # fmt: skip
 
 
 def _run(
-    frames: list[Expected], campaign: str, retrain_every: int, corrections: int, holdout: str, console: Console
-) -> None:
+    frames: list[Expected], campaign: str, retrain_every: int, corrections: int, holdout: str,
+    training_seconds: int, console: Console,
+) -> None:  # fmt: skip
     OUT.mkdir(parents=True, exist_ok=True)
     timeline = Timeline(console)
     stack.down()
@@ -102,7 +108,7 @@ def _run(
         console.print(f"an earlier stack's state was set aside in {aside}")
     with timeline.step("local cloud started, stack deployed, endpoint in service"):
         # Every frame goes to review, so that the reviewer has enough to do: in production this is a share.
-        parameters = {"RetrainEvery": str(retrain_every), "AuditRate": "1", "TrainingSeconds": str(TRAINING_SECONDS)}
+        parameters = {"RetrainEvery": str(retrain_every), "AuditRate": "1", "TrainingSeconds": str(training_seconds)}
         if holdout:
             parameters["HoldoutSegments"] = holdout
         environment = stack.up(parameters, console)

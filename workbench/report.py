@@ -1,4 +1,4 @@
-"""The demonstration's report: frames before and after, the score of each round, the timeline. One HTML file, nothing loaded from outside."""
+"""The demonstration's report: frames before and after, scores, timeline. One HTML file, nothing loaded from outside."""
 
 import base64
 import json

@@ -3,8 +3,8 @@
 1. Surface and bed: one path each through their map (Viterbi 1967, as Crandall et al. 2012 use it for ice boundaries),
    kept where the map supports it.
 2. Internal layers: ridge points (sub-pixel maxima along each column, with hysteresis, Canny 1986) joined to chains
-   between columns; chains joined across gaps by the cheapest set of links (min-cost path cover as in Zhang et al.
-   2008, solved as an assignment).
+   between columns, each along the slope that its surroundings show; chains joined across gaps by the cheapest set of
+   links (min-cost path cover as in Zhang et al. 2008, solved as an assignment).
 3. Layers made consistent with one another (never crossing), short spurs dropped, ordered by depth.
 4. Vertices: Ramer-Douglas-Peucker within half a pixel, all layers at once.
 
@@ -16,7 +16,7 @@ No loop goes over pixels; loops go over columns (1), chains and layers.
 import heapq
 
 import numpy as np
-from scipy.ndimage import uniform_filter1d
+from scipy.ndimage import uniform_filter, uniform_filter1d
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
@@ -145,35 +145,75 @@ def dense(pieces, width):
     return rows
 
 
-def ridge_points(image, surface, bed, low):
-    """Sub-pixel maxima along the columns of an internal-layer map, below the surface and above the bed where these
-    are known.
+def slopes(image, steepest=6, block=4, flatness=0.02):
+    """Local slope of the ridges, (rows, columns) float32, in rows per column: the shift between neighbouring columns
+    under which they agree best, over blocks of `block` pixels and their neighbours (block matching).
 
-    Returns (columns, rows, support), sorted by column, then row.
+    Each row of slope costs the share `flatness` of the agreement, so that what shows no slope is flat.
     """
-    smooth = uniform_filter1d(image, 3, axis=1, mode="nearest")
+    height, width = (-(-size // block) for size in image.shape)
+    padded = np.zeros((height * block + 2 * steepest, width * block + 1), np.float32)
+    padded[steepest : steepest + image.shape[0], : image.shape[1]] = image
+    here = padded[steepest : steepest + height * block, :-1]
+    shifts = np.arange(-steepest, steepest + 1)
+    agreement = np.empty((shifts.size, height, width), np.float32)
+    for at, shift in zip(agreement, shifts):
+        there = padded[steepest + shift : steepest + shift + height * block, 1:]
+        at[:] = (here * there).reshape(height, block, width, block).sum(axis=(1, 3)) * (1 - flatness * abs(shift))
+    agreement = uniform_filter(agreement, (0, 3, 3), mode="constant")
+    best = agreement.argmax(axis=0)
+    side = np.stack([np.take_along_axis(agreement, np.clip(best + d, 0, shifts.size - 1)[None], 0)[0] for d in (-1, 0,
+    1)]) bend = side[0] - 2 * side[1] + side[2] part = np.where(bend < 0, 0.5 * (side[0] - side[2]) / np.where(bend <
+    0, bend, -1.0), 0.0) coarse = uniform_filter(shifts[best] + np.clip(part, -0.5, 0.5), 3).astype(np.float32) return
+    coarse.repeat(block, axis=0).repeat(block, axis=1)[: image.shape[0], : image.shape[1]]
+
+
+def smoothed_along(image, slope):
+    """`image` averaged over three columns along its slope."""
+    total = image.copy()
+    rows = np.arange(image.shape[0])[:, None]
+    for step, ours, theirs in ((1, slice(0, -1), slice(1, None)), (-1, slice(1, None), slice(0, -1))):
+        at = np.clip(rows + step * slope[:, ours], 0, image.shape[0] - 1.001)
+        upper = at.astype(np.intp)
+        part = at - upper
+        other = np.ascontiguousarray(image[:, theirs])
+        columns = np.arange(other.shape[1])
+        total[:, ours] += (1 - part) * other[upper, columns] + part * other[upper + 1, columns]
+        edge = -1 if step == 1 else 0
+        total[:, edge] += image[:, edge]
+    return total / 3
+
+
+def ridge_points(image, surface, bed, low):
+    """Sub-pixel maxima along the columns of an internal-layer map, above `low`, below the surface and above the bed
+    where these are known.
+
+    Returns (columns, rows, support, slope), sorted by column, then row.
+    """
+    slope = slopes(image)
+    smooth = smoothed_along(image, slope)
     inner = smooth[1:-1]
     peak = (inner > low) & (inner >= smooth[:-2]) & (inner > smooth[2:])
-    columns, rows = np.nonzero(peak.T)
-    rows, support = sub_pixel(smooth, rows + 1, columns)
+    columns, whole = np.nonzero(peak.T)
+    rows, support = sub_pixel(smooth, whole + 1, columns)
     with np.errstate(invalid="ignore"):
         clear = ~(rows < surface[columns] + CLEARANCE) & ~(rows > bed[columns] - CLEARANCE)
-    return columns[clear], rows[clear], support[clear]
+    return columns[clear], rows[clear], support[clear], slope[whole[clear] + 1, columns[clear]]
 
 
-def join_points(points, height, ridge, reach=2.6):
-    """Chains of ridge points in consecutive columns, each point joined to its nearest neighbour if that is mutual.
+def join_points(points, height, ridge, reach=1.8):
+    """Chains of ridge points in consecutive columns, each point joined to the one nearest to where its slope leads,
+    if that is mutual.
 
-    Mutual nearest neighbours on a line never cross. Returns a list of (columns, rows, support), only chains that
-    reach `ridge`.
+    Returns a list of (columns, rows, support), only chains that reach `ridge`.
     """
-    columns, rows, support = points
+    columns, rows, support, slope = points
     if not columns.size:
         return []
-    pitch = height + 4 * reach
+    pitch = height + 64.0
     position = columns * pitch + rows
-    after = _nearest(position, position + pitch, reach)
-    before = _nearest(position, position - pitch, reach)
+    after = _nearest(position, position + pitch + slope, reach)
+    before = _nearest(position, position - pitch - slope, reach)
     at = np.flatnonzero(after >= 0)
     at = at[before[after[at]] == at]
     graph = coo_matrix((np.ones(at.size, bool), (at, after[at])), shape=(columns.size, columns.size))
@@ -190,17 +230,13 @@ def join_points(points, height, ridge, reach=2.6):
 
 def _nearest(position, wanted, reach):
     """Index of the position nearest to each wanted one, -1 beyond `reach`."""
-    right = (
-        np.clip(np.searchsorted(position, wanted), 1, position.size - 1)
-        if position.size > 1
-        else np.zeros(wanted.size, int)
-    )
+    right = np.clip(np.searchsorted(position, wanted), 0, position.size - 1)
     left = np.maximum(right - 1, 0)
     nearest = np.where(np.abs(position[left] - wanted) <= np.abs(position[right] - wanted), left, right)
     return np.where(np.abs(position[nearest] - wanted) <= reach, nearest, -1)
 
 
-def join_chains(chains, gap, slope_columns=24):
+def join_chains(chains, gap, slope_columns=8):
     """Chains linked across gaps of up to `gap` columns: list of (first column, rows, support), gaps filled by
     straight lines.
 

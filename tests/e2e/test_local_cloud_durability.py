@@ -38,13 +38,18 @@ def zipped(source):
 
 
 def trust(*services):
-    return json.dumps({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": list(services)}, "Action": "sts:AssumeRole"}]})
+    return json.dumps(
+        {
+            "Version": "2012-10-17",
+            "Statement": [{"Effect": "Allow", "Principal": {"Service": list(services)}, "Action": "sts:AssumeRole"}],
+        }
+    )
 
 
 def allow(*actions):
-    return json.dumps({"Version": "2012-10-17", "Statement": [
-        {"Effect": "Allow", "Action": list(actions), "Resource": "*"}]})
+    return json.dumps(
+        {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}]}
+    )
 
 
 def make_role(stack, name, service, *actions):
@@ -58,32 +63,69 @@ def deploy(stack):
     """Uploads and finished reviews go to a queue, whose Lambda writes their names to a table."""
     s3, sqs, events, functions = (stack.client(n) for n in ("s3", "sqs", "events", "lambda"))
     stack.client("dynamodb").create_table(
-        TableName="seen", BillingMode="PAY_PER_REQUEST", KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}])
+        TableName="seen",
+        BillingMode="PAY_PER_REQUEST",
+        KeySchema=[{"AttributeName": "name", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
+    )
     s3.create_bucket(Bucket=BUCKET)
     s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={"EventBridgeConfiguration": {}})
     url = sqs.create_queue(QueueName="arrivals", Attributes={"VisibilityTimeout": "60"})["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps({"Version": "2012-10-17", "Statement": [{
-        "Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage",
-        "Resource": arn}]})})
-    events.put_rule(Name="arrivals", EventPattern=json.dumps({
-        "source": ["aws.s3", "aws.sagemaker"],
-        "detail-type": ["Object Created", "SageMaker A2I HumanLoop Status Change"]}))
+    sqs.set_queue_attributes(
+        QueueUrl=url,
+        Attributes={
+            "Policy": json.dumps(
+                {
+                    "Version": "2012-10-17",
+                    "Statement": [
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"Service": "events.amazonaws.com"},
+                            "Action": "sqs:SendMessage",
+                            "Resource": arn,
+                        }
+                    ],
+                }
+            )
+        },
+    )
+    events.put_rule(
+        Name="arrivals",
+        EventPattern=json.dumps(
+            {
+                "source": ["aws.s3", "aws.sagemaker"],
+                "detail-type": ["Object Created", "SageMaker A2I HumanLoop Status Change"],
+            }
+        ),
+    )
     events.put_targets(Rule="arrivals", Targets=[{"Id": "queue", "Arn": arn}])
     role = make_role(stack, "writer", "lambda.amazonaws.com", "dynamodb:PutItem", "sqs:*", "logs:*")
     for name, handler in (("writer", "app.handler"), ("failing", "app.fail")):
-        functions.create_function(FunctionName=name, Runtime="python3.11", Role=role, Handler=handler, Timeout=10,
-                                  Code={"ZipFile": zipped(HANDLER)})
+        functions.create_function(
+            FunctionName=name,
+            Runtime="python3.11",
+            Role=role,
+            Handler=handler,
+            Timeout=10,
+            Code={"ZipFile": zipped(HANDLER)},
+        )
     wait_for(lambda: functions.get_function(FunctionName="writer")["Configuration"]["State"] == "Active", 10)
     functions.create_event_source_mapping(FunctionName="writer", EventSourceArn=arn, BatchSize=1)
     sagemaker = stack.client("sagemaker")
     ui = sagemaker.create_human_task_ui(HumanTaskUiName="ui", UiTemplate={"Content": "<crowd-form></crowd-form>"})
     return sagemaker.create_flow_definition(
-        FlowDefinitionName="layers", OutputConfig={"S3OutputPath": f"s3://{BUCKET}/a2i"},
+        FlowDefinitionName="layers",
+        OutputConfig={"S3OutputPath": f"s3://{BUCKET}/a2i"},
         RoleArn=make_role(stack, "flow", "sagemaker.amazonaws.com", "s3:GetObject", "s3:PutObject"),
-        HumanLoopConfig={"HumanTaskUiArn": ui["HumanTaskUiArn"], "TaskTitle": "t", "TaskDescription": "d",
-                         "TaskCount": 1, "WorkteamArn": WORKTEAM})["FlowDefinitionArn"]
+        HumanLoopConfig={
+            "HumanTaskUiArn": ui["HumanTaskUiArn"],
+            "TaskTitle": "t",
+            "TaskDescription": "d",
+            "TaskCount": 1,
+            "WorkteamArn": WORKTEAM,
+        },
+    )["FlowDefinitionArn"]
 
 
 def seen(stack):
@@ -94,11 +136,18 @@ def submit(stack, name, label):
     """Answer a task as its page does."""
     page = urllib.request.urlopen(f"{stack.endpoint}/review/tasks/{name}", timeout=10).read().decode()  # noqa: S310
     token = re.search(r"[0-9a-f]{64}", page)
-    answer = {"annotatedResult": {"inputImageProperties": {"width": 20, "height": 10}, "polylines": [
-        {"label": label, "vertices": [{"x": 0, "y": 3}, {"x": 19, "y": 4}]}]}}
+    answer = {
+        "annotatedResult": {
+            "inputImageProperties": {"width": 20, "height": 10},
+            "polylines": [{"label": label, "vertices": [{"x": 0, "y": 3}, {"x": 19, "y": 4}]}],
+        }
+    }
     request = urllib.request.Request(  # noqa: S310
-        f"{stack.endpoint}/review/tasks/{name}/submit", method="POST", headers={"Content-Type": "application/json"},
-        data=json.dumps({"answerContent": answer, "token": token[0], "seconds": 4.5, "workerId": "anna"}).encode())
+        f"{stack.endpoint}/review/tasks/{name}/submit",
+        method="POST",
+        headers={"Content-Type": "application/json"},
+        data=json.dumps({"answerContent": answer, "token": token[0], "seconds": 4.5, "workerId": "anna"}).encode(),
+    )
     with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
         assert response.status == 200
 
@@ -113,8 +162,11 @@ def test_nothing_accepted_is_lost_by_kill_9(stack):
     flow = deploy(stack)
     s3, a2i = stack.client("s3"), stack.client("sagemaker-a2i-runtime")
     for number in range(3):
-        a2i.start_human_loop(HumanLoopName=f"loop-{number}", FlowDefinitionArn=flow,
-                             HumanLoopInput={"InputContent": json.dumps({"frame_id": "a/b/c"})})
+        a2i.start_human_loop(
+            HumanLoopName=f"loop-{number}",
+            FlowDefinitionArn=flow,
+            HumanLoopInput={"InputContent": json.dumps({"frame_id": "a/b/c"})},
+        )
     s3.put_object(Bucket=BUCKET, Key="first.nc", Body=b"1")
     wait_for(lambda: "first.nc" in seen(stack), 20)
     wait_for(lambda: (stack.folder / "state" / "lambda.json").read_text().count("writer"), 20)
@@ -137,7 +189,10 @@ def test_nothing_accepted_is_lost_by_kill_9(stack):
     [answer] = output["humanAnswers"]
     assert answer["answerContent"]["annotatedResult"]["polylines"][0]["label"] == "surface"
     assert (answer["workerId"], answer["timeSpentInSeconds"], output["inputContent"]) == (
-        "anna", 4.5, {"frame_id": "a/b/c"})
+        "anna",
+        4.5,
+        {"frame_id": "a/b/c"},
+    )
 
 
 def test_what_was_deployed_works_after_the_restart(stack):
@@ -167,18 +222,34 @@ def test_a_state_machine_catches_a_lambda_by_the_class_of_its_error(stack):
     iam = stack.client("iam")
     role = make_role(stack, "caller", "states.amazonaws.com", "lambda:InvokeFunction")
     states_client = stack.client("stepfunctions")
-    machine = states_client.create_state_machine(name="catching", roleArn=role, definition=json.dumps({
-        "StartAt": "Call", "States": {
-            "Call": {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "TimeoutSeconds": 30,
-                     "Parameters": {"FunctionName": "failing", "Payload": {}}, "Next": "Never",
-                     "Retry": [{"ErrorEquals": ["UnreadableFrame"], "MaxAttempts": 1, "IntervalSeconds": 1}],
-                     "Catch": [{"ErrorEquals": ["UnreadableFrame"], "Next": "Caught", "ResultPath": "$.error"}]},
-            "Never": {"Type": "Fail"}, "Caught": {"Type": "Succeed"}}}))["stateMachineArn"]
+    machine = states_client.create_state_machine(
+        name="catching",
+        roleArn=role,
+        definition=json.dumps(
+            {
+                "StartAt": "Call",
+                "States": {
+                    "Call": {
+                        "Type": "Task",
+                        "Resource": "arn:aws:states:::lambda:invoke",
+                        "TimeoutSeconds": 30,
+                        "Parameters": {"FunctionName": "failing", "Payload": {}},
+                        "Next": "Never",
+                        "Retry": [{"ErrorEquals": ["UnreadableFrame"], "MaxAttempts": 1, "IntervalSeconds": 1}],
+                        "Catch": [{"ErrorEquals": ["UnreadableFrame"], "Next": "Caught", "ResultPath": "$.error"}],
+                    },
+                    "Never": {"Type": "Fail"},
+                    "Caught": {"Type": "Succeed"},
+                },
+            }
+        ),
+    )["stateMachineArn"]
 
     def run(name):
         arn = states_client.start_execution(stateMachineArn=machine, name=name)["executionArn"]
-        return wait_for(lambda: (e := states_client.describe_execution(executionArn=arn))["status"] != "RUNNING" and e,
-                        30)
+        return wait_for(
+            lambda: (e := states_client.describe_execution(executionArn=arn))["status"] != "RUNNING" and e, 30
+        )
 
     assert run("caught")["status"] == "SUCCEEDED"
     iam.delete_role_policy(RoleName="caller", PolicyName="own")
@@ -189,9 +260,11 @@ def test_a_state_machine_catches_a_lambda_by_the_class_of_its_error(stack):
 
 def test_an_execution_running_at_the_kill_is_reported_as_failed(stack):
     states_client = stack.client("stepfunctions")
-    machine = states_client.create_state_machine(name="waiting", roleArn=make_role(
-        stack, "waiter", "states.amazonaws.com"), definition=json.dumps({
-            "StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}))["stateMachineArn"]
+    machine = states_client.create_state_machine(
+        name="waiting",
+        roleArn=make_role(stack, "waiter", "states.amazonaws.com"),
+        definition=json.dumps({"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 600, "End": True}}}),
+    )["stateMachineArn"]
     wait_for(lambda: "waiting" in (stack.folder / "state" / "stepfunctions.json").read_text(), 20)
     arn = states_client.start_execution(stateMachineArn=machine, name="long")["executionArn"]
     stack.kill()

@@ -27,27 +27,40 @@ def test_every_pattern_of_the_models_can_be_checked(service):
             _matches(pattern)("x")
 
 
-@pytest.mark.parametrize(("params", "told"), [
-    ({}, "Missing required parameter"),
-    ({"EndpointName": "a", "Colour": 1}, "Unknown parameter"),
-    ({"EndpointName": 5}, "Invalid type"),
-    ({"EndpointName": "under_score"}, "regular expression pattern"),
-    ({"EndpointName": "a" * 64}, "length less than or equal to 63")])
+@pytest.mark.parametrize(
+    ("params", "told"),
+    [
+        ({}, "Missing required parameter"),
+        ({"EndpointName": "a", "Colour": 1}, "Unknown parameter"),
+        ({"EndpointName": 5}, "Invalid type"),
+        ({"EndpointName": "under_score"}, "regular expression pattern"),
+        ({"EndpointName": "a" * 64}, "length less than or equal to 63"),
+    ],
+)
 def test_a_request_is_checked_against_the_model(params, told):
     with pytest.raises(ValidationException, match=told):
         check(params, operation_model("sagemaker", "DescribeEndpoint").input_shape)
 
 
 def test_an_answer_has_only_the_members_of_the_model():
-    answer = shaped({"EndpointName": "a", "FailureReason": None, "secret": 1},
-                    operation_model("sagemaker", "DescribeEndpoint").output_shape)
+    answer = shaped(
+        {"EndpointName": "a", "FailureReason": None, "secret": 1},
+        operation_model("sagemaker", "DescribeEndpoint").output_shape,
+    )
     assert answer == {"EndpointName": "a"}
 
 
-@pytest.mark.parametrize(("key", "prefix", "name"), [
-    ("data/train/a.rec", "data/train/", "a.rec"), ("data/train/a.rec", "data/train", "a.rec"),
-    ("data/train/a/b", "data/train/", "a/b"), ("data/train", "data/train", "train"),
-    ("data/train-2", "data/train", "train-2"), ("a", "", "a")])
+@pytest.mark.parametrize(
+    ("key", "prefix", "name"),
+    [
+        ("data/train/a.rec", "data/train/", "a.rec"),
+        ("data/train/a.rec", "data/train", "a.rec"),
+        ("data/train/a/b", "data/train/", "a/b"),
+        ("data/train", "data/train", "train"),
+        ("data/train-2", "data/train", "train-2"),
+        ("a", "", "a"),
+    ],
+)
 def test_an_object_is_named_relative_to_its_prefix(key, prefix, name):
     assert relative_name(key, prefix) == name
 
@@ -57,9 +70,15 @@ def test_an_address_that_is_none_is_refused():
         split_uri("https://example.org/a")
 
 
-@pytest.mark.parametrize(("image", "fits"), [
-    ("763104351884.dkr.ecr.us-east-1.amazonaws.com/mxnet-training:1.9.0-cpu-py38", True),
-    ("lab/firnline-mxnet-training@sha256:" + "a" * 64, True), ("mxnet-inference:1.9.0", False), ("", False)])
+@pytest.mark.parametrize(
+    ("image", "fits"),
+    [
+        ("763104351884.dkr.ecr.us-east-1.amazonaws.com/mxnet-training:1.9.0-cpu-py38", True),
+        ("lab/firnline-mxnet-training@sha256:" + "a" * 64, True),
+        ("mxnet-inference:1.9.0", False),
+        ("", False),
+    ],
+)
 def test_only_training_images_of_mxnet_train(image, fits):
     if fits:
         require_mxnet(image, "training")
@@ -68,10 +87,17 @@ def test_only_training_images_of_mxnet_train(image, fits):
             require_mxnet(image, "training")
 
 
-@pytest.mark.parametrize(("method", "path", "operation"), [
-    ("POST", "/endpoints/layers/invocations", "InvokeEndpoint"), ("POST", "/human-loops", "StartHumanLoop"),
-    ("POST", "/human-loops/stop", "StopHumanLoop"), ("GET", "/human-loops", "ListHumanLoops"),
-    ("GET", "/human-loops/a", "DescribeHumanLoop"), ("DELETE", "/human-loops/a", "DeleteHumanLoop")])
+@pytest.mark.parametrize(
+    ("method", "path", "operation"),
+    [
+        ("POST", "/endpoints/layers/invocations", "InvokeEndpoint"),
+        ("POST", "/human-loops", "StartHumanLoop"),
+        ("POST", "/human-loops/stop", "StopHumanLoop"),
+        ("GET", "/human-loops", "ListHumanLoops"),
+        ("GET", "/human-loops/a", "DescribeHumanLoop"),
+        ("DELETE", "/human-loops/a", "DeleteHumanLoop"),
+    ],
+)
 def test_runtime_operations_are_told_by_their_path(method, path, operation):
     assert identify(method, path, {}).operation == operation
 
@@ -96,9 +122,11 @@ def test_a_task_needs_the_permissions_of_its_integration():
     needed = permissions("arn:aws:states:::sagemaker:createTrainingJob.sync", job)
     assert ("sagemaker:CreateTrainingJob", f"arn:aws:sagemaker:{ACCOUNT}:training-job/t") in needed
     assert ("events:PutRule", f"arn:aws:events:{ACCOUNT}:rule/StepFunctionsGetEventsForSageMakerTrainingJobsRule") in (
-        needed)
+        needed
+    )
     assert permissions("arn:aws:states:::aws-sdk:s3:headObject", {"Bucket": "b", "Key": "k"}) == [
-        ("s3:GetObject", "arn:aws:s3:::b/k")]
+        ("s3:GetObject", "arn:aws:s3:::b/k")
+    ]
 
 
 def test_the_journal_keeps_what_a_snapshot_lacks_and_drops_a_line_cut_off(tmp_path):
@@ -123,10 +151,20 @@ def test_a_record_is_there_after_the_store_is_opened_again(tmp_path):
     assert Store(tmp_path / "records.sqlite3").get("model", "a") == {"x": 1, "y": 2}
 
 
-@pytest.mark.parametrize(("log", "name"), [
-    ("Traceback (most recent call last):\n  File \"a\", line 1\nfirnline.errors.NotEnoughData: few\n", "NotEnoughData"),
-    ("Traceback (most recent call last):\n  x\nKeyError: 1\n\nThe above …\n\nTraceback (most recent call last):\n"
-     "  File \"b\"\napp.Unreadable: two\nlines\n", "Unreadable"),
-    ("nothing", None)])
+@pytest.mark.parametrize(
+    ("log", "name"),
+    [
+        (
+            'Traceback (most recent call last):\n  File "a", line 1\nfirnline.errors.NotEnoughData: few\n',
+            "NotEnoughData",
+        ),
+        (
+            "Traceback (most recent call last):\n  x\nKeyError: 1\n\nThe above …\n\nTraceback (most recent call last):\n"
+            '  File "b"\napp.Unreadable: two\nlines\n',
+            "Unreadable",
+        ),
+        ("nothing", None),
+    ],
+)
 def test_an_error_has_the_name_of_its_class(log, name):
     assert error_type(log) == name

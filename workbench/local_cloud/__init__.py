@@ -11,5 +11,13 @@ from .process import (
     stop,
 )
 
-__all__ = ["LocalCloudError", "client_environment", "credentials", "review_url", "running_pid", "running_port", "start",
-           "stop"]
+__all__ = [
+    "LocalCloudError",
+    "client_environment",
+    "credentials",
+    "review_url",
+    "running_pid",
+    "running_port",
+    "start",
+    "stop",
+]

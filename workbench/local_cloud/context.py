@@ -23,10 +23,19 @@ class Cloud:
         key = credentials or self.admin
         session: Any = boto3.session.Session()  # its own, since boto3's shared one is not safe on threads
         return session.client(
-            service, region_name=REGION, endpoint_url=self.settings.endpoint, aws_access_key_id=key.access_key,
-            aws_secret_access_key=key.secret_key, aws_session_token=key.token,
-            config=Config(retries={"max_attempts": 3, "mode": "standard"}, s3={"addressing_style": "path"},
-                          connect_timeout=5, read_timeout=120))
+            service,
+            region_name=REGION,
+            endpoint_url=self.settings.endpoint,
+            aws_access_key_id=key.access_key,
+            aws_secret_access_key=key.secret_key,
+            aws_session_token=key.token,
+            config=Config(
+                retries={"max_attempts": 3, "mode": "standard"},
+                s3={"addressing_style": "path"},
+                connect_timeout=5,
+                read_timeout=120,
+            ),
+        )
 
 
 def arn(resource: str) -> str:
@@ -45,5 +54,11 @@ def emit(detail_type: str, resources: list[str], detail: str) -> None:
     from ministack.services import eventbridge
 
     with scope():
-        eventbridge._put_events({"Entries": [{"Source": "aws.sagemaker", "DetailType": detail_type,
-                                              "Resources": resources, "Detail": detail}]}, allow_aws_source=True)
+        eventbridge._put_events(
+            {
+                "Entries": [
+                    {"Source": "aws.sagemaker", "DetailType": detail_type, "Resources": resources, "Detail": detail}
+                ]
+            },
+            allow_aws_source=True,
+        )

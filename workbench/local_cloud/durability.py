@@ -29,10 +29,23 @@ SLOW_SECONDS = 30.0  # logs and metrics grow with every call, and losing their l
 REDELIVERY_MARGIN_SECONDS = 120.0
 JOURNALED = ("dynamodb", "sqs", "stepfunctions")
 SLOW = ("cloudwatch_logs", "cloudwatch")
-TABLE_WRITES = ("_create_table", "_delete_table", "_update_table", "_put_item", "_delete_item", "_update_item",
-                "_batch_write_item", "_transact_write_items", "_update_ttl", "_execute_statement",
-                "_batch_execute_statement", "_execute_transaction", "_update_continuous_backups", "_tag_resource",
-                "_untag_resource")
+TABLE_WRITES = (
+    "_create_table",
+    "_delete_table",
+    "_update_table",
+    "_put_item",
+    "_delete_item",
+    "_update_item",
+    "_batch_write_item",
+    "_transact_write_items",
+    "_update_ttl",
+    "_execute_statement",
+    "_batch_execute_statement",
+    "_execute_transaction",
+    "_update_continuous_backups",
+    "_tag_resource",
+    "_untag_resource",
+)
 READS = ("Get", "Describe", "List", "Query", "Scan", "Search", "Filter", "Lookup", "Poll", "Validate", "Assume")
 RECORDED_ELSEWHERE = ("DynamoDB", "AmazonSQS", "SageMaker", "Logs_", "Granite", "AWSEvents.PutEvents")
 
@@ -83,8 +96,9 @@ class Durability:
             self._save_journaled()
             self._heartbeat.touch()
             threading.Thread(target=self._save_forever, daemon=True, name="snapshots").start()
-            threading.Timer(1.0, self._redeliver, (reviews, None if was_clean else
-                                                   last_alive - REDELIVERY_MARGIN_SECONDS)).start()
+            threading.Timer(
+                1.0, self._redeliver, (reviews, None if was_clean else last_alive - REDELIVERY_MARGIN_SECONDS)
+            ).start()
 
         def save_at_end(_: dict) -> None:
             self._save_journaled()
@@ -121,8 +135,15 @@ class Durability:
     def _journaling_dispatch(self, spec: Any, payload: str, sqs_parameters: dict | None = None) -> None:
         with self._journal.lock:
             self._dispatch(spec, payload, sqs_parameters)
-            self._journal.append({"service": "sqs", "call": "dispatch", "arn": str(spec), "payload": payload,
-                                  "parameters": sqs_parameters})
+            self._journal.append(
+                {
+                    "service": "sqs",
+                    "call": "dispatch",
+                    "arn": str(spec),
+                    "payload": payload,
+                    "parameters": sqs_parameters,
+                }
+            )
 
     def _journaling_execution(self, start: Callable[[dict], tuple]) -> Callable[[dict], tuple]:
         def journaled(data: dict) -> tuple:
@@ -207,8 +228,10 @@ class Durability:
         """Write a snapshot beside the old one and rename it into its place, unless it says the same."""
         from ministack.core import persistence
 
-        text = json.dumps({"__ministack_format__": persistence._state_format_version(service), "payload": state},
-                          default=persistence._json_default)
+        text = json.dumps(
+            {"__ministack_format__": persistence._state_format_version(service), "payload": state},
+            default=persistence._json_default,
+        )
         digest = hashlib.sha256(text.encode()).hexdigest()
         if self._written.get(service) == digest:
             return
@@ -230,8 +253,9 @@ class Durability:
     @staticmethod
     def _stack_in_progress() -> bool:
         stacks = getattr(sys.modules.get("ministack.services.cloudformation"), "_stacks", None)
-        return stacks is not None and any(str(s.get("StackStatus", "")).endswith("IN_PROGRESS")
-                                          for s in list(stacks._data.values()))
+        return stacks is not None and any(
+            str(s.get("StackStatus", "")).endswith("IN_PROGRESS") for s in list(stacks._data.values())
+        )
 
     # After a restart
 
@@ -271,11 +295,22 @@ class Durability:
         machine = stepfunctions._resolve_state_machine_arn(entry["data"].get("stateMachineArn", ""))
         now = datetime.now().astimezone().isoformat()
         stepfunctions._executions[entry["arn"]] = {
-            "executionArn": entry["arn"], "stateMachineArn": machine, "name": entry["arn"].rsplit(":", 1)[-1],
-            "status": "FAILED", "startDate": now, "stopDate": now, "input": entry["data"].get("input", "{}"),
-            "inputDetails": {"included": True}, "output": None, "outputDetails": {"included": True}, "testCase": "",
-            "mockAttempts": {}, "error": "States.ServiceRestart", "events": [],
-            "cause": "The local cloud was stopped when the execution had just started."}
+            "executionArn": entry["arn"],
+            "stateMachineArn": machine,
+            "name": entry["arn"].rsplit(":", 1)[-1],
+            "status": "FAILED",
+            "startDate": now,
+            "stopDate": now,
+            "input": entry["data"].get("input", "{}"),
+            "inputDetails": {"included": True},
+            "output": None,
+            "outputDetails": {"included": True},
+            "testCase": "",
+            "mockAttempts": {},
+            "error": "States.ServiceRestart",
+            "events": [],
+            "cause": "The local cloud was stopped when the execution had just started.",
+        }
 
     @staticmethod
     def _release_in_flight(sqs: Any) -> None:
@@ -315,8 +350,14 @@ class Durability:
                 continue
             for key, found in list(bucket["objects"].items()):
                 if datetime.fromisoformat(found["last_modified"]).timestamp() >= since:
-                    s3._fire_s3_event_async(bucket_name, key, "s3:ObjectCreated:Put", size=found["size"],
-                                            etag=found["etag"], version_id=found.get("version_id"))
+                    s3._fire_s3_event_async(
+                        bucket_name,
+                        key,
+                        "s3:ObjectCreated:Put",
+                        size=found["size"],
+                        etag=found["etag"],
+                        version_id=found.get("version_id"),
+                    )
                     count += 1
         return count
 

@@ -66,13 +66,15 @@ class HttpApi:
     def __init__(self, sagemaker: SageMakerApi, endpoints: Endpoints, reviews: HumanReview):
         self._sagemaker, self._endpoints, self._reviews = sagemaker, endpoints, reviews
 
-    async def handle(self, method: str, path: str, headers: dict[str, str], body: bytes,
-                     query: dict[str, list[str]]) -> Response:
+    async def handle(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
+    ) -> Response:
         """MiniStack's handler for the service; the work, which may wait, is done on a thread."""
         return await asyncio.to_thread(self._answer, method, path, headers, body, query)
 
-    def _answer(self, method: str, path: str, headers: dict[str, str], body: bytes,
-                query: dict[str, list[str]]) -> Response:
+    def _answer(
+        self, method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, list[str]]
+    ) -> Response:
         call = None
         try:
             call = identify(method, path, headers)
@@ -94,7 +96,8 @@ class HttpApi:
 
     def _invoke(self, name: str, headers: dict[str, str], body: bytes) -> Response:
         answer, content_type, variant = self._endpoints.invoke(
-            name, body, headers.get("content-type", "application/octet-stream"), headers.get("accept", "*/*"))
+            name, body, headers.get("content-type", "application/octet-stream"), headers.get("accept", "*/*")
+        )
         return 200, {"Content-Type": content_type, "x-Amzn-Invoked-Production-Variant": variant}, answer
 
 
@@ -128,10 +131,17 @@ def a2i_params(call: Call, body: bytes, query: dict[str, list[str]]) -> dict[str
 
 def error_response(error: AwsError, call: Call | None) -> Response:
     rest = call is not None and call.api != "sagemaker"
-    body = {"__type": error.code, "message": error.message, **({"Message": error.message} if rest else {}),
-            **error.details}
-    return (error.status, {"Content-Type": "application/json" if rest else JSON_1_1, "x-amzn-errortype": error.code},
-            json.dumps(body).encode())
+    body = {
+        "__type": error.code,
+        "message": error.message,
+        **({"Message": error.message} if rest else {}),
+        **error.details,
+    }
+    return (
+        error.status,
+        {"Content-Type": "application/json" if rest else JSON_1_1, "x-amzn-errortype": error.code},
+        json.dumps(body).encode(),
+    )
 
 
 def _without_nulls(value: Any) -> Any:

@@ -69,8 +69,13 @@ class HumanReview:
     def call(self, operation: str, params: dict) -> dict:
         model = operation_model("sagemaker-a2i-runtime", operation)
         check(params, model.input_shape)
-        answers = {"StartHumanLoop": self._start, "DescribeHumanLoop": self._describe, "ListHumanLoops": self._list,
-                   "StopHumanLoop": self._stop, "DeleteHumanLoop": self._delete}
+        answers = {
+            "StartHumanLoop": self._start,
+            "DescribeHumanLoop": self._describe,
+            "ListHumanLoops": self._list,
+            "StopHumanLoop": self._stop,
+            "DeleteHumanLoop": self._delete,
+        }
         return shaped(answers[operation](params) or {}, model.output_shape)
 
     def _start(self, params: dict) -> dict:
@@ -91,8 +96,10 @@ class HumanReview:
         with self._store.transaction() as db:
             present = db.execute("SELECT input, flow_arn FROM loops WHERE name = ?", (name,)).fetchone()
             if present is None:
-                db.execute("INSERT INTO loops (name, arn, flow_arn, input, created, status) VALUES (?, ?, ?, ?, ?, ?)",
-                           (name, loop_arn, flow_arn, content, time.time(), "InProgress"))
+                db.execute(
+                    "INSERT INTO loops (name, arn, flow_arn, input, created, status) VALUES (?, ?, ?, ?, ?, ?)",
+                    (name, loop_arn, flow_arn, content, time.time(), "InProgress"),
+                )
             elif (present["input"], present["flow_arn"]) != (content, flow_arn):
                 raise ConflictException(f"A human loop named '{name}' with other input exists already.")
         return {"HumanLoopArn": loop_arn}
@@ -106,7 +113,10 @@ class HumanReview:
         start, size = int(params.get("NextToken", 0)), params.get("MaxResults", PAGE)
         rows = self._store.rows(
             f"SELECT * FROM loops WHERE flow_arn = ? ORDER BY created {order} LIMIT ? OFFSET ?",  # noqa: S608
-            params["FlowDefinitionArn"], size + 1, start)
+            params["FlowDefinitionArn"],
+            size + 1,
+            start,
+        )
         more = {"NextToken": str(start + size)} if len(rows) > size else {}
         return {"HumanLoopSummaries": [self._described(row) for row in rows[:size]], **more}
 
@@ -124,17 +134,28 @@ class HumanReview:
 
     def _described(self, loop: Any) -> dict:
         output = {"HumanLoopOutput": {"OutputS3Uri": loop["output_uri"]}} if loop["output_uri"] else {}
-        return {"HumanLoopName": loop["name"], "HumanLoopArn": loop["arn"], "FlowDefinitionArn": loop["flow_arn"],
-                "HumanLoopStatus": loop["status"], "CreationTime": now_iso(loop["created"]),
-                "FailureCode": loop["failure_code"], "FailureReason": loop["failure_reason"], **output}
+        return {
+            "HumanLoopName": loop["name"],
+            "HumanLoopArn": loop["arn"],
+            "FlowDefinitionArn": loop["flow_arn"],
+            "HumanLoopStatus": loop["status"],
+            "CreationTime": now_iso(loop["created"]),
+            "FailureCode": loop["failure_code"],
+            "FailureReason": loop["failure_reason"],
+            **output,
+        }
 
     # What the page does
 
     def loops(self) -> list[Loop]:
         """Every loop, oldest first; the input of those that are not open any more is left out."""
-        return list(self._loops("SELECT name, flow_arn, created, status, answer IS NOT NULL AS answered, CASE WHEN "
-                                "status = 'InProgress' AND answer IS NULL THEN input ELSE '{}' END AS input FROM loops "
-                                "ORDER BY created"))
+        return list(
+            self._loops(
+                "SELECT name, flow_arn, created, status, answer IS NOT NULL AS answered, CASE WHEN "
+                "status = 'InProgress' AND answer IS NULL THEN input ELSE '{}' END AS input FROM loops "
+                "ORDER BY created"
+            )
+        )
 
     def loop(self, name: str) -> Loop | None:
         return next(self._loops("SELECT *, answer IS NOT NULL AS answered FROM loops WHERE name = ?", name), None)
@@ -146,12 +167,20 @@ class HumanReview:
         """
         self._loop(name)
         now = time.time()
-        answer = {"answerContent": answer_content, "acceptanceTime": now_iso(now - seconds),
-                  "submissionTime": now_iso(now), "timeSpentInSeconds": round(seconds, 3), "workerId": worker_id,
-                  "workerMetadata": {"identityData": LOCAL_REVIEWER}}
+        answer = {
+            "answerContent": answer_content,
+            "acceptanceTime": now_iso(now - seconds),
+            "submissionTime": now_iso(now),
+            "timeSpentInSeconds": round(seconds, 3),
+            "workerId": worker_id,
+            "workerMetadata": {"identityData": LOCAL_REVIEWER},
+        }
         with self._store.transaction() as db:
-            taken = db.execute("UPDATE loops SET answer = ?, submitted = ? WHERE name = ? AND answer IS NULL "
-                               "AND status = 'InProgress'", (json.dumps(answer), now, name)).rowcount
+            taken = db.execute(
+                "UPDATE loops SET answer = ?, submitted = ? WHERE name = ? AND answer IS NULL "
+                "AND status = 'InProgress'",
+                (json.dumps(answer), now, name),
+            ).rowcount
         if not taken:
             raise ConflictException(f"The task '{name}' is not open any more: it was submitted, stopped or expired.")
         self._wake.set()
@@ -186,9 +215,15 @@ class HumanReview:
             if config is None or config["HumanTaskUiArn"] not in templates:
                 continue  # its flow was deleted: nothing can be shown or answered, as on AWS
             state: Literal["open", "completed", "failed"] = (
-                "completed" if row["answered"] else "open" if row["status"] == "InProgress" else "failed")
-            yield Loop(row["name"], datetime.fromtimestamp(row["created"], UTC), state, json.loads(row["input"]),
-                       templates[config["HumanTaskUiArn"]])
+                "completed" if row["answered"] else "open" if row["status"] == "InProgress" else "failed"
+            )
+            yield Loop(
+                row["name"],
+                datetime.fromtimestamp(row["created"], UTC),
+                state,
+                json.loads(row["input"]),
+                templates[config["HumanTaskUiArn"]],
+            )
 
     # Completion
 
@@ -206,8 +241,10 @@ class HumanReview:
             self._wake.clear()
             try:
                 self._expire()
-                for loop in self._store.rows("SELECT * FROM loops WHERE announced IS NULL AND "
-                                             "(answer IS NOT NULL OR status != 'InProgress') ORDER BY created"):
+                for loop in self._store.rows(
+                    "SELECT * FROM loops WHERE announced IS NULL AND "
+                    "(answer IS NOT NULL OR status != 'InProgress') ORDER BY created"
+                ):
                     self._deliver(loop)
             except Exception:
                 logger.exception("delivering finished reviews failed; it is tried again")
@@ -222,49 +259,75 @@ class HumanReview:
                 logger.warning("output of review %s could not be written, it is tried again: %s", loop["name"], error)
                 return
             with self._store.transaction() as db:
-                db.execute("UPDATE loops SET status = 'Completed', output_uri = ? WHERE name = ?",
-                           (output_uri, loop["name"]))
+                db.execute(
+                    "UPDATE loops SET status = 'Completed', output_uri = ? WHERE name = ?", (output_uri, loop["name"])
+                )
         self._announce(self._loop(loop["name"]))
 
     def _write_output(self, loop: Any) -> str:
         flow = self._flow(loop["flow_arn"])
         created = datetime.fromtimestamp(loop["created"], UTC).strftime("%Y/%m/%d/%H/%M/%S")
-        uri = join_uri(flow["OutputConfig"]["S3OutputPath"], flow["FlowDefinitionName"], created, loop["name"],
-                       "output.json")
-        output = {"flowDefinitionArn": loop["flow_arn"], "humanAnswers": [json.loads(loop["answer"])],
-                  "humanLoopName": loop["name"], "inputContent": json.loads(loop["input"])}
+        uri = join_uri(
+            flow["OutputConfig"]["S3OutputPath"], flow["FlowDefinitionName"], created, loop["name"], "output.json"
+        )
+        output = {
+            "flowDefinitionArn": loop["flow_arn"],
+            "humanAnswers": [json.loads(loop["answer"])],
+            "humanLoopName": loop["name"],
+            "inputContent": json.loads(loop["input"]),
+        }
         credentials = assume_role(flow["RoleArn"], "sagemaker.amazonaws.com", "A2I")
         try:
             bucket, key = split_uri(uri)
             self._cloud.client("s3", credentials).put_object(
-                Bucket=bucket, Key=key, Body=json.dumps(output).encode(), ContentType="application/json")
+                Bucket=bucket, Key=key, Body=json.dumps(output).encode(), ContentType="application/json"
+            )
         finally:
             drop_session(credentials)
         return uri
 
     def _announce(self, loop: Any) -> None:
         output = {"humanLoopOutput": {"outputS3Uri": loop["output_uri"]}} if loop["output_uri"] else {}
-        emit("SageMaker A2I HumanLoop Status Change", [loop["arn"]], json.dumps({
-            "creationTime": now_iso(loop["created"]), "failureCode": loop["failure_code"],
-            "failureReason": loop["failure_reason"], "flowDefinitionArn": loop["flow_arn"],
-            "humanLoopArn": loop["arn"], "humanLoopName": loop["name"], **output,
-            "humanLoopStatus": loop["status"]}))
+        emit(
+            "SageMaker A2I HumanLoop Status Change",
+            [loop["arn"]],
+            json.dumps(
+                {
+                    "creationTime": now_iso(loop["created"]),
+                    "failureCode": loop["failure_code"],
+                    "failureReason": loop["failure_reason"],
+                    "flowDefinitionArn": loop["flow_arn"],
+                    "humanLoopArn": loop["arn"],
+                    "humanLoopName": loop["name"],
+                    **output,
+                    "humanLoopStatus": loop["status"],
+                }
+            ),
+        )
         with self._store.transaction() as db:
             db.execute("UPDATE loops SET announced = ? WHERE name = ?", (time.time(), loop["name"]))
 
     def _expire(self) -> None:
         for flow in self._store.all(FLOW_KIND):
             lifetime = flow["HumanLoopConfig"].get("TaskAvailabilityLifetimeInSeconds", DEFAULT_LIFETIME_SECONDS)
-            for loop in self._store.rows("SELECT name FROM loops WHERE flow_arn = ? AND status = 'InProgress' "
-                                         "AND answer IS NULL AND created < ?",
-                                         flow["FlowDefinitionArn"], time.time() - lifetime):
+            for loop in self._store.rows(
+                "SELECT name FROM loops WHERE flow_arn = ? AND status = 'InProgress' "
+                "AND answer IS NULL AND created < ?",
+                flow["FlowDefinitionArn"],
+                time.time() - lifetime,
+            ):
                 self._close(loop["name"], "Failed", "Expired", "The human loop expired before a worker completed it.")
 
     def _close(self, name: str, status: str, code: str | None, reason: str | None) -> bool:
         with self._store.transaction() as db:
-            closed = db.execute(
-                "UPDATE loops SET status = ?, failure_code = ?, failure_reason = ? WHERE name = ? "
-                "AND status = 'InProgress' AND answer IS NULL", (status, code, reason, name)).rowcount == 1
+            closed = (
+                db.execute(
+                    "UPDATE loops SET status = ?, failure_code = ?, failure_reason = ? WHERE name = ? "
+                    "AND status = 'InProgress' AND answer IS NULL",
+                    (status, code, reason, name),
+                ).rowcount
+                == 1
+            )
         self._wake.set()
         return closed
 

@@ -30,8 +30,10 @@ def admin_credentials(path: Path) -> Credentials:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-        made = {"access_key": "AKIA" + "".join(secrets.choice(alphabet) for _ in range(16)),
-                "secret_key": secrets.token_urlsafe(30)}
+        made = {
+            "access_key": "AKIA" + "".join(secrets.choice(alphabet) for _ in range(16)),
+            "secret_key": secrets.token_urlsafe(30),
+        }
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         temporary.touch(mode=0o600)
         temporary.write_text(json.dumps(made))
@@ -53,14 +55,21 @@ def assume_role(role_arn: str, service: str, session_name: str) -> Credentials:
     if role is None or not _trusts(role.get("AssumeRolePolicyDocument", "{}"), service, account):
         raise ValidationException(
             f"Could not assume role {role_arn}. Please ensure that the role exists and allows principal "
-            f"'{service}' to assume the role.")
+            f"'{service}' to assume the role."
+        )
     credentials = Credentials("ASIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30), secrets.token_hex(32))
     session = "".join(c for c in session_name if c.isalnum() or c in "+=,.@-_")[:64]
-    sts.register_session(credentials.access_key, {
-        "Arn": f"arn:aws:sts::{account}:assumed-role/{role_name}/{session}",
-        "UserId": f"{role.get('RoleId', role_name)}:{session}",
-        "SecretAccessKey": credentials.secret_key, "SessionToken": credentials.token,
-        "AccountId": account, "PrincipalType": "AssumedRole"})
+    sts.register_session(
+        credentials.access_key,
+        {
+            "Arn": f"arn:aws:sts::{account}:assumed-role/{role_name}/{session}",
+            "UserId": f"{role.get('RoleId', role_name)}:{session}",
+            "SecretAccessKey": credentials.secret_key,
+            "SessionToken": credentials.token,
+            "AccountId": account,
+            "PrincipalType": "AssumedRole",
+        },
+    )
     return credentials
 
 
@@ -70,19 +79,22 @@ def drop_session(credentials: Credentials) -> None:
     sts._sessions.pop(credentials.access_key, None)
 
 
-def require(credentials_key: str, action: str, resource_arn: str, service: str = "sagemaker",
-            context: dict | None = None) -> None:
+def require(
+    credentials_key: str, action: str, resource_arn: str, service: str = "sagemaker", context: dict | None = None
+) -> None:
     """Raise AccessDenied unless the policies of the key's owner allow `action` on `resource_arn`."""
     from ministack.core import iam_actions, iam_evaluator, responses
 
-    denied = iam_evaluator.enforce(credentials_key, action, service, responses.get_region(),
-                                   resource_arn=resource_arn, service_context=context)
+    denied = iam_evaluator.enforce(
+        credentials_key, action, service, responses.get_region(), resource_arn=resource_arn, service_context=context
+    )
     if denied is None:
         return
     if isinstance(denied, iam_evaluator.AuthError):
         raise AccessDenied(denied.message)
-    raise AccessDenied(iam_actions.identity_denial_message(
-        action, denied.principal_arn, resource_arn, denied.decision == "Deny"))
+    raise AccessDenied(
+        iam_actions.identity_denial_message(action, denied.principal_arn, resource_arn, denied.decision == "Deny")
+    )
 
 
 def require_pass_role(credentials_key: str, role_arn: str, service: str) -> None:
@@ -104,9 +116,18 @@ def _trusts(trust_policy: str | dict, service: str, account: str) -> bool:
     statements = [statements] if isinstance(statements, dict) else statements
     # MiniStack's evaluator knows no service callers: keep the statements that name this service, and let it judge
     # their actions and conditions.
-    naming = [{**s, "Principal": "*"} for s in statements
-              if iam_evaluator._service_principal_matches(s.get("Principal"), service) or s.get("Principal") == "*"]
+    naming = [
+        {**s, "Principal": "*"}
+        for s in statements
+        if iam_evaluator._service_principal_matches(s.get("Principal"), service) or s.get("Principal") == "*"
+    ]
     context = iam_evaluator.EvalContext(
-        principal_arn=service, principal_type="Service", principal_account=account, action="sts:AssumeRole",
-        resource_arn="*", region=responses.get_region(), service_context={"aws:sourceaccount": account})
+        principal_arn=service,
+        principal_type="Service",
+        principal_account=account,
+        action="sts:AssumeRole",
+        resource_arn="*",
+        region=responses.get_region(),
+        service_context={"aws:sourceaccount": account},
+    )
     return iam_evaluator.evaluate_trust_policy({"Statement": naming}, service, context)

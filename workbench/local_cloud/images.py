@@ -13,4 +13,5 @@ def require_mxnet(uri: str | None, purpose: str) -> None:
     if match is None or f"mxnet-{purpose}" not in match["name"]:
         raise ValidationException(
             f"The image '{uri}' can't run in the local cloud, which has no containers. It runs images of the family "
-            f"mxnet-{purpose} in the MXNet environment: use one of those, or an AWS account.")
+            f"mxnet-{purpose} in the MXNet environment: use one of those, or an AWS account."
+        )

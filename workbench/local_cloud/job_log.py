@@ -21,8 +21,10 @@ class JobLog:
         self._group, self._stream = group, stream
         self._waiting: list[dict] = []
         self._lock, self._closed = threading.Lock(), threading.Event()
-        for create, names in ((self._logs.create_log_group, {}), (self._logs.create_log_stream,
-                                                                  {"logStreamName": stream})):
+        for create, names in (
+            (self._logs.create_log_group, {}),
+            (self._logs.create_log_stream, {"logStreamName": stream}),
+        ):
             with suppress(self._logs.exceptions.ResourceAlreadyExistsException):
                 create(logGroupName=group, **names)
         self._shipper = threading.Thread(target=self._ship_until_closed, daemon=True, name=f"log {stream}")
@@ -49,7 +51,8 @@ class JobLog:
             batch, self._waiting = self._waiting, []
         for start in range(0, len(batch), BATCH_LINES):
             try:
-                self._logs.put_log_events(logGroupName=self._group, logStreamName=self._stream,
-                                          logEvents=batch[start:start + BATCH_LINES])
+                self._logs.put_log_events(
+                    logGroupName=self._group, logStreamName=self._stream, logEvents=batch[start : start + BATCH_LINES]
+                )
             except ClientError as error:
                 self._file.write(f"[local cloud] these lines did not reach CloudWatch Logs: {error}\n")

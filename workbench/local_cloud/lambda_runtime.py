@@ -34,8 +34,11 @@ def install(cache: Path) -> None:
     concurrency = lambda_svc._sqs_esm_concurrency
     lambda_svc._sqs_esm_concurrency = lambda *mapping: min(concurrency(*mapping), os.cpu_count() or 1)
     lambda_runtime.zipfile = SimpleNamespace(
-        ZipFile=functools.partial(_SharedZip, cache), BadZipFile=zipfile.BadZipFile, LargeZipFile=zipfile.LargeZipFile,
-        LargeFileError=zipfile.LargeZipFile)
+        ZipFile=functools.partial(_SharedZip, cache),
+        BadZipFile=zipfile.BadZipFile,
+        LargeZipFile=zipfile.LargeZipFile,
+        LargeFileError=zipfile.LargeZipFile,
+    )
 
 
 def error_type(log: str) -> str | None:

@@ -72,19 +72,33 @@ class ModelWorker:
         self.log_path = self.folder / "worker.log"
         with self.log_path.open("wb") as log:
             self._process = subprocess.Popen(
-                [python, WORKER, "--model-dir", model], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
-                start_new_session=True, cwd=self.folder, env={
-                    "PATH": f"{python.parent}:/usr/bin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8",
-                    "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "2", "TMPDIR": str(temporary), **environment,
-                    "PYTHONPATH": f"{model / 'code'}"})
+                [python, WORKER, "--model-dir", model],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+                cwd=self.folder,
+                env={
+                    "PATH": f"{python.parent}:/usr/bin:/bin",
+                    "HOME": str(self.folder),
+                    "LANG": "C.UTF-8",
+                    "PYTHONUNBUFFERED": "1",
+                    "OMP_NUM_THREADS": "2",
+                    "TMPDIR": str(temporary),
+                    **environment,
+                    "PYTHONPATH": f"{model / 'code'}",
+                },
+            )
         too_slow = threading.Timer(LOAD_SECONDS, self._process.kill)
         too_slow.start()
         announcement = self._process.stdout.readline() if self._process.stdout else b""
         too_slow.cancel()
         if not announcement.startswith(b"port "):
             end_group(self._process, 0)
-            raise ValidationException(f"The model did not load within {LOAD_SECONDS} s or its process ended. "
-                                      f"The end of its log: {self._tail()}")
+            raise ValidationException(
+                f"The model did not load within {LOAD_SECONDS} s or its process ended. "
+                f"The end of its log: {self._tail()}"
+            )
         self.port = int(announcement.split()[1])
 
     def _tail(self) -> str:
@@ -92,5 +106,9 @@ class ModelWorker:
 
     def _model_error(self, status: int, told: str) -> ModelError:
         told = told[:1000]
-        return ModelError(f'Received server error ({status}) from primary with message "{told}". See {self.log_path}.',
-                          OriginalStatusCode=status, OriginalMessage=told, LogStreamArn="")
+        return ModelError(
+            f'Received server error ({status}) from primary with message "{told}". See {self.log_path}.',
+            OriginalStatusCode=status,
+            OriginalMessage=told,
+            LogStreamArn="",
+        )

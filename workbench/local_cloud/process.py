@@ -39,24 +39,40 @@ def start(state_dir: Path | None = None, port: int | None = None, say: Say = pri
         say(f"The local cloud runs already (process {running}) at {settings.endpoint}.")
         return running
     if _answers(settings):
-        raise LocalCloudError(f"Port {settings.port} is taken by another program. Stop it, or choose another port: "
-                              "FIRNLINE_PORT=4567.")
+        raise LocalCloudError(
+            f"Port {settings.port} is taken by another program. Stop it, or choose another port: FIRNLINE_PORT=4567."
+        )
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with settings.log_file.open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "workbench.local_cloud", "serve", "--state", settings.state_dir, "--port",
-             str(settings.port)], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
-            start_new_session=True)
+            [
+                sys.executable,
+                "-m",
+                "workbench.local_cloud",
+                "serve",
+                "--state",
+                settings.state_dir,
+                "--port",
+                str(settings.port),
+            ],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     settings.pid_file.write_text(json.dumps({"pid": process.pid, "port": settings.port}))
     began = said = time.monotonic()
     while not _answers(settings):
         if process.poll() is not None:
             settings.pid_file.unlink(missing_ok=True)
-            raise LocalCloudError(f"The local cloud ended while it started. The end of {settings.log_file}:\n"
-                                  f"{_tail(settings.log_file)}")
+            raise LocalCloudError(
+                f"The local cloud ended while it started. The end of {settings.log_file}:\n{_tail(settings.log_file)}"
+            )
         if time.monotonic() - began > START_SECONDS:
-            raise LocalCloudError(f"The local cloud does not answer after {START_SECONDS:.0f} s; see "
-                                  f"{settings.log_file}.")
+            raise LocalCloudError(
+                f"The local cloud does not answer after {START_SECONDS:.0f} s; see {settings.log_file}."
+            )
         if time.monotonic() - said >= 2:
             said = time.monotonic()
             say(f"Starting the local cloud … {said - began:.0f} s")
@@ -107,9 +123,15 @@ def credentials(state_dir: Path | None = None) -> Credentials:
 def client_environment(state_dir: Path | None = None, port: int | None = None) -> dict[str, str]:
     """What boto3, the AWS CLI and SAM need in their environment to talk to this stack and to no other."""
     settings = settings_for(state_dir, port or running_port(state_dir))
-    return {"AWS_ENDPOINT_URL": settings.endpoint, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION,
-            "AWS_EC2_METADATA_DISABLED": "true", "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_CONFIG_FILE": os.devnull, **credentials(state_dir).environment()}
+    return {
+        "AWS_ENDPOINT_URL": settings.endpoint,
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_CONFIG_FILE": os.devnull,
+        **credentials(state_dir).environment(),
+    }
 
 
 def review_url(state_dir: Path | None = None, port: int | None = None) -> str:

@@ -34,8 +34,11 @@ class ReviewSite:
         headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if path == PREFIX or path.startswith(PREFIX + "/"):
             body = await _read(receive)
-            answer = (await asyncio.to_thread(self._respond, scope["method"], path, query, headers, body)
-                      if body is not None else _refusal(413, "The submission is too large."))
+            answer = (
+                await asyncio.to_thread(self._respond, scope["method"], path, query, headers, body)
+                if body is not None
+                else _refusal(413, "The submission is too large.")
+            )
             await _send(send, *answer)
         elif path.startswith(CLOSED):
             await _send(send, *_refusal(403, "Closed in Firnline's local cloud."))
@@ -45,16 +48,18 @@ class ReviewSite:
             # MiniStack serves S3 to whoever does not sign; here no bucket is public.
             await _send(send, *_refusal(403, "Access denied: the request is not signed."))
 
-    def _respond(self, method: str, path: str, query: dict[str, list[str]], headers: dict[str, str],
-                 body: bytes) -> Response:
+    def _respond(
+        self, method: str, path: str, query: dict[str, list[str]], headers: dict[str, str], body: bytes
+    ) -> Response:
         for folder in (ROOT / "services", ROOT / "layers" / "firnline"):
             if str(folder) not in sys.path:
                 sys.path.append(str(folder))
         from review_portal import page
 
         self._store = self._store or PortalStore(self._reviews)
-        return page.respond(self._store, method, path, {name: values[0] for name, values in query.items()}, headers,
-                            body)
+        return page.respond(
+            self._store, method, path, {name: values[0] for name, values in query.items()}, headers, body
+        )
 
 
 class PortalStore:
@@ -84,8 +89,13 @@ class PortalStore:
         return self._reviews.read_object(name, s3_uri)
 
     def _task(self, loop: Loop) -> Any:
-        return self._portal.Task(name=loop.name, created=loop.created, status=loop.state,
-                                 input_content=loop.input_content, template=loop.template)
+        return self._portal.Task(
+            name=loop.name,
+            created=loop.created,
+            status=loop.state,
+            input_content=loop.input_content,
+            template=loop.template,
+        )
 
 
 def _refusal(status: int, sentence: str) -> Response:
@@ -104,7 +114,14 @@ async def _read(receive: Callable) -> bytes | None:
 
 
 async def _send(send: Callable, status: int, headers: dict[str, str], body: bytes) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": [
-        (name.lower().encode("latin-1"), value.encode("latin-1"))
-        for name, value in {**headers, "Content-Length": str(len(body))}.items()]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [
+                (name.lower().encode("latin-1"), value.encode("latin-1"))
+                for name, value in {**headers, "Content-Length": str(len(body))}.items()
+            ],
+        }
+    )
     await send({"type": "http.response.body", "body": body})

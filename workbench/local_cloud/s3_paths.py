@@ -32,8 +32,8 @@ def list_objects(s3: Any, uri: str) -> Iterator[tuple[str, str, int]]:
 def relative_name(key: str, prefix: str) -> str:
     """The name under which SageMaker puts the object `key` of the S3Prefix `prefix`."""
     if key != prefix and (prefix.endswith("/") or not prefix or key[len(prefix)] == "/"):
-        return key[len(prefix):].lstrip("/")
-    return key[prefix.rfind("/") + 1:]
+        return key[len(prefix) :].lstrip("/")
+    return key[prefix.rfind("/") + 1 :]
 
 
 def download_prefix(s3: Any, uri: str, folder: Path) -> int:

@@ -69,8 +69,14 @@ def resource_arn(operation: str, params: dict) -> str:
 
 
 class SageMakerApi:
-    def __init__(self, cloud: Cloud, training_jobs: TrainingJobs, transform_jobs: TransformJobs, endpoints: Endpoints,
-                 reviews: HumanReview):
+    def __init__(
+        self,
+        cloud: Cloud,
+        training_jobs: TrainingJobs,
+        transform_jobs: TransformJobs,
+        endpoints: Endpoints,
+        reviews: HumanReview,
+    ):
         self._cloud, self._store = cloud, cloud.store
         self._training_jobs, self._transform_jobs = training_jobs, transform_jobs
         self._endpoints, self._reviews = endpoints, reviews
@@ -108,16 +114,20 @@ class SageMakerApi:
     def _StopTrainingJob(self, params: dict, _: str) -> None:
         job = self._existing(TRAINING_JOB, params["TrainingJobName"])
         if job["TrainingJobStatus"] != "InProgress":
-            raise ValidationException(f"The request was rejected because the training job is in status "
-                                      f"{job['TrainingJobStatus']}.")
+            raise ValidationException(
+                f"The request was rejected because the training job is in status {job['TrainingJobStatus']}."
+            )
         self._training_jobs.stop(params["TrainingJobName"])
 
     def _CreateTransformJob(self, params: dict, _: str) -> dict:
         transform.check_request(params)
         serving.load_model(self._cloud, params["ModelName"])
         job_arn = arn(f"transform-job/{params['TransformJobName'].lower()}")
-        self._add(TRANSFORM_JOB, params, {**params, "TransformJobArn": job_arn, "TransformJobStatus": "InProgress",
-                                          "CreationTime": time.time()})
+        self._add(
+            TRANSFORM_JOB,
+            params,
+            {**params, "TransformJobArn": job_arn, "TransformJobStatus": "InProgress", "CreationTime": time.time()},
+        )
         self._transform_jobs.start(params["TransformJobName"])
         return {"TransformJobArn": job_arn}
 
@@ -135,8 +145,13 @@ class SageMakerApi:
         if "ExecutionRoleArn" not in params:
             raise ValidationException("ExecutionRoleArn is missing: the model's data is read with that role.")
         model_arn = arn(f"model/{params['ModelName'].lower()}")
-        model = {**params, "PrimaryContainer": params.get("PrimaryContainer") or containers[0], "ModelArn": model_arn,
-                 "CreationTime": time.time(), "EnableNetworkIsolation": False}
+        model = {
+            **params,
+            "PrimaryContainer": params.get("PrimaryContainer") or containers[0],
+            "ModelArn": model_arn,
+            "CreationTime": time.time(),
+            "EnableNetworkIsolation": False,
+        }
         require_pass_role(caller, params["ExecutionRoleArn"], "sagemaker.amazonaws.com")
         self._require_model_data(serving.model_container(self._cloud, model))
         self._add(MODEL, params, model)
@@ -151,11 +166,13 @@ class SageMakerApi:
             bucket, key = split_uri(uri)
             self._cloud.client("s3", credentials).head_object(Bucket=bucket, Key=key)
         except ClientError as error:
-            raise ValidationException(f"Could not access model data at {uri}. Please ensure that the role "
-                                      f"\"{model['ExecutionRoleArn']}\" exists, that its trust relationship policy "
-                                      "allows the action \"sts:AssumeRole\" for the service principal "
-                                      "\"sagemaker.amazonaws.com\" and that it has \"s3:GetObject\" permissions and "
-                                      f"that the object is there. ({error})") from error
+            raise ValidationException(
+                f"Could not access model data at {uri}. Please ensure that the role "
+                f'"{model["ExecutionRoleArn"]}" exists, that its trust relationship policy '
+                'allows the action "sts:AssumeRole" for the service principal '
+                '"sagemaker.amazonaws.com" and that it has "s3:GetObject" permissions and '
+                f"that the object is there. ({error})"
+            ) from error
         finally:
             drop_session(credentials)
 
@@ -164,9 +181,17 @@ class SageMakerApi:
 
     def _CreateModelPackageGroup(self, params: dict, _: str) -> dict:
         group_arn = arn(f"model-package-group/{params['ModelPackageGroupName'].lower()}")
-        self._add(PACKAGE_GROUP, params, {
-            **params, "ModelPackageGroupArn": group_arn, "ModelPackageGroupStatus": "Completed",
-            "CreationTime": time.time(), "CreatedBy": {}})
+        self._add(
+            PACKAGE_GROUP,
+            params,
+            {
+                **params,
+                "ModelPackageGroupArn": group_arn,
+                "ModelPackageGroupStatus": "Completed",
+                "CreationTime": time.time(),
+                "CreatedBy": {},
+            },
+        )
         return {"ModelPackageGroupArn": group_arn}
 
     def _CreateModelPackage(self, params: dict, _: str) -> dict:
@@ -180,17 +205,30 @@ class SageMakerApi:
             for package in self._store.all(PACKAGE.kind):
                 if "ClientToken" in params and package.get("ClientToken") == params["ClientToken"]:
                     return package  # the same call again
-            counted = self._store.change(PACKAGE_GROUP.kind, group,
-                                         lambda g: {"versions": g.get("versions", 0) + 1}) or {}
-            details = {"ModelPackageGroupName": group, "ModelPackageVersion": counted["versions"],
-                       "ModelApprovalStatus": params.get("ModelApprovalStatus", "PendingManualApproval")}
+            counted = (
+                self._store.change(PACKAGE_GROUP.kind, group, lambda g: {"versions": g.get("versions", 0) + 1}) or {}
+            )
+            details = {
+                "ModelPackageGroupName": group,
+                "ModelPackageVersion": counted["versions"],
+                "ModelApprovalStatus": params.get("ModelApprovalStatus", "PendingManualApproval"),
+            }
             name = f"{group}/{counted['versions']}"
         package_arn = arn(f"model-package/{str(name).lower()}")
         # A version has no name of its own: it is called by its ARN, as model packages may be.
-        self._add(PACKAGE, {**params, "ModelPackageName": package_arn}, {
-            **params, **details, "ModelPackageName": name, "ModelPackageArn": package_arn,
-            "ModelPackageStatus": "Completed", "CreationTime": time.time(),
-            "ModelPackageStatusDetails": {"ValidationStatuses": []}})
+        self._add(
+            PACKAGE,
+            {**params, "ModelPackageName": package_arn},
+            {
+                **params,
+                **details,
+                "ModelPackageName": name,
+                "ModelPackageArn": package_arn,
+                "ModelPackageStatus": "Completed",
+                "CreationTime": time.time(),
+                "ModelPackageStatusDetails": {"ValidationStatuses": []},
+            },
+        )
         return {"ModelPackageArn": package_arn}
 
     def _DescribeModelPackage(self, params: dict, _: str) -> dict:
@@ -199,11 +237,18 @@ class SageMakerApi:
 
     def _UpdateModelPackage(self, params: dict, _: str) -> dict:
         package = self._existing(PACKAGE, params["ModelPackageArn"])
-        self._store.change(PACKAGE.kind, params["ModelPackageArn"], {
-            **{k: params[k] for k in ("ModelApprovalStatus", "ApprovalDescription") if k in params},
-            "CustomerMetadataProperties": {**package.get("CustomerMetadataProperties", {}),
-                                           **params.get("CustomerMetadataProperties", {})},
-            "LastModifiedTime": time.time()})
+        self._store.change(
+            PACKAGE.kind,
+            params["ModelPackageArn"],
+            {
+                **{k: params[k] for k in ("ModelApprovalStatus", "ApprovalDescription") if k in params},
+                "CustomerMetadataProperties": {
+                    **package.get("CustomerMetadataProperties", {}),
+                    **params.get("CustomerMetadataProperties", {}),
+                },
+                "LastModifiedTime": time.time(),
+            },
+        )
         return package
 
     def _ListModelPackages(self, params: dict, _: str) -> dict:
@@ -225,16 +270,26 @@ class SageMakerApi:
         name = params["EndpointConfigName"]
         users = [e["EndpointName"] for e in self._store.all(ENDPOINT.kind) if e["EndpointConfigName"] == name]
         if users:
-            raise ValidationException(f"Cannot delete the endpoint configuration \"{name}\": the endpoint "
-                                      f"\"{users[0]}\" uses it.")
+            raise ValidationException(
+                f'Cannot delete the endpoint configuration "{name}": the endpoint "{users[0]}" uses it.'
+            )
         self._remove(ENDPOINT_CONFIG, name)
 
     def _CreateEndpoint(self, params: dict, _: str) -> dict:
         self._existing(ENDPOINT_CONFIG, params["EndpointConfigName"])
         endpoint_arn = arn(f"endpoint/{params['EndpointName'].lower()}")
         now = time.time()
-        self._add(ENDPOINT, params, {**params, "EndpointArn": endpoint_arn, "EndpointStatus": "Creating",
-                                     "CreationTime": now, "LastModifiedTime": now})
+        self._add(
+            ENDPOINT,
+            params,
+            {
+                **params,
+                "EndpointArn": endpoint_arn,
+                "EndpointStatus": "Creating",
+                "CreationTime": now,
+                "LastModifiedTime": now,
+            },
+        )
         self._endpoints.create(params["EndpointName"])
         return {"EndpointArn": endpoint_arn}
 
@@ -245,7 +300,7 @@ class SageMakerApi:
 
         def begin(endpoint: dict) -> dict:
             if endpoint["EndpointStatus"] != "InService":
-                raise ValidationException(f"Cannot update in-progress endpoint \"{endpoint['EndpointArn']}\".")
+                raise ValidationException(f'Cannot update in-progress endpoint "{endpoint["EndpointArn"]}".')
             return {"EndpointStatus": "Updating", "FailureReason": None, "LastModifiedTime": time.time()}
 
         endpoint = self._store.change(ENDPOINT.kind, name, begin)
@@ -261,11 +316,21 @@ class SageMakerApi:
     def _CreateHumanTaskUi(self, params: dict, _: str) -> dict:
         ui_arn = arn(f"human-task-ui/{params['HumanTaskUiName'].lower()}")
         content = params["UiTemplate"]["Content"]
-        self._add(TASK_UI, params, {
-            "HumanTaskUiName": params["HumanTaskUiName"], "HumanTaskUiArn": ui_arn, "HumanTaskUiStatus": "Active",
-            "CreationTime": time.time(), "content": content,
-            "UiTemplate": {"ContentSha256": hashlib.sha256(content.encode()).hexdigest(),
-                           "Url": f"{self._cloud.settings.endpoint}/review/"}})
+        self._add(
+            TASK_UI,
+            params,
+            {
+                "HumanTaskUiName": params["HumanTaskUiName"],
+                "HumanTaskUiArn": ui_arn,
+                "HumanTaskUiStatus": "Active",
+                "CreationTime": time.time(),
+                "content": content,
+                "UiTemplate": {
+                    "ContentSha256": hashlib.sha256(content.encode()).hexdigest(),
+                    "Url": f"{self._cloud.settings.endpoint}/review/",
+                },
+            },
+        )
         return {"HumanTaskUiArn": ui_arn}
 
     def _DeleteHumanTaskUi(self, params: dict, _: str) -> None:
@@ -276,10 +341,13 @@ class SageMakerApi:
         require_pass_role(caller, params["RoleArn"], "sagemaker.amazonaws.com")
         ui_arn = params["HumanLoopConfig"]["HumanTaskUiArn"]
         if not any(ui["HumanTaskUiArn"] == ui_arn for ui in self._store.all(TASK_UI.kind)):
-            raise ValidationException(f"Could not find the human task UI \"{ui_arn}\".")
+            raise ValidationException(f'Could not find the human task UI "{ui_arn}".')
         flow_arn = arn(f"flow-definition/{params['FlowDefinitionName'].lower()}")
-        self._add(FLOW, params, {**params, "FlowDefinitionArn": flow_arn, "FlowDefinitionStatus": "Active",
-                                 "CreationTime": time.time()})
+        self._add(
+            FLOW,
+            params,
+            {**params, "FlowDefinitionArn": flow_arn, "FlowDefinitionStatus": "Active", "CreationTime": time.time()},
+        )
         return {"FlowDefinitionArn": flow_arn}
 
     def _DeleteFlowDefinition(self, params: dict, _: str) -> None:
@@ -293,12 +361,20 @@ class SageMakerApi:
 
     def _DeleteTags(self, params: dict, _: str) -> None:
         with self._store.transaction() as db:
-            db.executemany("DELETE FROM tags WHERE arn = ? AND key = ?",
-                           [(params["ResourceArn"], key) for key in params["TagKeys"]])
+            db.executemany(
+                "DELETE FROM tags WHERE arn = ? AND key = ?",
+                [(params["ResourceArn"], key) for key in params["TagKeys"]],
+            )
 
     def _ListTags(self, params: dict, _: str) -> dict:
-        return {"Tags": [{"Key": row["key"], "Value": row["value"]} for row in self._store.rows(
-            "SELECT key, value FROM tags WHERE arn = ? ORDER BY key", params["ResourceArn"])]}
+        return {
+            "Tags": [
+                {"Key": row["key"], "Value": row["value"]}
+                for row in self._store.rows(
+                    "SELECT key, value FROM tags WHERE arn = ? ORDER BY key", params["ResourceArn"]
+                )
+            ]
+        }
 
     # Records
 
@@ -310,7 +386,8 @@ class SageMakerApi:
             raise ValidationException("Requested resource not found.")
         shown = name if name.startswith("arn:") else arn(f"{kind.kind}/{name.lower()}")
         raise (ResourceNotFound if kind in RESOURCE_ERRORS else ValidationException)(
-            f"Could not find {kind.words} \"{shown}\".")
+            f'Could not find {kind.words} "{shown}".'
+        )
 
     def _add(self, kind: Kind, params: dict, document: dict) -> None:
         name = params[kind.name_member]
@@ -318,10 +395,13 @@ class SageMakerApi:
         document.pop("Tags", None)
         if not self._store.add(kind.kind, name, document):
             if kind in JOBS:
-                raise ResourceInUse(f"Job names must be unique within an AWS account and region, and a {kind.words} "
-                                    f"with this name already exists ({shown}).")
+                raise ResourceInUse(
+                    f"Job names must be unique within an AWS account and region, and a {kind.words} "
+                    f"with this name already exists ({shown})."
+                )
             raise (ResourceInUse if kind in RESOURCE_ERRORS else ValidationException)(
-                f"Cannot create already existing {kind.words} \"{shown}\".")
+                f'Cannot create already existing {kind.words} "{shown}".'
+            )
         self._tag(shown, params.get("Tags", []))
 
     def _remove(self, kind: Kind, name: str) -> None:
@@ -332,15 +412,20 @@ class SageMakerApi:
 
     def _tag(self, resource: str, tags: list[dict]) -> None:
         with self._store.transaction() as db:
-            db.executemany("INSERT OR REPLACE INTO tags VALUES (?, ?, ?)",
-                           [(resource, tag["Key"], tag["Value"]) for tag in tags])
+            db.executemany(
+                "INSERT OR REPLACE INTO tags VALUES (?, ?, ?)", [(resource, tag["Key"], tag["Value"]) for tag in tags]
+            )
 
     def _list(self, kind: Kind, params: dict, keep: Callable[[dict], bool] = lambda _: True) -> dict:
         after, before = params.get("CreationTimeAfter", 0), params.get("CreationTimeBefore", float("inf"))
-        found = [d for d in self._store.all(kind.kind)
-                 if keep(d) and params.get("NameContains", "") in str(d.get(kind.name_member, ""))
-                 and params.get("StatusEquals", d.get(f"{kind.member}Status")) == d.get(f"{kind.member}Status")
-                 and float(after) <= d["CreationTime"] <= float(before)]
+        found = [
+            d
+            for d in self._store.all(kind.kind)
+            if keep(d)
+            and params.get("NameContains", "") in str(d.get(kind.name_member, ""))
+            and params.get("StatusEquals", d.get(f"{kind.member}Status")) == d.get(f"{kind.member}Status")
+            and float(after) <= d["CreationTime"] <= float(before)
+        ]
         if params.get("SortBy") == "Name":
             found.sort(key=lambda d: d.get(kind.name_member, ""))
         if params.get("SortOrder", "Descending") == "Descending":
@@ -350,4 +435,4 @@ class SageMakerApi:
             raise ValidationException("NextToken is not one that this API gave out.")
         start, size = int(token), params.get("MaxResults", PAGE)
         more = {"NextToken": str(start + size)} if start + size < len(found) else {}
-        return {kind.summaries: found[start:start + size], **more}
+        return {kind.summaries: found[start : start + size], **more}

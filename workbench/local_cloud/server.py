@@ -70,13 +70,28 @@ def _set_environment(settings: Settings, admin: dict[str, str]) -> None:
     """MiniStack reads its settings from the environment at import; Lambdas inherit what is left of it."""
     for name in [n for n in os.environ if n.startswith("AWS_") or n in ("PYTHONPATH", "VIRTUAL_ENV")]:
         del os.environ[name]
-    os.environ.update({
-        **admin, "AWS_ENDPOINT_URL": settings.endpoint, "GATEWAY_PORT": str(settings.port), "BIND_HOST": "127.0.0.1",
-        "AUTH": "true", "MINISTACK_REGION": REGION, "MINISTACK_ACCOUNT_ID": ACCOUNT, "PERSIST_STATE": "1",
-        "STATE_DIR": str(settings.snapshots), "S3_PERSIST": "1", "S3_DATA_DIR": str(settings.objects),
-        "IOT_MTLS_ENABLED": "0", "SFTP_ENABLED": "0", "TMPDIR": str(settings.temporary),
-        "LAMBDA_WARM_TTL_SECONDS": "120", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
-        "LOG_LEVEL": os.environ.get("FIRNLINE_LOG_LEVEL", "INFO")})
+    os.environ.update(
+        {
+            **admin,
+            "AWS_ENDPOINT_URL": settings.endpoint,
+            "GATEWAY_PORT": str(settings.port),
+            "BIND_HOST": "127.0.0.1",
+            "AUTH": "true",
+            "MINISTACK_REGION": REGION,
+            "MINISTACK_ACCOUNT_ID": ACCOUNT,
+            "PERSIST_STATE": "1",
+            "STATE_DIR": str(settings.snapshots),
+            "S3_PERSIST": "1",
+            "S3_DATA_DIR": str(settings.objects),
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+            "TMPDIR": str(settings.temporary),
+            "LAMBDA_WARM_TTL_SECONDS": "120",
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+            "LOG_LEVEL": os.environ.get("FIRNLINE_LOG_LEVEL", "INFO"),
+        }
+    )
 
 
 def _guard_root(admin_key: str) -> None:
@@ -95,8 +110,11 @@ def _add_service(api: HttpApi) -> None:
     from ministack.core import iam_actions, responses, router
 
     app.SERVICE_HANDLERS["sagemaker"] = api.handle
-    router.SERVICE_PATTERNS["sagemaker"] = {"target_prefixes": ["SageMaker."], "host_patterns": [r"sagemaker\."],
-                                            "credential_scope": "sagemaker"}
+    router.SERVICE_PATTERNS["sagemaker"] = {
+        "target_prefixes": ["SageMaker."],
+        "host_patterns": [r"sagemaker\."],
+        "credential_scope": "sagemaker",
+    }
     # MiniStack would rewrite the content type of a model's answer into the control plane's.
     responses._service_model = _except_sagemaker(responses._service_model)
     # Buckets that take requests over TLS only must take ours: what stays on loopback is as good as encrypted.
@@ -112,8 +130,9 @@ def _add_service(api: HttpApi) -> None:
         except Exception:
             return "sagemaker:Unknown"  # refused by policies that grant single actions; answered as unknown else
 
-    def arn_of(service: str, method: str, path: str, headers: dict, body: bytes, query: dict, region: str,
-               account: str) -> str:
+    def arn_of(
+        service: str, method: str, path: str, headers: dict, body: bytes, query: dict, region: str, account: str
+    ) -> str:
         if service != "sagemaker":
             return extract_arn(service, method, path, headers, body, query, region, account)
         try:

@@ -35,8 +35,9 @@ def check(params: dict, shape: Shape | None) -> None:
         raise ValidationException(report.generate_report())
     violations = list(_violations(params, shape, ""))
     if violations:
-        raise ValidationException(f"{len(violations)} validation error{'s' * (len(violations) > 1)} detected: "
-                                  + "; ".join(violations))
+        raise ValidationException(
+            f"{len(violations)} validation error{'s' * (len(violations) > 1)} detected: " + "; ".join(violations)
+        )
 
 
 def _violations(value: Any, shape: Any, path: str) -> Iterator[str]:
@@ -83,8 +84,9 @@ def shaped(value: Any, shape: Any) -> Any:
     if shape is None:
         return {}
     if shape.type_name == "structure":
-        return {name: shaped(value[name], member) for name, member in shape.members.items()
-                if value.get(name) is not None}
+        return {
+            name: shaped(value[name], member) for name, member in shape.members.items() if value.get(name) is not None
+        }
     if shape.type_name == "list":
         return [shaped(member, shape.member) for member in value]
     if shape.type_name == "map":

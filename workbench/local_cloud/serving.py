@@ -25,10 +25,13 @@ def model_container(cloud: Cloud, model: dict) -> dict:
     if "ModelPackageName" in container:
         package = cloud.store.get("model-package", container["ModelPackageName"])
         if package is None:
-            raise ValidationException(f"Could not find model package \"{container['ModelPackageName']}\".")
+            raise ValidationException(f'Could not find model package "{container["ModelPackageName"]}".')
         packaged = package["InferenceSpecification"]["Containers"][0]
-        container = {**packaged, **container,
-                     "Environment": {**packaged.get("Environment", {}), **container.get("Environment", {})}}
+        container = {
+            **packaged,
+            **container,
+            "Environment": {**packaged.get("Environment", {}), **container.get("Environment", {})},
+        }
     require_mxnet(container.get("Image"), "inference")
     return {**model, "PrimaryContainer": container}
 
@@ -36,7 +39,7 @@ def model_container(cloud: Cloud, model: dict) -> dict:
 def load_model(cloud: Cloud, model_name: str) -> dict:
     model = cloud.store.get("model", model_name)
     if model is None:
-        raise ValidationException(f"Could not find model \"{model_name}\".")
+        raise ValidationException(f'Could not find model "{model_name}".')
     return model_container(cloud, model)
 
 
@@ -106,7 +109,8 @@ class Endpoints:
         worker = slot.worker
         try:
             answer, answer_type = worker.invoke(
-                body, content_type, accept, max(1.0, INVOKE_SECONDS - (time.monotonic() - started)))
+                body, content_type, accept, max(1.0, INVOKE_SECONDS - (time.monotonic() - started))
+            )
         except ServiceUnavailable:
             if slot.worker is not worker:  # replaced by an update while we asked
                 return self.invoke(name, body, content_type, accept)
@@ -174,8 +178,9 @@ class Endpoints:
         if self._slots.get(name) is not slot:  # deleted while its model loaded
             worker.stop()
             return
-        self._set_status(name, "InService", None, EndpointConfigName=config_name,
-                         ProductionVariants=self._variants(config_name))
+        self._set_status(
+            name, "InService", None, EndpointConfigName=config_name, ProductionVariants=self._variants(config_name)
+        )
 
     def _start_worker(self, name: str, config_name: str) -> ModelWorker:
         model = load_model(self._cloud, self._config(config_name)["ProductionVariants"][0]["ModelName"])
@@ -184,24 +189,39 @@ class Endpoints:
     def _config(self, config_name: str) -> dict:
         config = self._cloud.store.get("endpoint-config", config_name)
         if config is None:
-            raise ValidationException(f"Could not find endpoint configuration \"{config_name}\".")
+            raise ValidationException(f'Could not find endpoint configuration "{config_name}".')
         return config
 
     def _variants(self, config_name: str) -> list[dict]:
-        return [{"VariantName": v["VariantName"], "CurrentWeight": v.get("InitialVariantWeight", 1.0),
-                 "DesiredWeight": v.get("InitialVariantWeight", 1.0),
-                 "CurrentInstanceCount": v.get("InitialInstanceCount", 1),
-                 "DesiredInstanceCount": v.get("InitialInstanceCount", 1)}
-                for v in self._config(config_name)["ProductionVariants"]]
+        return [
+            {
+                "VariantName": v["VariantName"],
+                "CurrentWeight": v.get("InitialVariantWeight", 1.0),
+                "DesiredWeight": v.get("InitialVariantWeight", 1.0),
+                "CurrentInstanceCount": v.get("InitialInstanceCount", 1),
+                "DesiredInstanceCount": v.get("InitialInstanceCount", 1),
+            }
+            for v in self._config(config_name)["ProductionVariants"]
+        ]
 
     def _set_status(self, name: str, status: str, reason: str | None, **details) -> None:
-        endpoint = self._cloud.store.change(KIND, name, {
-            "EndpointStatus": status, "FailureReason": reason, "LastModifiedTime": time.time(), **details})
+        endpoint = self._cloud.store.change(
+            KIND, name, {"EndpointStatus": status, "FailureReason": reason, "LastModifiedTime": time.time(), **details}
+        )
         if endpoint is not None:
-            emit("SageMaker Endpoint State Change", [endpoint["EndpointArn"]], json.dumps({
-                "EndpointName": name, "EndpointArn": endpoint["EndpointArn"], "FailureReason": reason,
-                "EndpointConfigName": endpoint["EndpointConfigName"],
-                "EndpointStatus": {"InService": "IN_SERVICE", "Failed": "FAILED"}.get(status, status.upper())}))
+            emit(
+                "SageMaker Endpoint State Change",
+                [endpoint["EndpointArn"]],
+                json.dumps(
+                    {
+                        "EndpointName": name,
+                        "EndpointArn": endpoint["EndpointArn"],
+                        "FailureReason": reason,
+                        "EndpointConfigName": endpoint["EndpointConfigName"],
+                        "EndpointStatus": {"InService": "IN_SERVICE", "Failed": "FAILED"}.get(status, status.upper()),
+                    }
+                ),
+            )
 
     @staticmethod
     def _reason(name: str, error: Exception) -> str:

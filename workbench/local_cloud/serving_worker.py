@@ -79,8 +79,11 @@ def make_handler(jobs):
                 self.close_connection = True
                 self._reply(404 if self.path != "/invocations" else 413, "text/plain", b"")
                 return
-            job = Job(self.rfile.read(length), self.headers.get("Content-Type", "application/json"),
-                      self.headers.get("Accept", "*/*"))
+            job = Job(
+                self.rfile.read(length),
+                self.headers.get("Content-Type", "application/json"),
+                self.headers.get("Accept", "*/*"),
+            )
             jobs.put(job)
             job.done.wait()
             self._reply(*job.answer)

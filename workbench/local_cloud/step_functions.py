@@ -25,8 +25,14 @@ POLL_SECONDS = 0.5
 # createX.sync: the operations that tell how the job goes and that stop it.
 SYNC_JOBS = {"CreateTrainingJob": (TRAINING_JOB, "TrainingJob"), "CreateTransformJob": (TRANSFORM_JOB, "TransformJob")}
 SDK_NAMESPACES = {"sfn": "states", "eventbridge": "events", "cloudwatchlogs": "logs"}
-S3_ACTIONS = {"HeadObject": ["GetObject"], "CopyObject": ["PutObject"], "ListObjectsV2": ["ListBucket"],
-              "ListObjects": ["ListBucket"], "HeadBucket": ["ListBucket"], "DeleteObjects": ["DeleteObject"]}
+S3_ACTIONS = {
+    "HeadObject": ["GetObject"],
+    "CopyObject": ["PutObject"],
+    "ListObjectsV2": ["ListBucket"],
+    "ListObjects": ["ListBucket"],
+    "HeadBucket": ["ListBucket"],
+    "DeleteObjects": ["DeleteObject"],
+}
 
 
 @dataclass(frozen=True)
@@ -71,8 +77,7 @@ def install(api: SageMakerApi) -> None:
             if task is not None:
                 for action, target in permissions(resource, params if isinstance(params, dict) else {}):
                     context = {"iam:passedtoservice": "sagemaker.amazonaws.com"} if action == "iam:PassRole" else None
-                    require(task.session.access_key, action, target, service=action.partition(":")[0],
-                            context=context)
+                    require(task.session.access_key, action, target, service=action.partition(":")[0], context=context)
         except AccessDenied as error:
             raise failed(denial_name(resource), error.message) from error
         if resource.startswith(f"{SDK}sagemaker:"):
@@ -113,8 +118,12 @@ def permissions(resource: str, params: dict) -> list[tuple[str, str]]:
         return [*permissions(resource.partition(".")[0], params), *_sync_permissions(service, operation, params)]
     if (service, operation) == ("lambda", "Invoke"):
         function = params.get("FunctionName", "*")
-        return [("lambda:InvokeFunction",
-                 function if function.startswith("arn:") else _arn("lambda", f"function:{function}"))]
+        return [
+            (
+                "lambda:InvokeFunction",
+                function if function.startswith("arn:") else _arn("lambda", f"function:{function}"),
+            )
+        ]
     if service == "sagemaker":  # iam:PassRole is checked by the operation itself
         return [(f"sagemaker:{operation}", resource_arn(operation, params))]
     if service == "s3":
@@ -126,8 +135,11 @@ def permissions(resource: str, params: dict) -> list[tuple[str, str]]:
 
 def _sync_permissions(service: str, operation: str, params: dict) -> list[tuple[str, str]]:
     """What `.sync` needs besides: to watch and stop the job, and the managed rule that tells of its end."""
-    watched = {"CreateTrainingJob": "SageMakerTrainingJobs", "CreateTransformJob": "SageMakerTransformJobs",
-               "StartExecution": "StepFunctionsExecution"}.get(operation)
+    watched = {
+        "CreateTrainingJob": "SageMakerTrainingJobs",
+        "CreateTransformJob": "SageMakerTransformJobs",
+        "StartExecution": "StepFunctionsExecution",
+    }.get(operation)
     if watched is None:
         return []
     rule = _arn("events", f"rule/StepFunctionsGetEventsFor{watched}Rule")
@@ -166,10 +178,15 @@ def denial_name(resource: str) -> str:
         names = {"dynamodb": "DynamoDb", "sagemaker": "SageMaker", "eventbridge": "EventBridge"}
         return f"{names.get(service, service.capitalize())}.AccessDeniedException"
     service = resource.removeprefix("arn:aws:states:::").split(":")[0]
-    return {"lambda": "Lambda.AWSLambdaException", "sagemaker": "SageMaker.AmazonSageMakerException",
-            "states": "StepFunctions.AccessDeniedException", "dynamodb": "DynamoDB.AccessDeniedException",
-            "sqs": "SQS.AmazonSQSException", "sns": "SNS.AmazonSNSException",
-            "events": "EventBridge.AccessDeniedException"}.get(service, "Lambda.AWSLambdaException")
+    return {
+        "lambda": "Lambda.AWSLambdaException",
+        "sagemaker": "SageMaker.AmazonSageMakerException",
+        "states": "StepFunctions.AccessDeniedException",
+        "dynamodb": "DynamoDB.AccessDeniedException",
+        "sqs": "SQS.AmazonSQSException",
+        "sns": "SNS.AmazonSNSException",
+        "events": "EventBridge.AccessDeniedException",
+    }.get(service, "Lambda.AWSLambdaException")
 
 
 def sagemaker_call(api: SageMakerApi, failed: Callable[[str, str], Exception], resource: str, params: Any) -> dict:
@@ -193,12 +210,15 @@ def sagemaker_call(api: SageMakerApi, failed: Callable[[str, str], Exception], r
         code = error.code.removesuffix("Exception") + "Exception" if sdk else "AmazonSageMakerException"
         if sdk and error.code == "ValidationException":
             code = "SageMakerException"
-        raise failed(f"SageMaker.{code}", f"{error.message} (Service: SageMaker, Status Code: {error.status}, "
-                                          f"Error Code: {error.code})") from error
+        raise failed(
+            f"SageMaker.{code}",
+            f"{error.message} (Service: SageMaker, Status Code: {error.status}, Error Code: {error.code})",
+        ) from error
 
 
-def _wait(api: SageMakerApi, failed: Callable[[str, str], Exception], task: TaskRun, operation: str,
-          params: dict) -> dict:
+def _wait(
+    api: SageMakerApi, failed: Callable[[str, str], Exception], task: TaskRun, operation: str, params: dict
+) -> dict:
     """Wait for a job to end; it is stopped when its execution or its task's time ends first."""
     member = SYNC_JOBS[operation][1]
     name = {f"{member}Name": params[f"{member}Name"]}
@@ -218,6 +238,7 @@ def _wait(api: SageMakerApi, failed: Callable[[str, str], Exception], task: Task
 
 def _numbers_read(operation: str, params: dict) -> dict:
     """Numbers and truth values that intrinsic functions made strings of, read as the operation's model asks."""
+
     def read(value: Any, shape: Any) -> Any:
         if shape.type_name == "structure" and isinstance(value, dict):
             return {k: read(v, shape.members[k]) if k in shape.members else v for k, v in value.items()}
@@ -234,6 +255,7 @@ def _numbers_read(operation: str, params: dict) -> dict:
 
 def _times(operation: str, answer: dict, sdk: bool) -> dict:
     """Timestamps as Step Functions writes them: milliseconds for `sagemaker:`, ISO 8601 for `aws-sdk:sagemaker:`."""
+
     def write(value: Any, shape: Any) -> Any:
         if shape.type_name == "structure":
             return {k: write(v, shape.members[k]) for k, v in value.items()}

@@ -49,8 +49,13 @@ class Store:
     def add(self, kind: str, name: str, document: dict) -> bool:
         """Record a new resource; False if the name is taken."""
         with self.transaction() as db:
-            return db.execute("INSERT OR IGNORE INTO resources VALUES (?, ?, ?, ?)",
-                              (kind, name, time.time(), json.dumps(document))).rowcount == 1
+            return (
+                db.execute(
+                    "INSERT OR IGNORE INTO resources VALUES (?, ?, ?, ?)",
+                    (kind, name, time.time(), json.dumps(document)),
+                ).rowcount
+                == 1
+            )
 
     def get(self, kind: str, name: str) -> dict | None:
         found = self.rows("SELECT document FROM resources WHERE kind = ? AND name = ?", kind, name)
@@ -65,8 +70,9 @@ class Store:
             document = json.loads(found["document"])
             update = changed(document) if callable(changed) else changed
             document.update(update or {})
-            db.execute("UPDATE resources SET document = ? WHERE kind = ? AND name = ?",
-                       (json.dumps(document), kind, name))
+            db.execute(
+                "UPDATE resources SET document = ? WHERE kind = ? AND name = ?", (json.dumps(document), kind, name)
+            )
             return document
 
     def remove(self, kind: str, name: str) -> bool:
@@ -74,8 +80,10 @@ class Store:
             return db.execute("DELETE FROM resources WHERE kind = ? AND name = ?", (kind, name)).rowcount == 1
 
     def all(self, kind: str) -> list[dict]:
-        return [json.loads(row["document"]) for row in
-                self.rows("SELECT document FROM resources WHERE kind = ? ORDER BY created", kind)]
+        return [
+            json.loads(row["document"])
+            for row in self.rows("SELECT document FROM resources WHERE kind = ? ORDER BY created", kind)
+        ]
 
     def close(self) -> None:
         with self._lock:

@@ -33,9 +33,14 @@ class TestStack:
         key = key or credentials(self.folder)
         session: Any = boto3.session.Session()  # its own, since boto3's shared one is not safe on threads
         return session.client(
-            service, region_name=REGION, endpoint_url=self.endpoint, aws_access_key_id=key.access_key,
-            aws_secret_access_key=key.secret_key, aws_session_token=key.token,
-            config=Config(retries={"max_attempts": 1}, read_timeout=120))
+            service,
+            region_name=REGION,
+            endpoint_url=self.endpoint,
+            aws_access_key_id=key.access_key,
+            aws_secret_access_key=key.secret_key,
+            aws_session_token=key.token,
+            config=Config(retries={"max_attempts": 1}, read_timeout=120),
+        )
 
     def start(self) -> None:
         start(self.folder, self.port)

@@ -39,19 +39,32 @@ def check_request(request: dict) -> None:
     for channel in request.get("InputDataConfig", []):
         source = channel["DataSource"].get("S3DataSource")
         if source is None or source["S3DataType"] != "S3Prefix":
-            raise ValidationException(f"Channel '{channel['ChannelName']}': the local cloud reads an S3DataSource with "
-                                      "S3DataType S3Prefix only.")
+            raise ValidationException(
+                f"Channel '{channel['ChannelName']}': the local cloud reads an S3DataSource with "
+                "S3DataType S3Prefix only."
+            )
         if channel.get("CompressionType", "None") != "None" or channel.get("RecordWrapperType", "None") != "None":
-            raise ValidationException(f"Channel '{channel['ChannelName']}': CompressionType and RecordWrapperType "
-                                      "other than None are not supported by the local cloud.")
+            raise ValidationException(
+                f"Channel '{channel['ChannelName']}': CompressionType and RecordWrapperType "
+                "other than None are not supported by the local cloud."
+            )
 
 
 def new_document(request: dict, arn: str, now: float) -> dict:
-    return {**request, "TrainingJobArn": arn, "TrainingJobStatus": "InProgress", "SecondaryStatus": "Starting",
-            "CreationTime": now, "LastModifiedTime": now, "EnableNetworkIsolation": False,
-            "EnableInterContainerTrafficEncryption": False, "EnableManagedSpotTraining": False,
-            "SecondaryStatusTransitions": [{"Status": "Starting", "StartTime": now,
-                                            "StatusMessage": "Launching requested ML instances"}]}
+    return {
+        **request,
+        "TrainingJobArn": arn,
+        "TrainingJobStatus": "InProgress",
+        "SecondaryStatus": "Starting",
+        "CreationTime": now,
+        "LastModifiedTime": now,
+        "EnableNetworkIsolation": False,
+        "EnableInterContainerTrafficEncryption": False,
+        "EnableManagedSpotTraining": False,
+        "SecondaryStatusTransitions": [
+            {"Status": "Starting", "StartTime": now, "StatusMessage": "Launching requested ML instances"}
+        ],
+    }
 
 
 class TrainingJobs:
@@ -92,15 +105,31 @@ class TrainingJobs:
 
         def finish(job: dict) -> dict:
             seconds = int(now - job.get("TrainingStartTime", now))
-            return {**transition(job, secondary, now), "TrainingJobStatus": status, "TrainingEndTime": now,
-                    "TrainingTimeInSeconds": seconds, "BillableTimeInSeconds": seconds, **details}
+            return {
+                **transition(job, secondary, now),
+                "TrainingJobStatus": status,
+                "TrainingEndTime": now,
+                "TrainingTimeInSeconds": seconds,
+                "BillableTimeInSeconds": seconds,
+                **details,
+            }
 
         job = self._cloud.store.change(KIND, name, finish)
         if job is None:
             return
-        emit("SageMaker Training Job State Change", [job["TrainingJobArn"]], json.dumps({
-            "TrainingJobName": name, "TrainingJobArn": job["TrainingJobArn"], "TrainingJobStatus": status,
-            "SecondaryStatus": secondary, "FailureReason": job.get("FailureReason")}))
+        emit(
+            "SageMaker Training Job State Change",
+            [job["TrainingJobArn"]],
+            json.dumps(
+                {
+                    "TrainingJobName": name,
+                    "TrainingJobArn": job["TrainingJobArn"],
+                    "TrainingJobStatus": status,
+                    "SecondaryStatus": secondary,
+                    "FailureReason": job.get("FailureReason"),
+                }
+            ),
+        )
 
 
 def transition(job: dict, secondary: str, now: float) -> dict:
@@ -160,8 +189,13 @@ class _TrainingRun:
         if not stopped and pipe_failures:
             raise ValidationException("Pipe mode failed: " + "; ".join(pipe_failures))
         if not stopped and (exit_code != 0 or not (self.base / "output" / "success").exists()):
-            self.finish(self.name, "Failed", "Failed", FailureReason=self._failure_reason(exit_code),
-                        FinalMetricDataList=list(self.metrics.values()))
+            self.finish(
+                self.name,
+                "Failed",
+                "Failed",
+                FailureReason=self._failure_reason(exit_code),
+                FinalMetricDataList=list(self.metrics.values()),
+            )
             return
         self._enter("Uploading")
         self._upload(s3, always=not stopped)
@@ -177,21 +211,39 @@ class _TrainingRun:
 
     def _lay_out(self) -> None:
         config = self.base / "input" / "config"
-        for folder in (config, self.base / "input" / "data", self.base / "model", self.base / "output" / "data",
-                       self.base / "checkpoints", self.base / "code"):
+        for folder in (
+            config,
+            self.base / "input" / "data",
+            self.base / "model",
+            self.base / "output" / "data",
+            self.base / "checkpoints",
+            self.base / "code",
+        ):
             folder.mkdir(parents=True, exist_ok=True)
         algorithm_mode = self.job["AlgorithmSpecification"]["TrainingInputMode"]
-        channels = {c["ChannelName"]: {
-            "TrainingInputMode": self._mode(c, algorithm_mode), "S3DistributionType": "FullyReplicated",
-            "RecordWrapperType": "None", **({"ContentType": c["ContentType"]} if "ContentType" in c else {})}
-            for c in self.job.get("InputDataConfig", [])}
+        channels = {
+            c["ChannelName"]: {
+                "TrainingInputMode": self._mode(c, algorithm_mode),
+                "S3DistributionType": "FullyReplicated",
+                "RecordWrapperType": "None",
+                **({"ContentType": c["ContentType"]} if "ContentType" in c else {}),
+            }
+            for c in self.job.get("InputDataConfig", [])
+        }
         documents = {
             "hyperparameters.json": self.job.get("HyperParameters", {}),
             "inputdataconfig.json": channels,
-            "resourceconfig.json": {"current_host": HOST, "hosts": [HOST], "network_interface_name": "lo",
-                                    "current_instance_type": "local", "current_group_name": "homogeneousCluster",
-                                    "instance_groups": [{"instance_group_name": "homogeneousCluster",
-                                                         "instance_type": "local", "hosts": [HOST]}]}}
+            "resourceconfig.json": {
+                "current_host": HOST,
+                "hosts": [HOST],
+                "network_interface_name": "lo",
+                "current_instance_type": "local",
+                "current_group_name": "homogeneousCluster",
+                "instance_groups": [
+                    {"instance_group_name": "homogeneousCluster", "instance_type": "local", "hosts": [HOST]}
+                ],
+            },
+        }
         for name, document in documents.items():
             (config / name).write_text(json.dumps(document))
 
@@ -206,27 +258,49 @@ class _TrainingRun:
             if self._mode(channel, self.job["AlgorithmSpecification"]["TrainingInputMode"]) == "Pipe":
                 self.pipes.append(PipeChannel(s3, uri, data, name))
             elif download_prefix(s3, uri, data / name) == 0:
-                raise ValidationException(f"Data download failed: no S3 objects found under S3 URL \"{uri}\" "
-                                          f"given in input data source of channel '{name}'.")
+                raise ValidationException(
+                    f'Data download failed: no S3 objects found under S3 URL "{uri}" '
+                    f"given in input data source of channel '{name}'."
+                )
 
     def _run_toolkit(self, credentials: Credentials, log: JobLog) -> int:
         python = mxnet_python()
         environment = {
-            "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin", "HOME": str(self.folder), "LANG": "C.UTF-8",
-            "PYTHONUNBUFFERED": "1", "OMP_NUM_THREADS": "2", "TMPDIR": str(self.cloud.settings.temporary),
-            "SAGEMAKER_BASE_DIR": str(self.base), "SAGEMAKER_REGION": REGION, "AWS_REGION": REGION,
-            "AWS_DEFAULT_REGION": REGION, "SAGEMAKER_TRAINING_MODULE": "sagemaker_mxnet_container.training:main",
-            "TRAINING_JOB_NAME": self.name, "TRAINING_JOB_ARN": self.job["TrainingJobArn"],
-            "AWS_ENDPOINT_URL": self.cloud.settings.endpoint, "S3_ENDPOINT_URL": self.cloud.settings.endpoint,
-            **self.job.get("Environment", {}), **credentials.environment()}
-        process = subprocess.Popen([python.parent / "train"], env=environment, cwd=self.base, text=True,
-                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                   start_new_session=True, errors="replace")
+            "PATH": f"{python.parent}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": str(self.folder),
+            "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",
+            "OMP_NUM_THREADS": "2",
+            "TMPDIR": str(self.cloud.settings.temporary),
+            "SAGEMAKER_BASE_DIR": str(self.base),
+            "SAGEMAKER_REGION": REGION,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "SAGEMAKER_TRAINING_MODULE": "sagemaker_mxnet_container.training:main",
+            "TRAINING_JOB_NAME": self.name,
+            "TRAINING_JOB_ARN": self.job["TrainingJobArn"],
+            "AWS_ENDPOINT_URL": self.cloud.settings.endpoint,
+            "S3_ENDPOINT_URL": self.cloud.settings.endpoint,
+            **self.job.get("Environment", {}),
+            **credentials.environment(),
+        }
+        process = subprocess.Popen(
+            [python.parent / "train"],
+            env=environment,
+            cwd=self.base,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            errors="replace",
+        )
         (self.folder / "pid").write_text(str(process.pid))
         watcher = threading.Thread(target=self._watch, args=(process,), daemon=True)
         watcher.start()
-        patterns = [(m["Name"], re.compile(m["Regex"]))
-                    for m in self.job["AlgorithmSpecification"].get("MetricDefinitions", [])]
+        patterns = [
+            (m["Name"], re.compile(m["Regex"])) for m in self.job["AlgorithmSpecification"].get("MetricDefinitions", [])
+        ]
         if process.stdout is None:
             raise RuntimeError("the training process has no output to read")
         for line in process.stdout:
@@ -263,8 +337,10 @@ class _TrainingRun:
 
     def _upload(self, s3: Any, always: bool) -> None:
         output = join_uri(self.job["OutputDataConfig"]["S3OutputPath"], self.name, "output")
-        for source, archive in ((self.base / "model", "model.tar.gz"), (self.base / "output" / "data",
-                                                                        "output.tar.gz")):
+        for source, archive in (
+            (self.base / "model", "model.tar.gz"),
+            (self.base / "output" / "data", "output.tar.gz"),
+        ):
             filled = any(source.iterdir())
             if not filled and not (always and archive == "model.tar.gz"):
                 continue
@@ -274,5 +350,6 @@ class _TrainingRun:
             s3.upload_file(str(packed), bucket, key)
             packed.unlink()
             if archive == "model.tar.gz":
-                self.cloud.store.change(KIND, self.name, {
-                    "ModelArtifacts": {"S3ModelArtifacts": f"s3://{bucket}/{key}"}})
+                self.cloud.store.change(
+                    KIND, self.name, {"ModelArtifacts": {"S3ModelArtifacts": f"s3://{bucket}/{key}"}}
+                )

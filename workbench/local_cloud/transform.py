@@ -23,9 +23,11 @@ def check_request(request: dict) -> None:
     source = request["TransformInput"]
     if source["DataSource"]["S3DataSource"]["S3DataType"] != "S3Prefix":
         raise ValidationException("The local cloud transforms inputs of S3DataType S3Prefix only.")
-    for name, value in (("SplitType", source.get("SplitType", "None")),
-                        ("CompressionType", source.get("CompressionType", "None")),
-                        ("AssembleWith", request["TransformOutput"].get("AssembleWith", "None"))):
+    for name, value in (
+        ("SplitType", source.get("SplitType", "None")),
+        ("CompressionType", source.get("CompressionType", "None")),
+        ("AssembleWith", request["TransformOutput"].get("AssembleWith", "None")),
+    ):
         if value != "None":
             raise ValidationException(f"The local cloud sends one object per request: leave {name} at None.")
 
@@ -80,7 +82,7 @@ class TransformJobs:
             uri = source["DataSource"]["S3DataSource"]["S3Uri"]
             objects = list(list_objects(s3, uri))
             if not objects:
-                raise ValidationException(f"No S3 objects found under S3 URL \"{uri}\".")
+                raise ValidationException(f'No S3 objects found under S3 URL "{uri}".')
             limit = job.get("MaxPayloadInMB", 6) * MEGABYTE
             timeout = float(job.get("ModelClientConfig", {}).get("InvocationsTimeoutInSeconds", 600))
             worker = ModelWorker(self._cloud, model, self._cloud.settings.jobs / "transform" / name)
@@ -90,8 +92,9 @@ class TransformJobs:
                 if size > limit:
                     raise ValidationException(f"{key} has {size:,} bytes, more than MaxPayloadInMB allows.")
                 body = s3.get_object(Bucket=split_uri(uri)[0], Key=key)["Body"].read()
-                answer, answer_type = worker.invoke(body, source.get("ContentType", "application/octet-stream"),
-                                                    output.get("Accept", "*/*"), timeout)
+                answer, answer_type = worker.invoke(
+                    body, source.get("ContentType", "application/octet-stream"), output.get("Accept", "*/*"), timeout
+                )
                 bucket, target = split_uri(join_uri(output["S3OutputPath"], f"{relative}.out"))
                 s3.put_object(Bucket=bucket, Key=target, Body=answer, ContentType=answer_type)
         finally:
@@ -100,9 +103,21 @@ class TransformJobs:
             drop_session(credentials)
 
     def _finish(self, name: str, status: str, reason: str | None) -> None:
-        job = self._cloud.store.change(KIND, name, {
-            "TransformJobStatus": status, "FailureReason": reason and reason[:1024], "TransformEndTime": time.time()})
+        job = self._cloud.store.change(
+            KIND,
+            name,
+            {"TransformJobStatus": status, "FailureReason": reason and reason[:1024], "TransformEndTime": time.time()},
+        )
         if job is not None:
-            emit("SageMaker Transform Job State Change", [job["TransformJobArn"]], json.dumps({
-                "TransformJobName": name, "TransformJobArn": job["TransformJobArn"], "TransformJobStatus": status,
-                "FailureReason": reason}))
+            emit(
+                "SageMaker Transform Job State Change",
+                [job["TransformJobArn"]],
+                json.dumps(
+                    {
+                        "TransformJobName": name,
+                        "TransformJobArn": job["TransformJobArn"],
+                        "TransformJobStatus": status,
+                        "FailureReason": reason,
+                    }
+                ),
+            )
