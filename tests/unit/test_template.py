@@ -305,7 +305,8 @@ def test_the_built_layer_and_the_code_fit_into_a_lambda():
     layer = [path for path in BUILT_LAYER.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in [*sources, *layer] if path.is_file())
     assert size < 250_000_000
-    assert not [path for path in layer if "tests" in path.relative_to(BUILT_LAYER).parts]
+    tests = [path for path in layer if "tests" in path.relative_to(BUILT_LAYER).parts]
+    assert {path.name for path in tests} <= {"__init__.py", "_natype.py"}, "all but what numpy.testing imports is gone"
     newest = max(
         int(minor)
         for path in layer
