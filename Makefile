@@ -66,8 +66,9 @@ first-model: setup ## train the model that comes in the box, on simulated campai
 
 # ------------------------------------------------------------------------------------------------ checks
 test: setup ## everything but the tests marked slow (under 15 minutes on two cores)
-	@python -m pytest -m "not slow" tests/unit tests/e2e
-	@cd services/layer_model && ../../$(MXNET)/bin/python -m pytest -c ../../tests/mxnet/pytest.ini -m "not slow" ../../tests/mxnet
+	@OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 -q tests/unit
+	@python -m pytest -m "not slow" -q tests/e2e
+	@cd services/layer_model && ../../$(MXNET)/bin/python -m pytest -c ../../tests/mxnet/pytest.ini -m "not slow" -q ../../tests/mxnet
 
 test-slow: setup ## only the tests marked slow
 	@python -m pytest -m slow tests/unit tests/e2e

@@ -132,10 +132,13 @@ def main() -> None:
     parser.add_argument("--max-seconds", type=int, default=HYPERPARAMETERS["max-seconds"], help="time for training")
     parser.add_argument("--frames", type=int, default=FRAMES_PER_SEGMENT, help="training frames per simulated segment")
     parser.add_argument("--keep-data", action="store_true", help="use the simulated data of the run before")
-    parser.add_argument("--go-on", action="store_true", help="start from the model that is in the box")
+    parser.add_argument(
+        "--go-on",
+        action="store_true",
+        help="train on from the model that is in the box; --max-seconds 1 recalibrates it",
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    started = time.monotonic()
     known = sorted(name for name in campaigns if name != UNSEEN)
     data = WORK / "input" / "data"
     training_frames = frames_of(known, TRAIN_SEGMENTS, options.frames)
@@ -160,10 +163,11 @@ def main() -> None:
     trained = time.monotonic()
     write_rehearsal(training_frames, data / "train" / "part-00000.rec", WORK / "model" / "rehearsal.rec")
     pack_model(WORK / "model", OUTPUT / "model.tar.gz")
+    earlier = json.loads((OUTPUT / "scores.json").read_text())["runs"] if options.go_on else []
+    command = " ".join(["python -m workbench.first_model", *sys.argv[1:]])
     scores = {
-        "command": " ".join(["python -m workbench.first_model", *sys.argv[1:]]),
+        "runs": [*earlier, {"command": command, "seconds": round(trained - simulated)}],
         "date": datetime.now(UTC).date().isoformat(),
-        "seconds": {"simulation": round(simulated - started), "training": round(trained - simulated)},
         "hyperparameters": hyperparameters,
         "training_frames": len(training_frames),
         "scores": evaluate(WORK / "model", scored),

@@ -162,10 +162,12 @@ def slopes(image, steepest=6, block=4, flatness=0.02):
         at[:] = (here * there).reshape(height, block, width, block).sum(axis=(1, 3)) * (1 - flatness * abs(shift))
     agreement = uniform_filter(agreement, (0, 3, 3), mode="constant")
     best = agreement.argmax(axis=0)
-    side = np.stack([np.take_along_axis(agreement, np.clip(best + d, 0, shifts.size - 1)[None], 0)[0] for d in (-1, 0,
-    1)]) bend = side[0] - 2 * side[1] + side[2] part = np.where(bend < 0, 0.5 * (side[0] - side[2]) / np.where(bend <
-    0, bend, -1.0), 0.0) coarse = uniform_filter(shifts[best] + np.clip(part, -0.5, 0.5), 3).astype(np.float32) return
-    coarse.repeat(block, axis=0).repeat(block, axis=1)[: image.shape[0], : image.shape[1]]
+    neighbours = (np.clip(best + step, 0, shifts.size - 1)[None] for step in (-1, 0, 1))
+    before, at_best, after = (np.take_along_axis(agreement, index, 0)[0] for index in neighbours)
+    bend = before - 2 * at_best + after
+    part = np.where(bend < 0, 0.5 * (before - after) / np.where(bend < 0, bend, -1.0), 0.0)
+    coarse = uniform_filter(shifts[best] + np.clip(part, -0.5, 0.5), 3).astype(np.float32)
+    return coarse.repeat(block, axis=0).repeat(block, axis=1)[: image.shape[0], : image.shape[1]]
 
 
 def smoothed_along(image, slope):
@@ -201,7 +203,7 @@ def ridge_points(image, surface, bed, low):
     return columns[clear], rows[clear], support[clear], slope[whole[clear] + 1, columns[clear]]
 
 
-def join_points(points, height, ridge, reach=1.8):
+def join_points(points, height, ridge, reach=2.6):
     """Chains of ridge points in consecutive columns, each point joined to the one nearest to where its slope leads,
     if that is mutual.
 

@@ -8,6 +8,7 @@ from conftest import wait_until
 
 from firnline import keys
 from firnline.layers import MAX_DOCUMENT_BYTES, LayersDocument
+from firnline.workspace import split_uri
 from workbench import uploads
 from workbench.connection import Connection
 from workbench.reviewer import Reviewer
@@ -77,7 +78,9 @@ def test_corrections_fill_a_batch_which_is_trained_judged_and_decided(
     )
     assert counts["last_batch"] == 3
     correction = next(iter(deployed.corrections.all()))
-    layers = json.loads(deployed.workspace.read(correction["image_prefix"] + "layers.json", MAX_DOCUMENT_BYTES))
+    bucket, prefix = split_uri(correction["image_prefix"])
+    assert bucket == deployed.workspace.name
+    layers = json.loads(deployed.workspace.read(prefix + "layers.json", MAX_DOCUMENT_BYTES))
     assert layers["source"]["kind"] == "human"
 
     batch = wait_until(lambda: deployed.corrections.batches("DONE"), 240, "the first batch decided")[0]
