@@ -60,8 +60,10 @@ def up(
 def _say_where(environment: dict[str, str]) -> None:
     from workbench import local_environment
 
+    portal = environment["FIRNLINE_ReviewProvider"] == "portal"
+    page = "firnline review serves it" if portal else f"{environment['AWS_ENDPOINT_URL']}/review/"
     console.print(
-        f"\nreview page   {environment['AWS_ENDPOINT_URL']}/review/\n"
+        f"\nreview page   {page}\n"
         f"environment   source {local_environment.path()}\n"
         "next          firnline predict FRAME... --out build/layers\n"
         "stop          make down"
@@ -178,19 +180,31 @@ def status(
 
 @app.command()
 def review(port: Annotated[int, typer.Option(help="loopback port for the page")] = 8765) -> None:
-    """Show the review page: the local cloud's, or (ReviewProvider=portal) one served here with your own credentials."""
-    import os
+    """Show the review page: A2I's (the local cloud stands in for it), or with ReviewProvider=portal one served here."""
+    from contextlib import suppress
 
     connection = connect()
-    if connection.local:
-        console.print(f"the local cloud serves it: {os.environ['AWS_ENDPOINT_URL']}/review/")
+    if connection.outputs["ReviewProvider"] == "a2i":
+        console.print(a2i_page(connection))
         return
-    from review_portal.serve import serve
+    from review_portal.serve import make_server
     from review_portal.table_store import TableStore
 
     store = TableStore(connection.table, connection.workspace, connection.events)
-    console.print(f"review page at http://127.0.0.1:{port}/review/ (Ctrl+C stops it)")
-    serve(store, port=port)
+    try:
+        server = make_server(store, port=port)
+    except OSError as error:
+        raise fail(f"Port {port} cannot be used ({error.strerror}). Choose another with --port.") from error
+    with server, suppress(KeyboardInterrupt):
+        console.print(f"review page at http://127.0.0.1:{server.server_port}/review/ (Ctrl+C stops it)")
+        server.serve_forever()
+
+
+def a2i_page(connection) -> str:
+    """Where the work team finds its tasks, as a sentence."""
+    if connection.local:
+        return f"the local cloud serves it: {connection.client('s3').meta.endpoint_url}/review/"
+    return "Amazon A2I shows the tasks in your work team's portal; its address is in the team's invitation."
 
 
 @app.command()

@@ -18,6 +18,7 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -123,7 +124,8 @@ def pack_model(model_dir: Path, archive: Path) -> None:
 
 def evaluate(model_dir: Path, channels: dict[str, Path]) -> dict:
     """Scores by channel name, by the serving code in MXNet's environment."""
-    command = [MXNET / "python", LAYER_MODEL / "evaluate.py", model_dir, *(f"{k}={v}" for k, v in channels.items())]
+    named = [f"{name}={folder}" for name, folder in channels.items()]
+    command = [str(MXNET / "python"), str(LAYER_MODEL / "evaluate.py"), str(model_dir), *named]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
@@ -165,7 +167,7 @@ def main() -> None:
     pack_model(WORK / "model", OUTPUT / "model.tar.gz")
     earlier = json.loads((OUTPUT / "scores.json").read_text())["runs"] if options.go_on else []
     command = " ".join(["python -m workbench.first_model", *sys.argv[1:]])
-    scores = {
+    scores: dict[str, Any] = {
         "runs": [*earlier, {"command": command, "seconds": round(trained - simulated)}],
         "date": datetime.now(UTC).date().isoformat(),
         "hyperparameters": hyperparameters,

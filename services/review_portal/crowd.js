@@ -266,11 +266,13 @@ class CrowdCheckbox extends HTMLElement {
 
 const EDITOR = `
 <style>
-  :host { display: block; height: 100%; min-height: 420px; font: 13px/1.45 system-ui, sans-serif; color: #dfe7ee; }
+  :host { display: block; container-type: inline-size; height: 100%; min-height: 420px; font: 13px/1.45 system-ui, sans-serif; color: #dfe7ee; }
   .editor { display: grid; grid-template: auto 1fr auto / 1fr 216px; height: 100%; border: 1px solid #2a3742; border-radius: 8px; overflow: hidden; background: #131b23; }
   .tools { grid-column: 1 / 3; display: flex; flex-wrap: wrap; gap: 4px 14px; align-items: center; padding: 6px 8px; background: #182129; border-bottom: 1px solid #2a3742; }
   .tools h2 { font-size: 14px; font-weight: 600; margin: 0 6px 0 4px; }
   .group { display: flex; gap: 3px; }
+  @container (max-width: 1180px) { .tools h2 { display: none; } }
+  @container (max-width: 920px) { .tools { column-gap: 6px; } .tools kbd { display: none; } }
   button, select { font: inherit; color: inherit; background: #24303b; border: 1px solid #334350; border-radius: 6px; padding: 4px 9px; cursor: pointer; white-space: nowrap; }
   button:hover:not(:disabled) { background: #2f3e4b; }
   button:disabled { opacity: .4; cursor: default; }
@@ -303,6 +305,7 @@ const EDITOR = `
   label { display: grid; grid-template-columns: 74px 1fr; align-items: center; gap: 6px; margin: 2px 0; }
   input[type=range] { width: 100%; accent-color: #4aa5e6; }
   details { margin-top: 10px; } summary { cursor: pointer; font-weight: 600; color: #b9c7d3; }
+  .short > :first-child, .full > :first-child { margin-top: 6px; }
   details ul { padding-left: 1.1em; margin: .4em 0; } details h3 { color: #dfe7ee; }
   dl { display: grid; grid-template-columns: auto 1fr; gap: 2px 8px; margin: 6px 0; } dt { color: #b9c7d3; white-space: nowrap; } dd { margin: 0; color: #93a4b3; }
   .status { grid-column: 1 / 3; display: flex; gap: 14px; padding: 4px 10px; min-height: 20px; background: #182129; border-top: 1px solid #2a3742; color: #93a4b3; }

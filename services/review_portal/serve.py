@@ -58,9 +58,3 @@ def make_server(store: Store, host: str = "127.0.0.1", port: int = 0) -> Threadi
     server = ThreadingHTTPServer((host, port), Handler)
     server.daemon_threads = True
     return server
-
-
-def serve(store: Store, host: str = "127.0.0.1", port: int = 8765) -> None:
-    """Serve the page until interrupted."""
-    with make_server(store, host, port) as server:
-        server.serve_forever()

@@ -54,7 +54,6 @@ def ministack(tmp_path, monkeypatch):
         process.wait(20)
 
 
-@pytest.mark.slow
 def test_250_completions_from_20_threads_claim_exactly_two_batches(ministack):
     world = make_world()
     events = []
