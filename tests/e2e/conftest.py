@@ -12,6 +12,8 @@ from rich.console import Console
 from workbench import stack
 from workbench.connection import Connection, connect
 
+from review_editor import CHROMIUM  # isort: skip
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -57,3 +59,27 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Path]
 
     files = simulate_campaign("demo", tmp_path_factory.mktemp("frames"), frames=12, segments=4)
     return [(Path(frame), Path(truth)) for frame, truth in files]
+
+
+@pytest.fixture
+def tab():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        tab = browser.new_page(viewport={"width": 1400, "height": 850})
+        tab.set_default_timeout(20_000)
+        errors = []
+        tab.on("pageerror", lambda error: errors.append(str(error)))
+        yield tab
+        browser.close()
+    assert errors == []
+
+
+@pytest.fixture(autouse=True)
+def only_who_asks_sees_the_stack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stack lives for the whole session and so does its environment; a test on moto must not talk to it."""
+    if "deployed" not in request.fixturenames:
+        for name in [name for name in os.environ if name.startswith(("AWS_", "FIRNLINE_")) and name != "FIRNLINE_REAL_DATA"]:
+            monkeypatch.delenv(name)

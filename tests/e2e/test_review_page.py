@@ -1,7 +1,6 @@
 """A reviewer in a real browser: from the task list to a correction in DynamoDB."""
 
 import logging
-from pathlib import Path
 from threading import Thread
 
 import numpy as np
@@ -18,12 +17,12 @@ from start_review.policy import Policy
 from start_review.providers import Portal
 from start_review.review import ReviewStarter
 
+from review_editor import Editor, needs_chromium  # isort: skip
 from review_world import ENVIRONMENT, MODEL, REVISION, Context, make_world, sqs_event  # isort: skip
 
-CHROMIUM = Path("/usr/bin/chromium")
 FRAME = "2012_Greenland/20120330_04/0939"
 WIDTH, HEIGHT = 320, 200
-pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason="Chromium is not installed (apt-get install chromium)")
+pytestmark = needs_chromium
 
 
 def snow_echogram():
@@ -66,64 +65,6 @@ def address(world):
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture
-def tab():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        tab = browser.new_page(viewport={"width": 1400, "height": 850})
-        tab.set_default_timeout(20_000)
-        errors = []
-        tab.on("pageerror", lambda error: errors.append(str(error)))
-        yield tab
-        browser.close()
-    assert errors == []
-
-
-class Editor:
-    """The crowd-polyline element of a page, as a test handles it."""
-
-    def __init__(self, tab):
-        self.tab = tab
-        tab.wait_for_selector("polyline[data-layer]", state="attached")
-        tab.wait_for_function("document.querySelector('crowd-polyline').loaded")
-
-    @property
-    def lines(self):
-        return self.tab.evaluate("document.querySelector('crowd-polyline').value.polylines")
-
-    def at(self, x, y):
-        """Where a pixel of the echogram is on the screen."""
-        return self.tab.evaluate(
-            """([x, y]) => {
-                const editor = document.querySelector('crowd-polyline');
-                const box = editor.shadowRoot.querySelector('.stage').getBoundingClientRect();
-                const at = editor.toScreen({ x, y });
-                return [box.left + at.x, box.top + at.y];
-            }""",
-            [x, y],
-        )
-
-    def click(self, x, y, **options):
-        self.tab.mouse.click(*self.at(x, y), **options)
-
-    def drag(self, start, end):
-        self.tab.mouse.move(*self.at(*start))
-        self.tab.mouse.down()
-        self.tab.mouse.move(*self.at(*end), steps=5)
-        self.tab.mouse.up()
-
-    def press(self, *keys):
-        for key in keys:
-            self.tab.keyboard.press(key)
-
-    def vertex(self, line, index):
-        vertex = self.lines[line]["vertices"][index]
-        return vertex["x"], vertex["y"]
 
 
 def complete(world):

@@ -1,0 +1,85 @@
+"""ReviewProvider=portal on the deployed stack: the table holds the tasks, and `firnline review` serves the page."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import free_port, wait_until
+
+from firnline.layers import LayersDocument
+from workbench import uploads
+from workbench.connection import Connection, connect
+from workbench.reviewer import Reviewer
+
+
+def _set_review_provider(connection: Connection, provider: str) -> Connection:
+    """Update the stack's one parameter, which takes a second where `sam deploy` takes twenty."""
+    client = connection.client("cloudformation")
+    names = [item["ParameterKey"] for item in client.describe_stacks(StackName="firnline")["Stacks"][0]["Parameters"]]
+    kept = [{"ParameterKey": name, "UsePreviousValue": True} for name in names if name != "ReviewProvider"]
+    client.update_stack(
+        StackName="firnline",
+        UsePreviousTemplate=True,
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
+        Parameters=[*kept, {"ParameterKey": "ReviewProvider", "ParameterValue": provider}],
+    )
+    client.get_waiter("stack_update_complete").wait(StackName="firnline", WaiterConfig={"Delay": 1})
+    return connect()
+
+
+@pytest.fixture
+def stack_with_portal(deployed: Connection) -> Iterator[Connection]:
+    yield _set_review_provider(deployed, "portal")
+    _set_review_provider(deployed, "a2i")
+
+
+@pytest.fixture
+def page(stack_with_portal: Connection) -> Iterator[str]:
+    """The address at which `firnline review` serves the page; Ctrl+C ends it."""
+    port = free_port()
+    command = [str(Path(sys.executable).with_name("firnline")), "review", "--port", str(port)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        said = process.stdout.readline()
+        assert f"http://127.0.0.1:{port}/review/" in said
+        yield f"http://127.0.0.1:{port}"
+        process.send_signal(signal.SIGINT)
+        rest, _ = process.communicate(timeout=20)
+        assert (process.returncode, rest) == (0, "")
+    finally:
+        process.kill()
+
+
+def test_corrections_made_at_the_portal_fill_a_batch(
+    stack_with_portal: Connection, page: str, campaign: list[tuple[Path, Path]]
+) -> None:
+    stack = stack_with_portal
+    assert stack.outputs["FlowDefinitionArn"] == "none"
+    before = stack.corrections.counts()
+    truth_of = {}
+    sent = []
+    for frame, truth in campaign[:4]:
+        sent.append(uploads.upload(stack, frame, "portal"))
+        truth_of[sent[-1].frame_id] = LayersDocument.model_validate_json(truth.read_bytes())
+    uploads.follow(stack, sent, 120, lambda _done, _rejected: None)
+    reviewer = Reviewer(page)
+    tasks = wait_until(lambda: len(tasks := reviewer.open_tasks()) == 4 and tasks, 60, "a task for each frame")
+    for task in tasks:
+        reviewer.correct(task, truth_of[task.frame_id])
+    assert reviewer.open_tasks() == []
+
+    counts = wait_until(
+        lambda: (counts := stack.corrections.counts())["total"] == before["total"] + 4 and counts, 60, "four counted"
+    )
+    counts = wait_until(
+        lambda: (counts := stack.corrections.counts())["last_batch"] == before["last_batch"] + 1 and counts, 60,
+        "a batch claimed",
+    )  # fmt: skip
+    assert counts["claimed"] == before["claimed"] + 4
+    for item in sent:
+        frame = stack.register.get(item.frame_id)
+        assert frame["status"] == "CORRECTED"
+        assert stack.corrections.get(frame["review"])["layers"] == len(truth_of[item.frame_id].layers)
