@@ -49,10 +49,11 @@ def up(
 ) -> None:
     """Start the local cloud in the background and deploy the stack to it."""
     from workbench import stack
+    from workbench.local_cloud import LocalCloudError
 
     try:
         environment = stack.up(dict(pair.split("=", 1) for pair in parameter or []), console)
-    except stack.CommandFailed as error:
+    except (stack.CommandFailed, LocalCloudError) as error:
         raise fail(str(error)) from error
     _say_where(environment)
 
@@ -89,13 +90,14 @@ def demo(
     """Run the whole loop, and write build/demo/summary.json and build/demo/report.html."""
     from workbench import demo as demonstration
     from workbench import stack
+    from workbench.local_cloud import LocalCloudError
 
     try:
         if frames:
             demonstration.on_real_frames(frames, retrain_every or 10, console)
         else:
             demonstration.on_simulated_campaign(retrain_every or 100, console)
-    except (demonstration.DidNotHappen, stack.CommandFailed, TimeoutError) as error:
+    except (demonstration.DidNotHappen, stack.CommandFailed, LocalCloudError, TimeoutError) as error:
         raise fail(f"the demonstration failed: {error}") from error
 
 

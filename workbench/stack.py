@@ -30,6 +30,7 @@ class CommandFailed(Exception):
 def up(parameters: dict[str, str], console: Console) -> dict[str, str]:
     """Start the local cloud if it is not running, deploy if anything changed, and wait for the endpoint.
 
+    A parameter that is not given stays as it was deployed before.
     Returns the environment that `build/local/env.sh` carries.
     """
     state_dir, port = default_state_dir(), default_port()
@@ -41,7 +42,7 @@ def up(parameters: dict[str, str], console: Console) -> dict[str, str]:
     }  # fmt: skip
     local_environment.write(environment)
     os.environ.update(environment)
-    _build_and_deploy(LOCAL_PARAMETERS | parameters, console)
+    _build_and_deploy(LOCAL_PARAMETERS | _deployed().get("parameters", {}) | parameters, console)
     outputs = stack_outputs()
     environment |= {f"FIRNLINE_{name}": value for name, value in outputs.items()}
     local_environment.write(environment)
@@ -71,9 +72,9 @@ def stack_outputs() -> dict[str, str]:
 
 def _build_and_deploy(parameters: dict[str, str], console: Console) -> None:
     fingerprint = _fingerprint()
-    built, deployed = ROOT / ".aws-sam" / "built-from", default_state_dir() / "deployed.json"
+    built = ROOT / ".aws-sam" / "built-from"
     wanted = {"source": fingerprint, "parameters": parameters}
-    if deployed.exists() and json.loads(deployed.read_text()) == wanted:
+    if _deployed() == wanted:
         console.print("· deployed already, nothing has changed")
         return
     if not (built.exists() and built.read_text() == fingerprint):
@@ -86,7 +87,16 @@ def _build_and_deploy(parameters: dict[str, str], console: Console) -> None:
          "--region", REGION, "--parameter-overrides", *overrides],
         "sam deploy", console,
     )  # fmt: skip
-    deployed.write_text(json.dumps(wanted))
+    _deployed_file().write_text(json.dumps(wanted))
+
+
+def _deployed_file() -> Path:
+    return default_state_dir() / "deployed.json"
+
+
+def _deployed() -> dict:
+    """What this state directory's stack was deployed from, and with which parameters; empty if it was not."""
+    return json.loads(_deployed_file().read_text()) if _deployed_file().exists() else {}
 
 
 def _fingerprint() -> str:

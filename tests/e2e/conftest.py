@@ -81,5 +81,7 @@ def tab():
 def only_who_asks_sees_the_stack(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """The stack lives for the whole session and so does its environment; a test on moto must not talk to it."""
     if "deployed" not in request.fixturenames:
-        for name in [name for name in os.environ if name.startswith(("AWS_", "FIRNLINE_")) and name != "FIRNLINE_REAL_DATA"]:
+        for name in [
+            name for name in os.environ if name.startswith(("AWS_", "FIRNLINE_")) and name != "FIRNLINE_REAL_DATA"
+        ]:
             monkeypatch.delenv(name)

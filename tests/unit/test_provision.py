@@ -13,13 +13,15 @@ import boto3
 import pytest
 from botocore.stub import ANY, Stubber
 from moto import mock_aws
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.sagemaker.models import sagemaker_backends
 
 from firnline import keys
 from firnline.champion import Models
 from firnline.settings import load_settings
 from firnline.table import Table
 from firnline.workspace import Bucket
-from provision import app, model_code, provisioning
+from provision import app, model_code, provisioning, serving
 from provision.request import Properties
 from provision.review_flow import NO_FLOW, ReviewFlow
 
@@ -79,6 +81,9 @@ class Account:
         [(content_type, answer)] = self._cloudformation.heard
         assert not content_type
         return answer
+
+    def endpoint_is(self, status):
+        sagemaker_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].endpoints["firnline"].endpoint_status = status
 
     def endpoint_config(self):
         return self.sagemaker.describe_endpoint(EndpointName="firnline")["EndpointConfigName"]
@@ -161,6 +166,36 @@ def test_an_endpoint_that_somebody_took_away_comes_back_with_the_champion(accoun
     assert account.asks("Update")["Status"] == "SUCCESS"
     assert account.endpoint_config() == champion["endpoint_config"]
     assert account.models.champion() == champion
+
+
+def test_an_endpoint_that_failed_is_made_again_with_the_image_that_is_given_now(account):
+    # Given an endpoint that never came up, since its image can't be pulled
+    account.asks("Create", InferenceImageUri="gone:1")
+    champion = account.models.champion()
+    account.endpoint_is("Failed")
+    # When the stack is updated with another image
+    assert account.asks("Update", InferenceImageUri="there:1")["Status"] == "SUCCESS"
+    # Then the same champion is on its way again, in that image
+    assert account.sagemaker.describe_endpoint(EndpointName="firnline")["EndpointStatus"] == "InService"
+    assert account.models.champion() == champion
+    assert account.endpoint_config() == champion["endpoint_config"]
+    model = account.sagemaker.describe_model(ModelName=champion["model_name"])
+    assert model["PrimaryContainer"]["Image"] == "there:1"
+
+
+def test_delete_waits_for_an_endpoint_that_is_still_being_made(account, monkeypatch):
+    # Given a stack whose endpoint is starting, which SageMaker doesn't delete
+    account.asks("Create")
+    account.endpoint_is("Creating")
+    deletions = []
+    account.sagemaker.meta.events.register("before-call.sagemaker.DeleteEndpoint", lambda **_: deletions.append("sent"))
+    monkeypatch.setattr(serving.time, "sleep", lambda _: (deletions.append("waited"), account.endpoint_is("InService")))
+    # When it is deleted, then the endpoint is in service before it goes
+    clients = {"sagemaker": account.sagemaker, "s3": account.workspace.client}
+    monkeypatch.setattr(app.boto3, "client", clients.get)
+    assert account.asks("Delete")["Status"] == "SUCCESS"
+    assert deletions == ["waited", "sent"]
+    assert account.sagemaker.list_endpoints()["Endpoints"] == []
 
 
 def test_delete_takes_away_what_bills_and_keeps_the_data(account):

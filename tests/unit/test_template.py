@@ -184,6 +184,18 @@ def test_every_setting_that_a_handler_must_have_is_given(name):
     assert needed <= given.keys()
 
 
+def test_without_a_work_team_reviews_go_to_the_portal():
+    provider = {"Fn::If": ["ReviewsThroughA2I", "a2i", "portal"]}
+    assert properties("StartReviewFunction")["Environment"]["Variables"]["REVIEW_PROVIDER"] == provider
+    assert TEMPLATE["Outputs"]["ReviewProvider"]["Value"] == provider
+    conditions = TEMPLATE["Conditions"]["ReviewsThroughA2I"]["Fn::And"]
+    assert {"Fn::Not": [{"Fn::Equals": [{"Ref": "WorkteamArn"}, ""]}]} in conditions
+
+
+def test_cloudformation_waits_longer_than_provisioning_may_take():
+    assert properties("ProvisionFunction")["Timeout"] < properties("Provision")["ServiceTimeout"] <= 3600
+
+
 def test_every_function_and_machine_has_a_role_of_its_own(transformed):
     resources = transformed["Resources"]
     users = [
