@@ -55,6 +55,7 @@ def decode_png(data):
         raise EchogramError("The image has {} x {} pixels; an echogram has at least 2 x 2.".format(width, height))
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
+            image.load()  # or an older NumPy is handed what is left of a damaged picture, and says something else
             return np.array(image, dtype=np.uint8)
     except (OSError, SyntaxError, ValueError) as error:
         raise EchogramError("The PNG is damaged and can't be decoded ({}). Export it again.".format(error)) from error

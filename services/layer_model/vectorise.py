@@ -87,7 +87,9 @@ def boundary_pieces(maps, gap, shortest, jump=6, cost=0.35):
     origin = np.zeros((width, count, height), np.int8)
     shifts = np.arange(-jump, jump + 1)
     padded = np.full((count, height + 2 * jump), -np.inf, np.float32)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * jump + 1, axis=1)
+    # sliding_window_view came with NumPy 1.20; SageMaker's MXNet images have 1.19.
+    strides = padded.strides + padded.strides[1:]
+    windows = np.lib.stride_tricks.as_strided(padded, (count, height, 2 * jump + 1), strides, writeable=False)
     fee = (cost * np.abs(shifts)).astype(np.float32)
     for column in range(1, width):
         padded[:, jump : jump + height] = score

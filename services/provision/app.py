@@ -48,7 +48,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> None:
     request = CloudFormationRequest.model_validate(event)
     try:
         attributes = carry_out(request)
-    except Exception as error:  # whatever went wrong, CloudFormation waits an hour for an answer that does not come
+    except Exception as error:  # CloudFormation waits half an hour for an answer that does not come
         logger.exception("provisioning failed")
         answer(request, None, f"{type(error).__name__}: {error}")
     else:

@@ -39,7 +39,7 @@ class CloudFormationRequest(BaseModel):
 
 
 MAX_REASON = 1000
-"""CloudFormation drops an answer of more than 4,096 bytes and then waits for an hour."""
+"""CloudFormation drops an answer of more than 4,096 bytes and then waits for half an hour."""
 
 
 def answer(request: CloudFormationRequest, attributes: dict[str, str] | None, reason: str = "") -> None:

@@ -1,6 +1,7 @@
 """The endpoint that serves the champion, and the first model behind it."""
 
 import hashlib
+import time
 from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
@@ -9,6 +10,10 @@ from firnline.champion import Models
 from provision.request import Properties
 
 FIRST = "first"
+IN_MOTION = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+SETTLE_SECONDS = 780
+"""Below the function's own limit, so that CloudFormation hears what is wrong."""
+POLL_SECONDS = 5
 
 
 class Serving(NamedTuple):
@@ -37,7 +42,10 @@ def find(describe: Any, **name: str) -> dict[str, Any] | None:
 
 
 class EndpointKeeper:
-    """Makes the endpoint where there is none; one that stands it leaves alone. `client` is boto3's `sagemaker`."""
+    """Makes the endpoint where there is none; one that stands it leaves alone, unless it failed.
+
+    `client` is boto3's `sagemaker`.
+    """
 
     def __init__(self, client: Any, models: Models, properties: Properties) -> None:
         self._client = client
@@ -52,11 +60,21 @@ class EndpointKeeper:
         else:
             wanted = self._first(first_model_uri)
         name = self._properties.endpoint_name
-        if find(self._client.describe_endpoint, EndpointName=name) is None:
+        standing = find(self._client.describe_endpoint, EndpointName=name)
+        if standing and standing["EndpointStatus"] == "Failed":
+            # It never served and takes no update; its model is made again too, from the image that is given now.
+            self.remove()
+            self._settled()
+            standing = None
+        if standing is None:
             self._ensure_model(wanted, region)
             self._ensure_config(wanted)
             self._client.create_endpoint(EndpointName=name, EndpointConfigName=wanted.endpoint_config)
         if not champion:
+            # Written down like any other model, so that an operator can go back to it.
+            self._models.record(
+                FIRST, decision="in the box", reason="It came with Firnline.", model_data=wanted.model_data
+            )
             self._models.promote(FIRST, expected=None, **wanted._asdict())
 
     def ensure_model_package_group(self) -> None:
@@ -66,7 +84,7 @@ class EndpointKeeper:
 
     def remove(self) -> None:
         """Take away the endpoint, and the configuration and model that it serves."""
-        endpoint = find(self._client.describe_endpoint, EndpointName=self._properties.endpoint_name)
+        endpoint = self._settled()
         if endpoint is None:
             return
         config = find(self._client.describe_endpoint_config, EndpointConfigName=endpoint["EndpointConfigName"])
@@ -77,6 +95,15 @@ class EndpointKeeper:
         for variant in config["ProductionVariants"]:
             if find(self._client.describe_model, ModelName=variant["ModelName"]):
                 self._client.delete_model(ModelName=variant["ModelName"])
+
+    def _settled(self) -> dict[str, Any] | None:
+        """The endpoint as it stands; SageMaker deletes none that is being made or changed, so that is waited for."""
+        until = time.monotonic() + SETTLE_SECONDS
+        while True:
+            endpoint = find(self._client.describe_endpoint, EndpointName=self._properties.endpoint_name)
+            if endpoint is None or endpoint["EndpointStatus"] not in IN_MOTION or time.monotonic() > until:
+                return endpoint
+            time.sleep(POLL_SECONDS)
 
     def _first(self, model_uri: str) -> Serving:
         what = [model_uri, self._properties.inference_image_uri, self._properties.endpoint_instance_type]

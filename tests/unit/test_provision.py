@@ -125,6 +125,7 @@ def test_create_brings_code_model_endpoint_and_champion(account):
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         assert "train.py" in tar.getnames()
     # And the endpoint serves the first model, which is the champion
+    assert account.models.version("first")["model_data"], "an operator can go back to the model in the box"
     champion = account.models.champion()
     assert (champion["model_version"], champion["endpoint_config"]) == ("first", account.endpoint_config())
     container = account.sagemaker.describe_model(ModelName=champion["model_name"])["PrimaryContainer"]
