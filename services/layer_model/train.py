@@ -33,7 +33,7 @@ def arguments(argv=None):
     parser.add_argument(
         "--max-seconds", type=float, default=150.0, help="time for training; 0: no limit, the same result every time"
     )
-    parser.add_argument("--learning-rate", type=float, default=0.005)
+    parser.add_argument("--learning-rate", type=float, default=0.002)
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--crop-rows", type=int, default=288)
     parser.add_argument("--crop-traces", type=int, default=384)
