@@ -5,7 +5,7 @@ from typing import Any
 
 import boto3
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch import process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import Field
@@ -15,12 +15,12 @@ from complete_review.human_loop import LoopEvent
 from firnline.corrections import Corrections
 from firnline.events import EventBus
 from firnline.frame_register import FrameRegister
-from firnline.observability import logger, metrics, tracer
+from firnline.observability import QueueProcessor, logger, metrics, tracer
 from firnline.settings import Settings, load_settings
 from firnline.table import Table
 from firnline.workspace import Bucket
 
-processor = BatchProcessor(event_type=EventType.SQS)
+processor = QueueProcessor()
 
 
 class CompletionSettings(Settings):

@@ -4,20 +4,20 @@ from functools import cache
 from typing import Any
 
 import boto3
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch import process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ConfigDict, Field
 
 from firnline.corrections import Corrections
 from firnline.events import CorrectionBatchClaimed
-from firnline.observability import logger, tracer
+from firnline.observability import QueueProcessor, logger, tracer
 from firnline.settings import Settings, load_settings
 from firnline.table import Table
 from start_retraining.executions import Executions
 from start_retraining.sweep import Sweep
 
-processor = BatchProcessor(event_type=EventType.SQS)
+processor = QueueProcessor()
 
 
 class RetrainingSettings(Settings):

@@ -5,14 +5,14 @@ from typing import Any, Literal
 
 import boto3
 from aws_lambda_powertools.metrics import MetricUnit
-from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.batch import process_partial_response
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import Field
 
 from firnline.events import LayersPredicted
 from firnline.frame_register import FrameRegister
-from firnline.observability import logger, metrics, tracer
+from firnline.observability import QueueProcessor, logger, metrics, tracer
 from firnline.settings import Settings, load_settings
 from firnline.table import Table
 from firnline.workspace import Bucket
@@ -20,7 +20,7 @@ from start_review.policy import Policy
 from start_review.providers import A2I, Portal, ReviewProvider
 from start_review.review import ReviewStarter
 
-processor = BatchProcessor(event_type=EventType.SQS)
+processor = QueueProcessor()
 
 
 class ReviewSettings(Settings):

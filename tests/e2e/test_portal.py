@@ -41,7 +41,14 @@ def page(stack_with_portal: Connection) -> Iterator[str]:
     """The address at which `firnline review` serves the page; Ctrl+C ends it."""
     port = free_port()
     command = [str(Path(sys.executable).with_name("firnline")), "review", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        # Where the tests run in a shell's background, they ignore Ctrl+C, and their children would too.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     try:
         said = process.stdout.readline()
         assert f"http://127.0.0.1:{port}/review/" in said
