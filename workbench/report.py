@@ -13,8 +13,8 @@ from firnline.echogram import decode_png, encode_png
 from firnline.layers import MAX_DOCUMENT_BYTES, LayersDocument
 from firnline.overlay import draw_layers
 from workbench.connection import Connection
+from workbench.uploads import MAX_PICTURE_BYTES
 
-_MAX_PNG_BYTES = 120_000_000
 _SHOWN_FRAMES = 6
 _METRICS = {
     "f1_2px": "F1 within 2 px", "mae_px": "depth error of matched layers, px",
@@ -49,7 +49,7 @@ def choose_frames(rows: Iterable[dict], holdout_segments: set[str]) -> list[dict
 
 def predict_again(connection: Connection, row: dict) -> LayersDocument:
     """Ask the endpoint, as it serves now, for a frame's layers."""
-    png = connection.workspace.read(keys.echogram(row["frame_id"], row["revision"]), _MAX_PNG_BYTES)
+    png = connection.workspace.read(keys.echogram(row["frame_id"], row["revision"]), MAX_PICTURE_BYTES)
     answer = connection.client("sagemaker-runtime").invoke_endpoint(
         EndpointName=connection.outputs["EndpointName"], ContentType="image/png", Accept="application/json", Body=png
     )
@@ -64,7 +64,7 @@ def write(
     frames = []
     for row, new in zip(shown, after, strict=True):
         which = (row["frame_id"], row["revision"], row["model_version"])
-        grey = decode_png(connection.workspace.read(keys.echogram(*which[:2]), _MAX_PNG_BYTES))
+        grey = decode_png(connection.workspace.read(keys.echogram(*which[:2]), MAX_PICTURE_BYTES))
         old = LayersDocument.model_validate_json(connection.workspace.read(keys.prediction(*which), MAX_DOCUMENT_BYTES))
         pictures = [("before", old), ("after", new), ("the reviewer drew", truths[row["frame_id"]])]
         frames.append({

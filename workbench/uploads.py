@@ -13,7 +13,7 @@ from workbench.connection import Connection
 
 PREDICTED = frozenset({"PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED"})
 _SEGMENT_IN_NAME = re.compile(r"(\d{8}_\d{2})_\d{3,4}")
-_MAX_PICTURE_BYTES = 120_000_000
+MAX_PICTURE_BYTES = 120_000_000
 
 
 @dataclass(frozen=True)
@@ -78,5 +78,5 @@ def fetch_layers(connection: Connection, row: dict, out: Path, stem: str) -> tup
     which = (row["frame_id"], row["revision"], row["model_version"])
     document, picture = out / f"{stem}.layers.json", out / f"{stem}.png"
     document.write_bytes(connection.workspace.read(keys.prediction(*which), MAX_DOCUMENT_BYTES))
-    picture.write_bytes(connection.workspace.read(keys.prediction_overlay(*which), _MAX_PICTURE_BYTES))
+    picture.write_bytes(connection.workspace.read(keys.prediction_overlay(*which), MAX_PICTURE_BYTES))
     return document, picture
