@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -263,6 +264,132 @@ def rollback(model_version: Annotated[str, typer.Argument(help="a version that `
         stateMachineArn=connection.outputs["DeployStateMachineArn"], input=json.dumps(request)
     )
     console.print(f"started {answer['executionArn'].rsplit(':', 1)[1]}; `firnline executions` shows how it goes")
+
+
+class Network(StrEnum):
+    layers = "layers"
+    reference = "reference"
+
+
+class Strategy(StrEnum):
+    Random = "Random"
+    Grid = "Grid"
+    Bayesian = "Bayesian"
+
+
+Snapshot = Annotated[str | None, typer.Option(help="the data snapshot to train on; by default the newest")]
+FromVersion = Annotated[str | None, typer.Option(help="the model version to start from; by default the champion")]
+FromScratch = Annotated[bool, typer.Option("--from-scratch", help="start from random weights")]
+Seconds = Annotated[int | None, typer.Option(min=1, max=86400, help="training time; by default that of retraining")]
+Hyperparameters = Annotated[
+    list[str] | None, typer.Option("--hyperparameter", help="a hyperparameter of train.py, name=value; may be repeated")
+]
+Pipe = Annotated[bool, typer.Option("--pipe", help="stream the data (Pipe mode) in place of copying it first")]
+WhichNetwork = Annotated[Network, typer.Option(help="ours, or the one that the authors published")]
+
+
+@app.command()
+def train(
+    snapshot: Snapshot = None,
+    from_version: FromVersion = None,
+    from_scratch: FromScratch = False,
+    seconds: Seconds = None,
+    network: WhichNetwork = Network.layers,
+    hyperparameter: Hyperparameters = None,
+    pipe: Pipe = False,
+) -> None:
+    """Train a model on a data snapshot as a SageMaker job; it is not put into service."""
+    from workbench import training_arguments, training_jobs
+
+    connection = connect()
+    try:
+        given = training_arguments.read_hyperparameters(hyperparameter or [])
+        with training_jobs.sentences():
+            wanted = training_jobs.plan(
+                connection, snapshot, from_version, from_scratch, seconds, network.value, given, pipe
+            )
+        job = training_jobs.train(connection, wanted, console)
+        if job["TrainingJobStatus"] == "Completed":
+            training_jobs.keep(connection, job, wanted)
+    except training_arguments.CannotTrain as error:
+        raise fail(str(error)) from error
+    console.print(training_jobs.training_listing(job))
+    if job["TrainingJobStatus"] != "Completed":
+        raise fail(f"{job['TrainingJobName']} was stopped ({job['SecondaryStatus']}); its model is not listed.")
+    console.print(training_jobs.what_next(job), soft_wrap=True)
+
+
+@app.command()
+def tune(
+    number_range: Annotated[
+        list[str] | None, typer.Option("--range", help="name=low:high, or name=low:high:log; may be repeated")
+    ] = None,
+    choices: Annotated[list[str] | None, typer.Option(help="name=value,value,...; may be repeated")] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=500, help="trainings; Grid tries every combination")] = 6,
+    parallel: Annotated[int, typer.Option(min=1, max=100, help="trainings at a time")] = 1,
+    strategy: Annotated[Strategy, typer.Option(help="Bayesian wants an AWS account")] = Strategy.Random,
+    early_stopping: Annotated[bool, typer.Option("--early-stopping", help="stop trainings that fall behind")] = False,
+    snapshot: Snapshot = None,
+    from_version: FromVersion = None,
+    from_scratch: FromScratch = False,
+    seconds: Seconds = None,
+    network: WhichNetwork = Network.layers,
+    hyperparameter: Hyperparameters = None,
+    pipe: Pipe = False,
+) -> None:
+    """Search hyperparameters with a SageMaker tuning job; the best model is not put into service."""
+    from workbench import training_arguments, training_jobs
+    from workbench.local_cloud.training import JOBS_AT_ONCE
+
+    connection = connect()
+    if connection.local and parallel > JOBS_AT_ONCE:
+        console.print(f"this machine has cores for {JOBS_AT_ONCE} training at a time: the others wait")
+    try:
+        given = training_arguments.read_hyperparameters(hyperparameter or [])
+        tuned = training_arguments.read_tuned(number_range or [], choices or [])
+        with training_jobs.sentences():
+            wanted = training_jobs.plan(
+                connection, snapshot, from_version, from_scratch, seconds, network.value, given, pipe, tuned
+            )
+        description, summaries = training_jobs.tune(
+            connection, wanted, tuned, strategy.value, jobs, parallel, early_stopping, console
+        )
+        best = description.get("BestTrainingJob", {}).get("TrainingJobName")
+        console.print(training_jobs.tuning_listing(summaries, best))
+        if best is None:
+            raise fail("No training ran to its end, so there is no best one: the table says how they ended.")
+        job = connection.client("sagemaker").describe_training_job(TrainingJobName=best)
+        training_jobs.keep(connection, job, wanted)
+    except training_arguments.CannotTrain as error:
+        raise fail(str(error)) from error
+    console.print(training_jobs.what_next(job), soft_wrap=True)
+
+
+@app.command("export")
+def export_model(
+    out: Annotated[Path, typer.Option(file_okay=False, help="where model.onnx and what belongs to it go")],
+    model_version: Annotated[
+        str | None, typer.Option(help="a version that `firnline models` lists; by default the champion")
+    ] = None,
+    archive: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="a model.tar.gz to take instead of the stack's")
+    ] = None,
+    store: Annotated[bool, typer.Option("--store", help="also put model.onnx beside the stack's model.tar.gz")] = False,
+) -> None:
+    """Write a model as ONNX, with all that it takes to use it without MXNet."""
+    from workbench import onnx_export
+
+    if archive and (model_version or store):
+        raise fail("Give either --archive, or --model-version and --store, which mean the stack's models.")
+    try:
+        exported = (
+            onnx_export.export(archive, out)
+            if archive
+            else onnx_export.export_registered(connect(), model_version, out, store)
+        )
+    except (onnx_export.NotExportable, onnx_export.NotReadable) as error:
+        raise fail(str(error)) from error
+    console.print(f"{out / onnx_export.MODEL}: {exported}\nnext: {out / onnx_export.README} says how to use it")
 
 
 if __name__ == "__main__":

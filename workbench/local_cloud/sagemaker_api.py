@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from botocore.exceptions import ClientError
 
-from . import human_review, serving, training, transform
+from . import human_review, serving, training, transform, tuning
 from .context import Cloud, arn
 from .errors import ResourceInUse, ResourceNotFound, UnknownOperationException, ValidationException
 from .human_review import HumanReview
@@ -17,6 +17,7 @@ from .service_model import check, operation_model, shaped
 from .serving import Endpoints
 from .training import TrainingJobs
 from .transform import TransformJobs
+from .tuning import TuningJobs
 
 PAGE = 100
 
@@ -41,6 +42,9 @@ class Kind:
 
 TRAINING_JOB = Kind(training.KIND, "TrainingJob", "training job", "TrainingJobSummaries")
 TRANSFORM_JOB = Kind(transform.KIND, "TransformJob", "transform job", "TransformJobSummaries")
+TUNING_JOB = Kind(
+    tuning.KIND, "HyperParameterTuningJob", "hyperparameter tuning job", "HyperParameterTuningJobSummaries"
+)
 MODEL = Kind("model", "Model", "model", "Models")
 PACKAGE_GROUP = Kind("model-package-group", "ModelPackageGroup", "model package group", "ModelPackageGroupSummaryList")
 PACKAGE = Kind("model-package", "ModelPackage", "model package", "ModelPackageSummaryList")
@@ -48,15 +52,26 @@ ENDPOINT_CONFIG = Kind("endpoint-config", "EndpointConfig", "endpoint configurat
 ENDPOINT = Kind(serving.KIND, "Endpoint", "endpoint", "Endpoints")
 TASK_UI = Kind("human-task-ui", "HumanTaskUi", "human task UI", "HumanTaskUiSummaries")
 FLOW = Kind(human_review.FLOW_KIND, "FlowDefinition", "flow definition", "FlowDefinitionSummaries")
-KINDS = (TRAINING_JOB, TRANSFORM_JOB, MODEL, PACKAGE_GROUP, PACKAGE, ENDPOINT_CONFIG, ENDPOINT, TASK_UI, FLOW)
+KINDS = (
+    TRAINING_JOB,
+    TRANSFORM_JOB,
+    TUNING_JOB,
+    MODEL,
+    PACKAGE_GROUP,
+    PACKAGE,
+    ENDPOINT_CONFIG,
+    ENDPOINT,
+    TASK_UI,
+    FLOW,
+)
 # Kinds whose absence and whose name conflicts AWS reports with codes of their own; the others use ValidationException.
-RESOURCE_ERRORS = (TASK_UI, FLOW)
+RESOURCE_ERRORS = (TUNING_JOB, TASK_UI, FLOW)
 JOBS = (TRAINING_JOB, TRANSFORM_JOB)
 
 
 def resource_arn(operation: str, params: dict) -> str:
     """The ARN that IAM checks for an operation; `*` where the operation names no resource."""
-    if operation.startswith("List") and operation != "ListTags":
+    if operation.startswith("List") and operation not in ("ListTags", "ListTrainingJobsForHyperParameterTuningJob"):
         return "*"
     if "ResourceArn" in params:
         return str(params["ResourceArn"])
@@ -74,11 +89,13 @@ class SageMakerApi:
         cloud: Cloud,
         training_jobs: TrainingJobs,
         transform_jobs: TransformJobs,
+        tuning_jobs: TuningJobs,
         endpoints: Endpoints,
         reviews: HumanReview,
     ):
         self._cloud, self._store = cloud, cloud.store
         self._training_jobs, self._transform_jobs = training_jobs, transform_jobs
+        self._tuning_jobs = tuning_jobs
         self._endpoints, self._reviews = endpoints, reviews
 
     def call(self, operation: str, params: dict, caller: str) -> dict:
@@ -135,6 +152,39 @@ class SageMakerApi:
         job = self._existing(TRANSFORM_JOB, params["TransformJobName"])
         if job["TransformJobStatus"] == "InProgress":
             self._transform_jobs.stop(params["TransformJobName"])
+
+    # Tuning
+
+    def _CreateHyperParameterTuningJob(self, params: dict, caller: str) -> dict:
+        tuning.check_request(params)
+        name = params["HyperParameterTuningJobName"]
+        job_arn = arn(f"{tuning.KIND}/{name.lower()}")
+        require_pass_role(caller, params["TrainingJobDefinition"]["RoleArn"], "sagemaker.amazonaws.com")
+        self._add(TUNING_JOB, params, tuning.new_document(params, job_arn, time.time()))
+        self._tuning_jobs.start(name)
+        return {"HyperParameterTuningJobArn": job_arn}
+
+    def _DescribeHyperParameterTuningJob(self, params: dict, _: str) -> dict:
+        return self._tuning_jobs.described(self._existing(TUNING_JOB, params["HyperParameterTuningJobName"]))
+
+    def _StopHyperParameterTuningJob(self, params: dict, _: str) -> None:
+        job = self._existing(TUNING_JOB, params["HyperParameterTuningJobName"])
+        if job["HyperParameterTuningJobStatus"] != "InProgress":
+            raise ValidationException(
+                "The request was rejected because the hyperparameter tuning job is in status "
+                f"{job['HyperParameterTuningJobStatus']}."
+            )
+        self._tuning_jobs.stop(params["HyperParameterTuningJobName"])
+
+    def _ListHyperParameterTuningJobs(self, params: dict, _: str) -> dict:
+        answer = self._list(TUNING_JOB, {"SortBy": "Name", "SortOrder": "Ascending", "MaxResults": 10, **params})
+        answer[TUNING_JOB.summaries] = [self._tuning_jobs.described(job) for job in answer[TUNING_JOB.summaries]]
+        return answer
+
+    def _ListTrainingJobsForHyperParameterTuningJob(self, params: dict, _: str) -> dict:
+        job = self._existing(TUNING_JOB, params["HyperParameterTuningJobName"])
+        found = self._tuning_jobs.training_summaries(job, params)
+        return _page("TrainingJobSummaries", found, {"MaxResults": 10, **params})
 
     # Models
 
@@ -418,6 +468,8 @@ class SageMakerApi:
 
     def _list(self, kind: Kind, params: dict, keep: Callable[[dict], bool] = lambda _: True) -> dict:
         after, before = params.get("CreationTimeAfter", 0), params.get("CreationTimeBefore", float("inf"))
+        changed_after = params.get("LastModifiedTimeAfter", 0)
+        changed_before = params.get("LastModifiedTimeBefore", float("inf"))
         found = [
             d
             for d in self._store.all(kind.kind)
@@ -425,14 +477,21 @@ class SageMakerApi:
             and params.get("NameContains", "") in str(d.get(kind.name_member, ""))
             and params.get("StatusEquals", d.get(f"{kind.member}Status")) == d.get(f"{kind.member}Status")
             and float(after) <= d["CreationTime"] <= float(before)
+            and float(changed_after) <= d.get("LastModifiedTime", d["CreationTime"]) <= float(changed_before)
         ]
-        if params.get("SortBy") == "Name":
-            found.sort(key=lambda d: d.get(kind.name_member, ""))
+        if params.get("SortBy") in ("Name", "Status"):
+            member = f"{kind.member}{params['SortBy']}"
+            found.sort(key=lambda d: d.get(member, ""))
         if params.get("SortOrder", "Descending") == "Descending":
             found.reverse()
-        token = params.get("NextToken", "0")
-        if not token.isdigit():
-            raise ValidationException("NextToken is not one that this API gave out.")
-        start, size = int(token), params.get("MaxResults", PAGE)
-        more = {"NextToken": str(start + size)} if start + size < len(found) else {}
-        return {kind.summaries: found[start : start + size], **more}
+        return _page(kind.summaries, found, params)
+
+
+def _page(member: str, found: list[dict], params: dict) -> dict:
+    """The page of `found` that NextToken and MaxResults ask for, under `member`."""
+    token = params.get("NextToken", "0")
+    if not token.isdigit():
+        raise ValidationException("NextToken is not one that this API gave out.")
+    start, size = int(token), params.get("MaxResults", PAGE)
+    more = {"NextToken": str(start + size)} if start + size < len(found) else {}
+    return {member: found[start : start + size], **more}

@@ -22,6 +22,7 @@ from .settings import ACCOUNT, REGION, Settings
 from .store import Store
 from .training import TrainingJobs
 from .transform import TransformJobs
+from .tuning import TuningJobs
 
 logger = logging.getLogger("firnline")
 
@@ -39,8 +40,8 @@ def serve(settings: Settings) -> None:
 
     cloud = Cloud(settings, Store(settings.database), admin)
     training_jobs, transform_jobs, endpoints = TrainingJobs(cloud), TransformJobs(cloud), Endpoints(cloud)
-    reviews = HumanReview(cloud)
-    sagemaker = SageMakerApi(cloud, training_jobs, transform_jobs, endpoints, reviews)
+    tuning_jobs, reviews = TuningJobs(cloud, training_jobs), HumanReview(cloud)
+    sagemaker = SageMakerApi(cloud, training_jobs, transform_jobs, tuning_jobs, endpoints, reviews)
     _add_service(HttpApi(sagemaker, endpoints, reviews))
     _install(settings, sagemaker, reviews)
 
@@ -49,6 +50,7 @@ def serve(settings: Settings) -> None:
     def recover() -> None:
         training_jobs.recover()
         transform_jobs.recover()
+        tuning_jobs.recover(answering)
         endpoints.recover(answering)
         reviews.start_delivery(answering)
         threading.Thread(target=_await_port, args=(settings.port, answering), daemon=True).start()

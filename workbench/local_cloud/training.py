@@ -1,12 +1,15 @@
-"""Training jobs: AWS's own training toolkit in the MXNet environment, one job at a time."""
+"""Training jobs: AWS's own training toolkit in the MXNet environment, as many at a time as there are cores for."""
 
 import json
 import logging
+import math
+import os
 import re
 import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +29,11 @@ STOP_GRACE_SECONDS = 30
 INTERRUPTED = "InternalServerError: the local cloud was stopped while the job ran. Start the job again."
 # The container's host name; with SageMaker's own `algo-1` the toolkit waits on DNS for 15 minutes.
 HOST = "localhost"
+# A training fills two cores; more of them would only slow each other down.
+JOBS_AT_ONCE = max(1, len(os.sched_getaffinity(0)) // 2)
 
 logger = logging.getLogger("firnline.training")
+OnMetric = Callable[[str, float], None]
 
 
 def check_request(request: dict) -> None:
@@ -53,6 +59,7 @@ def check_request(request: dict) -> None:
 def new_document(request: dict, arn: str, now: float) -> dict:
     return {
         **request,
+        "OutputDataConfig": {"KmsKeyId": "", "CompressionType": "GZIP", **request["OutputDataConfig"]},
         "TrainingJobArn": arn,
         "TrainingJobStatus": "InProgress",
         "SecondaryStatus": "Starting",
@@ -70,17 +77,25 @@ def new_document(request: dict, arn: str, now: float) -> dict:
 class TrainingJobs:
     def __init__(self, cloud: Cloud):
         self._cloud = cloud
-        self._turn = threading.Lock()  # two cores: a second job would only slow down the first
+        self._turn = threading.BoundedSemaphore(JOBS_AT_ONCE)
         self._stop_requests: dict[str, threading.Event] = {}
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, on_metric: OnMetric | None = None) -> threading.Thread:
+        """Run the job `name` on the thread that is returned; `on_metric` hears of each metric as it is printed."""
         self._stop_requests[name] = threading.Event()
-        threading.Thread(target=self._run, args=(name,), daemon=True, name=f"training {name}").start()
+        thread = threading.Thread(target=self._run, args=(name, on_metric), daemon=True, name=f"training {name}")
+        thread.start()
+        return thread
 
     def stop(self, name: str) -> None:
-        self._cloud.store.change(KIND, name, {"TrainingJobStatus": "Stopping", "SecondaryStatus": "Stopping"})
-        if name in self._stop_requests:
-            self._stop_requests[name].set()
+        def begin(job: dict) -> dict:
+            ended = job["TrainingJobStatus"] != "InProgress"
+            return {} if ended else {"TrainingJobStatus": "Stopping", "SecondaryStatus": "Stopping"}
+
+        self._cloud.store.change(KIND, name, begin)
+        request = self._stop_requests.get(name)
+        if request:
+            request.set()
 
     def recover(self) -> None:
         """Jobs that a stopped local cloud left behind have failed; what is left of their processes ends."""
@@ -95,9 +110,11 @@ class TrainingJobs:
     def _folder(self, name: str) -> Path:
         return self._cloud.settings.jobs / "training" / name
 
-    def _run(self, name: str) -> None:
+    def _run(self, name: str, on_metric: OnMetric | None) -> None:
         with self._turn:
-            _TrainingRun(self._cloud, self._folder(name), name, self._stop_requests[name], self._finish).run()
+            run = _TrainingRun(self._cloud, self._folder(name), name, self._stop_requests[name], self._finish)
+            run.on_metric = on_metric
+            run.run()
         del self._stop_requests[name]
 
     def _finish(self, name: str, status: str, secondary: str, **details) -> None:
@@ -132,6 +149,20 @@ class TrainingJobs:
         )
 
 
+def metrics_in(patterns: list[tuple[str, re.Pattern]], line: str) -> Iterator[tuple[str, float]]:
+    """(name, value) of every metric that a line of the log tells; what is no finite number is none, as on AWS."""
+    for name, pattern in patterns:
+        found = pattern.search(line)
+        if found is None:
+            continue
+        try:
+            value = float(found.group(1) if pattern.groups else found.group(0))
+        except (TypeError, ValueError):
+            continue
+        if math.isfinite(value):
+            yield name, value
+
+
 def transition(job: dict, secondary: str, now: float) -> dict:
     """The fields of a job that enters the secondary status `secondary`."""
     past = [{"EndTime": now, **t} for t in job["SecondaryStatusTransitions"]]
@@ -146,6 +177,7 @@ class _TrainingRun:
         self.stop_requested, self.finish = stop_requested, finish
         self.job: dict = cloud.store.get(KIND, name) or {}
         self.metrics: dict[str, dict] = {}
+        self.on_metric: OnMetric | None = None
         self.pipes: list[PipeChannel] = []
         self.timed_out = False
 
@@ -155,7 +187,12 @@ class _TrainingRun:
             credentials = assume_role(self.job["RoleArn"], "sagemaker.amazonaws.com", "SageMaker")
             self._train(credentials)
         except JobStopped:
-            self.finish(self.name, "Stopped", "MaxRuntimeExceeded" if self.timed_out else "Stopped")
+            self.finish(
+                self.name,
+                "Stopped",
+                "MaxRuntimeExceeded" if self.timed_out else "Stopped",
+                FinalMetricDataList=list(self.metrics.values()),
+            )
         except AwsError as error:
             self.finish(self.name, "Failed", "Failed", FailureReason=f"ClientError: {error.message}")
         except Exception as error:
@@ -320,15 +357,10 @@ class _TrainingRun:
                 return
 
     def _collect_metrics(self, patterns: list[tuple[str, re.Pattern]], line: str) -> None:
-        for name, pattern in patterns:
-            found = pattern.search(line)
-            if found is None:
-                continue
-            try:
-                value = float(found.group(1) if pattern.groups else found.group(0))
-            except ValueError:
-                continue  # SageMaker too takes only what is a number
+        for name, value in metrics_in(patterns, line):
             self.metrics[name] = {"MetricName": name, "Value": value, "Timestamp": time.time()}
+            if self.on_metric:
+                self.on_metric(name, value)
 
     def _failure_reason(self, exit_code: int) -> str:
         failure = self.base / "output" / "failure"
