@@ -61,8 +61,11 @@ up: setup ## start the local cloud in the background and deploy to it
 down: setup ## stop it; what it holds is kept
 	@firnline down
 
-first-model: setup ## train the model that comes in the box, on simulated campaigns (about 20 minutes)
+first-model: setup ## train the model that comes in the box, on simulated campaigns (about 40 minutes)
 	@python -m workbench.first_model
+
+bench: setup ## our tracker, the reference network and classical trackers in one run, under 20 minutes [FULL=1: hours]
+	@python -m workbench.benchmark $(if $(FULL),--full)
 
 # ------------------------------------------------------------------------------------------------ checks
 test: setup ## everything but the tests marked slow (under 15 minutes on two cores)
@@ -77,4 +80,4 @@ test-slow: setup ## only the tests marked slow
 check: setup ## format, lint, types, template
 	@ruff format --check . && ruff check . && mypy && AWS_DEFAULT_REGION=us-east-1 sam validate --lint
 
-.PHONY: help setup lock demo up down first-model test test-slow check
+.PHONY: help setup lock demo up down first-model bench test test-slow check

@@ -36,6 +36,8 @@ def write(folder, symbol, arrays, card, rehearsal=None):
     auxiliary = set(symbol.list_auxiliary_states())
     needed = auxiliary | set(symbol.list_arguments()) - {"data"}
     os.makedirs(os.path.join(folder, "code"), exist_ok=True)
+    # A forward pass may leave oneDNN reordering a weight in place; saved meanwhile, it comes out wrong (seen once in 45).
+    mx.nd.waitall()
     mx.nd.save(
         os.path.join(folder, PARAMETERS),
         {("aux:" if name in auxiliary else "arg:") + name: arrays[name] for name in needed},

@@ -6,7 +6,7 @@ validation frames (Platt 1999, with shares in place of classes), maps one to the
 
 import numpy as np
 
-UNCALIBRATED = {"ridge": 0.65, "layer": [0.0, 1.0], "frame": [0.0, 1.0, 0.0], "layers": 0, "frames": 0}
+UNCALIBRATED = {"ridge": 0.5, "layer": [0.0, 1.0], "frame": [0.0, 1.0, 0.0], "layers": 0, "frames": 0}
 """Used until validation frames say better: the support itself."""
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 SURFACE, LAYER, BED = range(3)
 SIDE_WEIGHT = 0.5
-ABSENT_BED_WEIGHT = 0.1
+ABSENT_BED_WEIGHT = 0.3
 """A radar that does not reach the bed says little about what a bed looks like: without this, retraining on snow radar
 frames alone unlearns the bed.
 """

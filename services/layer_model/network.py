@@ -2,8 +2,9 @@
 
 `LayerNetwork` follows holistically nested edge detection (Xie & Tu 2015): a side output at each scale, learned
 fusion, every output supervised. Ours differs where ice does: features flow from coarse to fine before the side
-outputs, wide 1 x k depthwise convolutions look far along the track, for layers are long and thin, and half of the
-traces is resolution enough across it. `ReferenceNetwork` is the VGG-like original that ice-layer work compares with.
+outputs; wide 1 x k depthwise convolutions look far along the track, for layers are long and thin; features lie two
+traces apart while each output tells both of them, for layers are also steep. `ReferenceNetwork` is the VGG-like
+original that ice-layer work compares with.
 """
 
 # ruff: noqa: B905 - zip's `strict` came after Python 3.8
@@ -18,9 +19,9 @@ OUTPUTS = 3
 class ConvolutionBlock(nn.HybridSequential):
     """Convolution, batch norm, ReLU."""
 
-    def __init__(self, width, kernel, strides=(1, 1), dilation=(1, 1), **kwargs):
+    def __init__(self, width, kernel, strides=(1, 1), dilation=(1, 1), padding=None, **kwargs):
         super().__init__(**kwargs)
-        padding = tuple(d * (k // 2) for d, k in zip(dilation, kernel))
+        padding = padding or tuple(d * (k // 2) for d, k in zip(dilation, kernel))
         with self.name_scope():
             self.add(
                 nn.Conv2D(width, kernel, strides, padding, dilation, use_bias=False),
@@ -50,13 +51,16 @@ class TrackContext(nn.HybridBlock):
 
 
 class LayerNetwork(nn.HybridBlock):
-    """Input (N, 2, rows, traces), both multiples of 16. Output: list of logits (N, 3, rows, traces / 2), first the
-    fused ones, then one for each scale, fine to coarse, at its own resolution. The three channels are surface,
-    internal layer, bed; output column j is the mean of traces 2j and 2j + 1.
+    """Input (N, 2, rows, traces), both multiples of 16. Output: list of logits (N, 3, rows, traces), first the fused
+    ones, then one for each scale, fine to coarse, at its own resolution. The three channels are surface, internal
+    layer, bed.
+
+    Averaging two traces into one column caps F1 within 2 px at 0.86 on steep layers (3 rows a trace) even with perfect
+    probabilities, against 0.99 so.
     """
 
     channels = CHANNELS
-    trace_stride = 2
+    trace_stride = 1
 
     def __init__(self, widths=(16, 32, 64, 64), decoder=(16, 24, 32, 64), **kwargs):
         super().__init__(**kwargs)
@@ -66,7 +70,10 @@ class LayerNetwork(nn.HybridBlock):
             for scale, width in enumerate(widths):
                 stage = nn.HybridSequential()
                 if scale == 0:
-                    stage.add(ConvolutionBlock(width, (3, 3), strides=(1, 2)), ConvolutionBlock(width, (3, 3)))
+                    stage.add(
+                        ConvolutionBlock(width, (3, 4), strides=(1, 2), padding=(1, 1)),
+                        ConvolutionBlock(width, (3, 3)),
+                    )
                 else:
                     stage.add(
                         nn.MaxPool2D(2),
@@ -79,7 +86,7 @@ class LayerNetwork(nn.HybridBlock):
                     stage.add(ConvolutionBlock(width, (3, 3), dilation=(2, 2)), TrackContext(width, (9, 9)))
                 self.stages.add(stage)
                 self.lateral.add(nn.Conv2D(decoder[scale], 1))
-                self.sides.add(nn.Conv2D(OUTPUTS, 1))
+                self.sides.add(nn.Conv2D(2 * OUTPUTS, 1))
                 if scale:
                     self.narrow.add(nn.Conv2D(decoder[scale - 1], 1))
             self.refine = ConvolutionBlock(decoder[0], (3, 3))
@@ -103,7 +110,7 @@ class LayerNetwork(nn.HybridBlock):
             if coarse is not None:
                 here = here + F.UpSampling(self.narrow[scale](coarse), scale=2, sample_type="nearest")
             coarse = self.refine(here) if scale == 0 else F.relu(here)
-            sides.append(self.sides[scale](coarse))
+            sides.append(_both_traces(F, self.sides[scale](coarse)))
         sides.reverse()
         return [self.fuse(_by_output(F, sides)), *sides]
 
@@ -152,6 +159,14 @@ def _by_output(F, sides):
         F.UpSampling(side, scale=2**scale, sample_type="nearest") if scale else side for scale, side in enumerate(sides)
     ]
     return F.reshape(F.stack(*full, axis=2), shape=(0, -3, 0, 0))
+
+
+def _both_traces(F, x):
+    """(N, 2C, H, W) as (N, C, H, 2W): of the two values of a column the first is its left trace's (sub-pixel
+    convolution, Shi et al. 2016, along the track only).
+    """
+    pairs = F.transpose(F.reshape(x, shape=(0, -4, -1, 2, 0, 0)), axes=(0, 1, 3, 4, 2))
+    return F.reshape(pairs, shape=(0, 0, 0, -3))
 
 
 NETWORKS = {"layers": LayerNetwork, "reference": ReferenceNetwork}

@@ -37,10 +37,17 @@ def arguments(argv=None):
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--crop-rows", type=int, default=288)
     parser.add_argument("--crop-traces", type=int, default=384)
-    parser.add_argument(
-        "--patience", type=int, default=12, help="epochs without a better validation score before stopping"
-    )
+    parser.add_argument("--patience", type=int, default=12, help="validations without a better score before stopping")
     parser.add_argument("--validation-frames", type=int, default=48, help="frames scored after each epoch")
+    parser.add_argument(
+        "--validation-seconds",
+        type=float,
+        default=0.0,
+        help="validate after so many seconds of training, too, not only after each pass over the data",
+    )
+    parser.add_argument(
+        "--follow-holdout", type=int, default=0, help="1: score the holdout at each validation, for the history"
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--network", choices=sorted(network.NETWORKS), default="layers")
     parser.add_argument("--snapshot", default="", help="id of the data snapshot, for the model card")
@@ -86,7 +93,7 @@ def main(argv=None):
         print("starting from model {}".format(champion["model_version"]), flush=True)
     training = Training(model, options, arrays, champion and champion["calibration"], rehearsal)
     signal.signal(signal.SIGTERM, lambda *_: training.stop())
-    training.run(channels["train"], channels["validation"])
+    training.run(channels["train"], channels["validation"], channels["holdout"] if options.follow_holdout else None)
     curves, validation = training.calibrate(channels["validation"])
     holdout = training.score(channels["holdout"]) if channels["holdout"].present and not training.stopped else None
     card = {
@@ -124,6 +131,9 @@ def main(argv=None):
     for name, scores in (("validation", validation), ("holdout", holdout)):
         if scores:
             print("final " + _metrics(name, scores), flush=True)
+    if training.best_score is not None:
+        # Last, since a tuning job is judged by the last value of its metric: the score of the weights that are kept.
+        print("final validation_score={:.5f};".format(training.best_score), flush=True)
 
 
 def _metrics(prefix, scores):

@@ -21,7 +21,7 @@ from network import inference_symbol
 WARM_UP_STEPS = 15
 AVERAGE_DECAY = 0.97
 REPORT_SECONDS = 10.0
-RIDGES = (0.45, 0.55, 0.65, 0.75)
+RIDGES = (0.38, 0.46, 0.54, 0.62)
 """Thresholds tried: what probability a layer reaches depends on how hard the frames are."""
 
 
@@ -45,6 +45,7 @@ class Training:
         self.average = self._copy()
         self.best, self.best_score, self.best_epoch = self.average, None, 0
         self.epochs_done, self.stopped, self.history = 0, False, []
+        self.seconds, self.worse = 0.0, 0
         self.warm, self.rehearsal = arrays is not None, rehearsal
         self.rng = np.random.RandomState(options.seed)
 
@@ -52,34 +53,39 @@ class Training:
         """Finish the current step, then save (a spot interruption, SIGTERM)."""
         self.stopped = True
 
-    def run(self, train, validation):
-        """Train on the channel `train` until the epochs, the time or the patience are used up."""
+    def run(self, train, validation, followed=None):
+        """Train on the channel `train` until the epochs, the time or the patience are used up.
+
+        A `followed` channel is scored whenever the validation channel is, for the history alone: it chooses nothing.
+        """
         options = self.options
+        self.validation, self.followed = validation, followed
         self.model.hybridize(static_alloc=True, static_shape=True)
         trainer = mx.gluon.Trainer(
             self.model.collect_params(), "adam", {"learning_rate": options.learning_rate, "wd": 1e-5}
         )
         self._resume()
         if self.warm and not self.epochs_done:
-            self._validated(None, validation)
+            self._validated(None)
         began = time.monotonic()
-        steps, worse = 0, 0
-        while self.epochs_done < options.epochs and not self.stopped and not self._late(began):
-            loss = self._epoch(train, trainer, began, steps)
-            if loss is None:
+        steps = 0
+        while self.epochs_done < options.epochs and not self._done(began):
+            taken = self._epoch(train, trainer, began, steps)
+            if not taken:
                 break
-            steps += loss[1]
+            steps += taken
             self.epochs_done += 1
-            worse = 0 if self._validated(loss[0], validation) else worse + 1
             self._checkpoint()
-            if validation.present and worse >= options.patience:
-                print("no better validation score for {} epochs: stopping".format(worse), flush=True)
-                break
+        if validation.present and self.worse >= options.patience:
+            print("no better validation score {} times: stopping".format(self.worse), flush=True)
 
     def _epoch(self, train, trainer, began, steps_before):
-        """(mean loss, steps) of one pass over the data; None if the pass gave nothing to learn from."""
+        """Steps of one pass over the data, validated at its end and, in a long one, on the way; 0 if the pass gave
+        nothing to learn from.
+        """
         options, model = self.options, self.model
-        losses, told, size = [], time.monotonic(), (options.crop_rows, options.crop_traces)
+        losses, size, steps = [], (options.crop_rows, options.crop_traces), 0
+        told = resumed = time.monotonic()
         self._steps_per_epoch = steps_before / self.epochs_done if self.epochs_done and steps_before else None
         for step, batch in enumerate(
             batches(train, options.batch_size, size, model.trace_stride, self.rng, self.rehearsal)
@@ -92,27 +98,32 @@ class Training:
             trainer.step(1)
             self._follow(steps_before + step)
             losses.append(loss)
+            steps += 1
             if len(losses) > 1:
                 losses[-2].wait_to_read()
             if time.monotonic() - told > REPORT_SECONDS:
                 told = time.monotonic()
                 print(
-                    "epoch {}: {} steps, loss {:.4f}".format(
-                        self.epochs_done + 1, step + 1, float(losses[-2].asscalar())
-                    ),
+                    "epoch {}: {} steps, loss {:.4f}".format(self.epochs_done + 1, steps, float(losses[-1].asscalar())),
                     flush=True,
                 )
-            if self.stopped or self._late(began):
+            if options.validation_seconds and time.monotonic() - resumed > options.validation_seconds:
+                mean = _mean(losses)
+                self.seconds += time.monotonic() - resumed
+                self._validated(mean)
+                losses, resumed = [], time.monotonic()
+            if self._done(began):
                 break
-        if not losses:
-            return None
-        mean = float(np.mean([float(loss.asscalar()) for loss in losses]))
-        if not math.isfinite(mean):
-            raise ArithmeticError("The training loss is no longer a number; try a lower --learning-rate.")
-        return mean, len(losses)
+        if losses:
+            mean = _mean(losses)
+            self.seconds += time.monotonic() - resumed
+            self._validated(mean)
+        return steps
 
-    def _late(self, began):
-        return bool(self.options.max_seconds) and time.monotonic() - began > self.options.max_seconds
+    def _done(self, began):
+        """Whether the training is to stop: told so, out of time or out of patience."""
+        late = bool(self.options.max_seconds) and time.monotonic() - began > self.options.max_seconds
+        return self.stopped or late or (self.validation.present and self.worse >= self.options.patience)
 
     def _schedule(self, began, step, steps):
         done = (self.epochs_done + (step / self._steps_per_epoch if self._steps_per_epoch else 0)) / self.options.epochs
@@ -140,20 +151,30 @@ class Training:
                 )
             parameter.set_data(arrays[name])
 
-    def _validated(self, loss, validation):
-        """Score the average, each at the ridge threshold that suits it best, print the metrics, keep it if it is the
-        best. True if it is.
-        """
+    def _validated(self, loss):
+        """Score the average at the ridge threshold that suits it best, print the metrics, keep it if it is the best."""
+        validation, followed = self.validation, None
         ridge, scores, value = self.ridge, None, None
         if validation.present:
             at = self.scores_by_ridge(validation, self.average, sorted({*RIDGES, self.ridge}))
             # Where the validation frames can't tell (partial annotations), the threshold stays as it was.
             ridge = max(at, key=lambda one: (selection_score(at[one]) or 0.0, -abs(one - self.ridge)))
             scores, value = at[ridge], selection_score(at[ridge])
+        if self.followed is not None and self.followed.present:
+            followed = self.scores_by_ridge(self.followed, self.average, [ridge])[ridge]
+        epoch = self.epochs_done + (loss is not None)
         self.history.append(
-            {"epoch": self.epochs_done, "train_loss": loss, "validation": scores, "score": value, "ridge": ridge}
+            {
+                "epoch": epoch,
+                "seconds": round(self.seconds, 1),
+                "train_loss": loss,
+                "validation": scores,
+                "followed": followed,
+                "score": value,
+                "ridge": ridge,
+            }
         )
-        line = "epoch={}".format(self.epochs_done) + ("" if loss is None else " train_loss={:.5f};".format(loss))
+        line = "epoch={}".format(epoch) + ("" if loss is None else " train_loss={:.5f};".format(loss))
         for name, score in (scores or {}).items():
             if score is not None:
                 line += " validation_{}={:.5f};".format(name, score)
@@ -161,8 +182,8 @@ class Training:
         better = value is None or self.best_score is None or value > self.best_score
         if better:
             self.ridge = ridge
-            self.best, self.best_score, self.best_epoch = dict(self.average), value, self.epochs_done
-        return better
+            self.best, self.best_score, self.best_epoch = dict(self.average), value, epoch
+        self.worse = 0 if better else self.worse + 1
 
     def _mapped(self, channel, arrays):
         """(frame, probability map) of a channel's first frames; the rest is read past, for a pipe must be drained."""
@@ -224,6 +245,8 @@ class Training:
             "best_epoch": self.best_epoch,
             "ridge": self.ridge,
             "history": self.history,
+            "seconds": self.seconds,
+            "worse": self.worse,
             "network": self.options.network,
         }
         with open(os.path.join(folder, "state.json.new"), "w") as stream:
@@ -248,7 +271,16 @@ class Training:
         self.average, self.best = sets["average"], sets["best"]
         self.epochs_done, self.best_epoch = state["epochs_done"], state["best_epoch"]
         self.best_score, self.history, self.ridge = state["best_score"], state["history"], state["ridge"]
+        self.seconds, self.worse = state["seconds"], state["worse"]
         print("going on after epoch {} from a checkpoint".format(self.epochs_done), flush=True)
+
+
+def _mean(losses):
+    """Mean of scalar NDArrays. Raises ArithmeticError if it is none."""
+    mean = float(np.mean([float(loss.asscalar()) for loss in losses]))
+    if not math.isfinite(mean):
+        raise ArithmeticError("The training loss is no longer a number; try a lower --learning-rate.")
+    return mean
 
 
 def selection_score(scores):

@@ -16,16 +16,17 @@ No loop goes over pixels; loops go over columns (1), chains and layers.
 import heapq
 
 import numpy as np
-from scipy.ndimage import uniform_filter, uniform_filter1d
+from scipy.ndimage import gaussian_filter, uniform_filter, uniform_filter1d
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-RIDGE, WEAK = 0.65, 0.45
+RIDGE, WEAK = 0.5, 0.6
 """Least probability at a layer's best point, and the share of it that suffices elsewhere along the layer."""
 PRESENT = 0.25
 MAX_GAP_TRACES = 24
-MIN_LENGTH_TRACES = 24
+MIN_LENGTH_TRACES = 20
+SUPPORT_TRACES = 12
 MIN_SPACING = 1.6
 CLEARANCE = 3.5
 TOLERANCE = 0.5
@@ -65,44 +66,64 @@ def find_layers(probability, width, stride=1, ridge=RIDGE):
     probability = np.ascontiguousarray(probability, dtype=np.float32)
     gap, shortest = max(2, MAX_GAP_TRACES // stride), max(3, MIN_LENGTH_TRACES // stride)
     shortest = max(2, min(shortest, width // (3 * stride)))
-    boundaries = boundary_pieces(probability[[0, 2]], gap, shortest)
+    window = max(3, SUPPORT_TRACES // stride)
+    boundaries = [boundary_pieces(image, probability[1], gap, shortest) for image in probability[[0, 2]]]
     surface, bed = (dense(pieces, probability.shape[2]) for pieces in boundaries)
-    points = ridge_points(probability[1], surface, bed, WEAK * ridge)
+    slope = slopes(probability[1])
+    inside = averaged_along(probability[1], slope)
+    points = ridge_points(inside, slope, surface, bed, WEAK * ridge)
     chains = _strongest(join_points(points, probability.shape[1], ridge), MAX_CHAINS)
     candidates = [("surface", *piece) for piece in boundaries[0]] + [("bed", *piece) for piece in boundaries[1]]
-    candidates += [("layer", *chain) for chain in _strongest(join_chains(chains, gap), MAX_LAYERS)]
+    linked = _strongest(join_chains(chains, inside, slope, gap), MAX_LAYERS)
+    candidates += [("layer", *piece) for chain in linked for piece in _likely(*chain, ridge, window, gap, shortest)]
     kept = consistent(candidates, probability.shape[2], shortest)
     return by_depth([_in_traces(layer, width, stride) for layer in kept])
 
 
-def boundary_pieces(maps, gap, shortest, jump=6, cost=0.35):
-    """The best path through each map (B, rows, columns), cut where the map does not support it.
+def boundary_pieces(image, layers, gap, shortest, jump=3, cost=0.35):
+    """The best path through a map (rows, columns), cut where the map does not support it or where it is more of an
+    internal layer, by the map `layers`, than a boundary.
 
-    A step of d rows between columns costs `cost * d`, `jump` rows at most. Returns for each map a list of
-    (first column, rows, support).
+    The path is sought on pairs of columns, the stronger of each standing for both, and then moved to the nearest ridge
+    in every column. Going d rows up or down costs `cost * d`; 1 + 2 + ... + `jump` rows at most from pair to pair.
+    Returns a list of (first column, rows, support).
     """
-    count, height, width = maps.shape
-    gain = np.log(maps + 0.01)
-    score = gain[:, :, 0].copy()
-    origin = np.zeros((width, count, height), np.int8)
-    shifts = np.arange(-jump, jump + 1)
-    padded = np.full((count, height + 2 * jump), -np.inf, np.float32)
-    # sliding_window_view came with NumPy 1.20; SageMaker's MXNet images have 1.19.
-    strides = padded.strides + padded.strides[1:]
-    windows = np.lib.stride_tricks.as_strided(padded, (count, height, 2 * jump + 1), strides, writeable=False)
-    fee = (cost * np.abs(shifts)).astype(np.float32)
-    for column in range(1, width):
-        padded[:, jump : jump + height] = score
-        reach = windows - fee
-        best = reach.argmax(axis=2)
-        origin[column] = shifts[best]
-        score = np.take_along_axis(reach, best[:, :, None], axis=2)[:, :, 0] + gain[:, :, column]
-    path = np.empty((width, count), int)
-    path[-1] = score.argmax(axis=1)
-    which = np.arange(count)
-    for column in range(width - 1, 0, -1):
-        path[column - 1] = path[column] + origin[column, which, path[column]]
-    return [_supported(maps[i], path[:, i], gap, shortest) for i in range(count)]
+    if image.max(initial=0.0) <= PRESENT:
+        return []
+    height, width = image.shape
+    pairs = image[:, ::2].copy()
+    np.maximum(pairs[:, : width // 2], image[:, 1::2], out=pairs[:, : width // 2])
+    gain = np.log(pairs.T + np.float32(0.01))
+    reached = np.empty((len(gain), height), np.float32)
+    score = reached[0] = gain[0]
+    # Shifts by 1, 2, ... rows, each taken or not, make every shift up to their sum: the same maximum, half the work.
+    shifts = [(d, np.float32(cost * d)) for d in range(1, jump + 1)]
+    furthest = jump * (jump + 1) // 2
+    for column in range(1, len(gain)):
+        for d, fee in shifts:
+            best = score.copy()
+            np.maximum(best[d:], score[:-d] - fee, out=best[d:])
+            np.maximum(best[:-d], score[d:] - fee, out=best[:-d])
+            score = best
+        score = score + gain[column]
+        reached[column] = score
+    path = np.empty(len(gain), int)
+    path[-1] = score.argmax()
+    fees = np.float32(cost) * np.abs(np.arange(-furthest, furthest + 1))
+    for column in range(len(gain) - 1, 0, -1):
+        low = max(0, path[column] - furthest)
+        before = reached[column - 1, low : path[column] + furthest + 1]
+        path[column - 1] = low + (before - fees[low - path[column] + furthest :][: before.size]).argmax()
+    centres = np.arange(len(gain)) * 2 + 0.5
+    return _supported(image, layers, _on_ridge(image, np.interp(np.arange(width), centres, path)), gap, shortest)
+
+
+def _on_ridge(image, rows, reach=2):
+    """Whole rows (columns,) of the highest pixel within `reach` rows of `rows` in each column."""
+    columns = np.arange(rows.size)
+    around = np.rint(rows).astype(int) + np.arange(-reach, reach + 1)[:, None]
+    around = np.clip(around, 0, image.shape[0] - 1)
+    return around[image[around, columns].argmax(axis=0), columns]
 
 
 def _strongest(chains, count):
@@ -110,21 +131,38 @@ def _strongest(chains, count):
     return sorted(chains, key=lambda chain: -float(chain[2].sum()))[:count]
 
 
-def _supported(image, path, gap, shortest):
+def _likely(first, rows, support, ridge, window, gap, shortest):
+    """The pieces of a line whose support averages `ridge` over `window` columns, those `gap` columns apart or less
+    bridged; `shortest` columns or longer.
+    """
+    likely = _bridged(uniform_filter1d(support, window, mode="nearest") >= ridge, gap)
+    return [
+        (first + start, rows[start:end], support[start:end]) for start, end in runs(likely) if end - start >= shortest
+    ]
+
+
+def _bridged(mask, gap):
+    """A (columns,) bool array without its inner runs of False of `gap` columns or fewer."""
+    mask = mask.copy()
+    for start, end in runs(~mask):
+        if start > 0 and end < mask.size and end - start <= gap:
+            mask[start:end] = True
+    return mask
+
+
+def runs(mask):
+    """(start, end) of each run of True in a (n,) bool array."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+    return list(zip(edges[::2], edges[1::2]))
+
+
+def _supported(image, layers, path, gap, shortest):
     columns = np.arange(path.size)
     rows, support = sub_pixel(image, path, columns)
-    present = uniform_filter1d(support, 9, mode="nearest") > PRESENT
-    pieces = []
-    runs = np.flatnonzero(np.diff(np.concatenate([[0], present.astype(np.int8), [0]])))
-    starts, ends = list(runs[::2]), list(runs[1::2])
-    for i in range(len(starts) - 1, 0, -1):
-        if starts[i] - ends[i - 1] <= gap:
-            ends[i - 1] = ends[i]
-            del starts[i], ends[i]
-    for start, end in zip(starts, ends):
-        if end - start >= shortest:
-            pieces.append((start, rows[start:end], support[start:end]))
-    return pieces
+    average = uniform_filter1d(support, 9, mode="nearest")
+    present = (average > PRESENT) & (average > uniform_filter1d(layers[path, columns], 9, mode="nearest"))
+    pieces = [(start, rows[start:end], support[start:end]) for start, end in runs(_bridged(present, gap))]
+    return [piece for piece in pieces if piece[1].size >= shortest]
 
 
 def sub_pixel(image, rows, columns):
@@ -147,59 +185,48 @@ def dense(pieces, width):
     return rows
 
 
-def slopes(image, steepest=6, block=4, flatness=0.02):
-    """Local slope of the ridges, (rows, columns) float32, in rows per column: the shift between neighbouring columns
-    under which they agree best, over blocks of `block` pixels and their neighbours (block matching).
+def slopes(image, window=(9, 13), steepest=5.0):
+    """Local slope of the ridges, (rows, columns) float32, in rows per column: across the direction in which the map
+    changes most, by its structure tensor (Bigun & Granlund 1987) over `window` (rows, columns).
 
-    Each row of slope costs the share `flatness` of the agreement, so that what shows no slope is flat.
+    The root of the map, so that a faint layer has a say beside strong ones.
     """
-    height, width = (-(-size // block) for size in image.shape)
-    padded = np.zeros((height * block + 2 * steepest, width * block + 1), np.float32)
-    padded[steepest : steepest + image.shape[0], : image.shape[1]] = image
-    here = padded[steepest : steepest + height * block, :-1]
-    shifts = np.arange(-steepest, steepest + 1)
-    agreement = np.empty((shifts.size, height, width), np.float32)
-    for at, shift in zip(agreement, shifts):
-        there = padded[steepest + shift : steepest + shift + height * block, 1:]
-        at[:] = (here * there).reshape(height, block, width, block).sum(axis=(1, 3)) * (1 - flatness * abs(shift))
-    agreement = uniform_filter(agreement, (0, 3, 3), mode="constant")
-    best = agreement.argmax(axis=0)
-    neighbours = (np.clip(best + step, 0, shifts.size - 1)[None] for step in (-1, 0, 1))
-    before, at_best, after = (np.take_along_axis(agreement, index, 0)[0] for index in neighbours)
-    bend = before - 2 * at_best + after
-    part = np.where(bend < 0, 0.5 * (before - after) / np.where(bend < 0, bend, -1.0), 0.0)
-    coarse = uniform_filter(shifts[best] + np.clip(part, -0.5, 0.5), 3).astype(np.float32)
-    return coarse.repeat(block, axis=0).repeat(block, axis=1)[: image.shape[0], : image.shape[1]]
+    smooth = gaussian_filter(np.sqrt(np.maximum(image, 0.0)), 1.0, truncate=3.0)
+    down, along = np.zeros_like(smooth), np.zeros_like(smooth)
+    down[1:-1] = smooth[2:] - smooth[:-2]
+    along[:, 1:-1] = smooth[:, 2:] - smooth[:, :-2]
+    across, both, upright = (uniform_filter(part, window) for part in (along * along, along * down, down * down))
+    stretch, shear = across - upright, 2.0 * both
+    level = np.sqrt(stretch * stretch + shear * shear) - stretch
+    return np.clip(-shear / np.maximum(level, 1e-12), -steepest, steepest)
 
 
-def smoothed_along(image, slope):
-    """`image` averaged over three columns along its slope."""
-    total = image.copy()
-    rows = np.arange(image.shape[0])[:, None]
-    for step, ours, theirs in ((1, slice(0, -1), slice(1, None)), (-1, slice(1, None), slice(0, -1))):
-        at = np.clip(rows + step * slope[:, ours], 0, image.shape[0] - 1.001)
-        upper = at.astype(np.intp)
-        part = at - upper
-        other = np.ascontiguousarray(image[:, theirs])
-        columns = np.arange(other.shape[1])
-        total[:, ours] += (1 - part) * other[upper, columns] + part * other[upper + 1, columns]
-        edge = -1 if step == 1 else 0
-        total[:, edge] += image[:, edge]
-    return total / 3
+def averaged_along(image, slope, steps=(-4, -2, 2, 4)):
+    """`image` averaged over columns so many `steps` away, along its slope: joins what noise tore apart, and levels the
+    stairs by which a network draws a steep layer.
+    """
+    height, width = image.shape
+    flat, total = np.ascontiguousarray(image).ravel(), image.copy()
+    rows, columns = np.arange(height, dtype=np.float32)[:, None], np.arange(width)
+    for step in steps:
+        at = np.clip(rows + np.float32(step) * slope, 0, np.float32(height - 1.001))
+        upper = at.astype(np.int32)
+        share = at - upper
+        where = upper * width + np.clip(columns + step, 0, width - 1)
+        total += (1 - share) * flat[where] + share * flat[where + width]
+    return total / (1 + len(steps))
 
 
-def ridge_points(image, surface, bed, low):
+def ridge_points(image, slope, surface, bed, low):
     """Sub-pixel maxima along the columns of an internal-layer map, above `low`, below the surface and above the bed
     where these are known.
 
     Returns (columns, rows, support, slope), sorted by column, then row.
     """
-    slope = slopes(image)
-    smooth = smoothed_along(image, slope)
-    inner = smooth[1:-1]
-    peak = (inner > low) & (inner >= smooth[:-2]) & (inner > smooth[2:])
+    inner = image[1:-1]
+    peak = (inner > low) & (inner >= image[:-2]) & (inner > image[2:])
     columns, whole = np.nonzero(peak.T)
-    rows, support = sub_pixel(smooth, whole + 1, columns)
+    rows, support = sub_pixel(image, whole + 1, columns)
     with np.errstate(invalid="ignore"):
         clear = ~(rows < surface[columns] + CLEARANCE) & ~(rows > bed[columns] - CLEARANCE)
     return columns[clear], rows[clear], support[clear], slope[whole[clear] + 1, columns[clear]]
@@ -240,85 +267,109 @@ def _nearest(position, wanted, reach):
     return np.where(np.abs(position[nearest] - wanted) <= reach, nearest, -1)
 
 
-def join_chains(chains, gap, slope_columns=8):
-    """Chains linked across gaps of up to `gap` columns: list of (first column, rows, support), gaps filled by
-    straight lines.
+def join_chains(chains, image, slope, gap):
+    """Chains linked across gaps of up to `gap` columns: list of (first column, rows, support) without gaps.
 
-    A link costs by the mismatch in row between the two ends, each carried on along its own slope to the middle of the
-    gap, and by the gap's length. Which links are made is decided for all chains together.
+    Both ends of a gap are carried on, straight or along the slope that the layers about them show, whichever meets
+    better: so a link follows its neighbours where the layer itself has faded. A link costs by how far either end misses
+    the other, and by its length. Which links are made is decided for all chains together. Support in the gap is what
+    the map says there.
     """
     if not chains:
         return []
     starts = np.array([columns[0] for columns, _, _ in chains])
     ends = np.array([columns[-1] for columns, _, _ in chains])
-    head, head_slope = np.array(
-        [_end(columns[:slope_columns], rows[:slope_columns], 0) for columns, rows, _ in chains]
-    ).T
-    tail, tail_slope = np.array(
-        [_end(columns[-slope_columns:], rows[-slope_columns:], -1) for columns, rows, _ in chains]
-    ).T
     distance = starts[None, :] - ends[:, None]
-    half = distance / 2.0
-    mismatch = np.abs(head[None, :] - head_slope[None, :] * half - tail[:, None] - tail_slope[:, None] * half)
-    direct = np.abs(head[None, :] - tail[:, None])
-    allowed = (
-        (distance >= 1) & (distance <= gap) & (mismatch <= 2.0 + 0.06 * distance) & (direct <= 3.0 + 0.4 * distance)
-    )
+    courses = [courses_of(chains, starts, ends, field, gap) for field in (slope, None)]
+    mismatches = np.stack([_mismatch(ahead, back, np.clip(distance, 0, gap)) for ahead, back in courses])
+    course, mismatch = mismatches.argmin(axis=0), mismatches.min(axis=0)
+    allowed = (distance >= 1) & (distance <= gap) & (mismatch <= 1.5 + 0.06 * distance)
     cost = np.where(allowed, mismatch + 0.05 * distance - 8.0, 0.0)
     left, right = linear_sum_assignment(cost)
     follows = {a: b for a, b in zip(left, right) if allowed[a, b]}
     joined = []
     for first in sorted(set(range(len(chains))) - set(follows.values())):
-        members = [first]
-        while members[-1] in follows:
-            members.append(follows[members[-1]])
-        columns, rows, support = (np.concatenate([chains[i][part] for i in members]) for part in range(3))
-        whole = np.arange(columns[0], columns[-1] + 1)
-        evidence = np.zeros(whole.size)
-        evidence[columns - columns[0]] = support
-        joined.append((int(columns[0]), np.interp(whole, columns, rows), evidence))
+        parts, here = [chains[first]], first
+        while here in follows:
+            after = follows[here]
+            ahead, back = courses[course[here, after]]
+            parts += [_link(image, ends[here], ahead[:, here], back[:, after], distance[here, after]), chains[after]]
+            here = after
+        columns, rows, support = (np.concatenate([part[i] for part in parts]) for i in range(3))
+        joined.append((int(columns[0]), rows, support))
     return joined
 
 
-def _end(columns, rows, at):
-    """Row and slope of a chain at one end, by a straight line through its last points."""
-    if columns.size < 4:
-        return rows[at], 0.0
-    x, y = columns - columns.mean(), rows - rows.mean()
-    slope = float((x * y).sum() / (x * x).sum())
-    return rows.mean() + slope * x[at], slope * min(1.0, columns.size / 12.0)
+def courses_of(chains, starts, ends, slope, steps):
+    """(steps + 1, n) rows of n chains carried on beyond their ends, and the same before their starts: along the slope
+    field, or straight on if it is None.
+    """
+    heads = np.array([rows[0] for _, rows, _ in chains])
+    tails = np.array([rows[-1] for _, rows, _ in chains])
+    if slope is not None:
+        return carried(tails, ends, slope, steps, 1), carried(heads, starts, slope, steps, -1)
+    lean = np.array([(_lean(*chain[:2], slice(-8, None)), _lean(*chain[:2], slice(0, 8))) for chain in chains])
+    far = np.arange(steps + 1)[:, None]
+    return tails + far * lean[:, 0], heads - far * lean[:, 1]
+
+
+def _lean(columns, rows, part):
+    """Slope at one end of a chain, by a straight line through its last points; less of it if they are few."""
+    x, y = columns[part] - columns[part].mean(), rows[part] - rows[part].mean()
+    return float((x * y).sum() / max((x * x).sum(), 1.0)) * min(1.0, columns.size / 12.0)
+
+
+def _mismatch(ahead, back, distance):
+    """(n, n) rows by which chain i carried on misses chain j, and j carried back misses i: their mean."""
+    number = np.arange(len(distance))
+    return 0.5 * (
+        np.abs(ahead[distance, number[:, None]] - back[0]) + np.abs(back[distance, number] - ahead[0][:, None])
+    )
+
+
+def carried(rows, columns, slope, steps, direction):
+    """(steps + 1, n) rows of n points that follow the slope field for so many columns, `direction` 1 or -1."""
+    path = np.empty((steps + 1, rows.size))
+    path[0] = rows
+    height, width = slope.shape
+    for step in range(steps):
+        at = columns + direction * step - (direction < 0)
+        here = np.clip(np.rint(path[step]), 0, height - 1).astype(np.intp), np.clip(at, 0, width - 1)
+        path[step + 1] = path[step] + direction * slope[here]
+    return path
+
+
+def _link(image, column, ahead, back, distance):
+    """(columns, rows, support) between two ends, from the one's course to the other's."""
+    steps = np.arange(1, distance)
+    share = steps / float(distance)
+    rows = (1 - share) * ahead[steps] + share * back[distance - steps]
+    columns = column + steps
+    return columns, rows, image[np.clip(np.rint(rows), 0, image.shape[0] - 1).astype(np.intp), columns]
 
 
 def consistent(candidates, width, shortest):
     """Candidates (label, first, rows, support) that do not cross, best supported first; where one would cross or
-    touch a better one it is cut, and its longest free stretch stays. Returns `Layer` objects in columns.
+    touch a better one, or leave the ice, it is cut, and its pieces of `shortest` columns or more stay. Returns `Layer`
+    objects in columns.
     """
     order = sorted(candidates, key=lambda c: (c[0] == "layer", -float(c[3].sum())))
-    kept, rows_of, rank_of = [], np.full((len(order), width), np.nan), []
+    kept, rows_of, side_of = [], np.full((2 * len(order) + 1, width), np.nan), []
     for label, first, rows, support in order:
         rows = _smooth(rows)
         last = first + rows.size
-        others = rows_of[: len(kept), first:last]
         with np.errstate(invalid="ignore"):
-            below = rows - others
-            near = np.abs(below) < MIN_SPACING
-            majority = (np.sign(below) * support).copy()
-            majority[~np.isfinite(majority)] = 0.0
-            side = np.where(majority.sum(axis=1) >= 0, 1.0, -1.0)[:, None]
-            if label == "layer" and rank_of:
-                side = np.where(np.array(rank_of)[:, None] == 0, side, np.array(rank_of)[:, None])
-            conflict = (near | (below * side < 0)).any(axis=0)
-        free = np.flatnonzero(np.diff(np.concatenate([[0], (~conflict).astype(np.int8), [0]])))
-        if not free.size:
-            continue
-        lengths = free[1::2] - free[::2]
-        best = lengths.argmax()
-        start, end = free[2 * best], free[2 * best + 1]
-        if end - start < shortest or support[start:end].mean() < PRESENT:
-            continue
-        rows_of[len(kept), first + start : first + end] = rows[start:end]
-        rank_of.append({"surface": 1.0, "bed": -1.0, "layer": 0.0}[label])
-        kept.append(Layer(label, int(first + start), rows[start:end], support[start:end]))
+            below = rows - rows_of[: len(kept), first:last]
+            conflict = np.abs(below) < MIN_SPACING
+            if label == "layer":
+                conflict |= below * np.array(side_of)[:, None] < 0
+            conflict[:, 1:] |= below[:, 1:] * below[:, :-1] < 0
+        for start, end in runs(~conflict.any(axis=0)):
+            if end - start < shortest or support[start:end].mean() < PRESENT or len(kept) == len(rows_of):
+                continue
+            rows_of[len(kept), first + start : first + end] = rows[start:end]
+            side_of.append({"surface": 1.0, "bed": -1.0, "layer": 0.0}[label])
+            kept.append(Layer(label, int(first + start), rows[start:end], support[start:end]))
     return kept
 
 
@@ -362,12 +413,12 @@ def _in_traces(layer, width, stride):
 
 
 def _smooth(rows):
-    return uniform_filter1d(rows, 3, mode="nearest")
+    return uniform_filter1d(rows, 5, mode="nearest")
 
 
 def simplify(layers, tolerance=TOLERANCE):
-    """Fewest-vertex lines within `tolerance` rows of each layer (Ramer 1972; Douglas & Peucker 1973), all layers at
-    once.
+    """Lines of few vertices within `tolerance` rows of each layer: split where they stray most (Ramer 1972; Douglas &
+    Peucker 1973), then vertices dropped that later splits made needless; all layers at once.
 
     Returns for each layer (x, y): int traces, strictly increasing, and float rows.
     """
@@ -389,6 +440,18 @@ def simplify(layers, tolerance=TOLERANCE):
             break
         segment = np.searchsorted(corners, hits, side="right")
         vertex[hits[np.unique(segment, return_index=True)[1]]] = True
+    fixed = np.zeros(ends[-1], bool)
+    fixed[ends - 1] = fixed[ends - sizes] = True
+    for parity in (0, 1, 0, 1):  # no two neighbours at once
+        corners = np.flatnonzero(vertex)
+        tried = corners[parity::2]
+        tried = tried[~fixed[tried]]
+        without = vertex.copy()
+        without[tried] = False
+        corners = np.flatnonzero(without)
+        off = np.abs(rows - np.interp(position, corners, rows[corners]))
+        worst = np.maximum.reduceat(off, corners)
+        vertex[tried[worst[np.searchsorted(corners, tried) - 1] <= tolerance]] = False
     lines = []
     for layer, start, end in zip(layers, ends - sizes, ends):
         x = np.flatnonzero(vertex[start:end])

@@ -38,7 +38,7 @@ def test_the_written_model_gives_what_the_network_gives(tmp_path):
     image = np.random.RandomState(0).standard_normal((1, 2, 48, 64)).astype(np.float32)
     assert card["model_version"] == "v"
     np.testing.assert_allclose(forward(image), mx.nd.sigmoid(model(mx.nd.array(image))[0]).asnumpy(), atol=1e-5)
-    assert forward(image[:, :, :32]).shape == (1, 3, 32, 32)
+    assert forward(image[:, :, :32]).shape == (1, 3, 32, 64)
 
 
 def test_two_builds_agree_on_parameter_names():

@@ -85,3 +85,21 @@ def test_the_selection_score_uses_what_the_frames_can_tell():
     assert training.selection_score(dict(blank, recall_2px=0.4)) == 0.4
     assert training.selection_score(dict(blank, f1_2px=0.8, surface_within_3px=1.0)) == pytest.approx(0.9)
     assert training.selection_score(dict(blank, surface_within_3px=1.0, bed_within_3px=0.5)) == pytest.approx(0.75)
+
+
+def test_a_long_pass_is_validated_on_the_way_and_the_holdout_followed(job, tmp_path):
+    write_channel(tmp_path / "held", [11], height=64, width=96, layers=2)
+    job("a", **{"validation-seconds": 1e-6, "follow-holdout": 1, "holdout": tmp_path / "held", "epochs": 1})
+    history = json.loads((tmp_path / "a" / "out" / "history.json").read_text())
+    assert len(history) > 1
+    assert [entry["epoch"] for entry in history] == [1] * len(history)
+    assert all(entry["followed"]["frames"] == entry["validation"]["frames"] == 1 for entry in history)
+    seconds = [entry["seconds"] for entry in history]
+    assert seconds == sorted(seconds)
+
+
+def test_the_last_score_that_is_printed_is_that_of_the_model(job, capsys, tmp_path):
+    job("a", epochs=3)
+    printed = [line for line in capsys.readouterr().out.splitlines() if "validation_score=" in line]
+    history = json.loads((tmp_path / "a" / "out" / "history.json").read_text())
+    assert printed[-1] == "final validation_score={:.5f};".format(max(entry["score"] for entry in history))

@@ -120,3 +120,27 @@ def test_tiles_leave_no_seam(monkeypatch, rng, height, width):
     assert tiled.shape == (3, height, (width + 1) // 2)
     np.testing.assert_allclose(tiled[1], whole, atol=1e-5)
     assert (len(shapes) > 1) == (height * width > 300 * 320)
+
+
+def test_the_slope_of_a_layer_is_told_wherever_it_lies():
+    rows = np.where(X < 64, 20 + 0.5 * X, 52 - 2.0 * (X - 64) / 4.0)
+    slope = vectorise.slopes(ridge_map([(1, rows, 0.9)], 96, 128)[1])
+    assert abs(slope[30, 20] - 0.5) < 0.1
+    assert abs(slope[37, 94] + 0.5) < 0.1
+
+
+def test_a_layer_that_fades_is_linked_along_its_neighbours(rng):
+    bend = 12 * np.sin(X / 15.0)
+    seen = np.where((X > 60) & (X < 80), 0.05, 0.9)
+    lines = [(1, 30 + bend, 0.9), (1, 40 + bend, seen), (1, 50 + bend, 0.9)]
+    layers = vectorise.find_layers(ridge_map(lines, 80, 128), 128)
+    assert len(layers) == 3
+    assert np.abs(layers[1].rows - (40 + bend)).max() < 2.0  # a straight link would miss by 3
+
+
+def test_a_bed_that_is_more_of_a_layer_is_none():
+    line = np.full(128, 40.0)
+    layers = vectorise.find_layers(
+        ridge_map([(0, np.full(128, 10.0), 0.9), (1, line, 0.7), (2, line, 0.4)], 64, 128), 128
+    )
+    assert [layer.label for layer in layers] == ["surface", "layer"]

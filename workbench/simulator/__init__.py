@@ -7,11 +7,14 @@ from .campaigns import Campaign, campaigns
 from .files import write_cresis, write_irsno1b, write_truth
 from .frame import SimulatedFrame, simulate_frame
 from .survey import simulate_campaign
+from .variety import campaign_named, draw_campaign
 
 __all__ = [
     "Campaign",
     "SimulatedFrame",
+    "campaign_named",
     "campaigns",
+    "draw_campaign",
     "simulate_campaign",
     "simulate_frame",
     "write_cresis",

@@ -1,0 +1,100 @@
+"""Campaigns drawn at random, to train on: a network that has met many radars and many kinds of ice relies on none
+(domain randomisation, Tobin et al. 2017).
+
+The ranges hold the named campaigns and go beyond them on both sides; a drawn campaign is one corner of them.
+"""
+
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Literal
+
+import numpy as np
+
+from .campaigns import Campaign, Range, campaigns
+
+_SNOW: dict[str, Range] = {
+    "surface_relief": (2.0, 10.0),
+    "year_relief": (0.2, 0.42),
+    "track_relief": (0.08, 0.4),
+    "track_memory": (0.6, 0.92),
+    "track_exponent": (2.0, 2.6),
+    "trace_spacing": (4.0, 14.0),
+    "incoherence": (0.25, 0.9),
+    "surface_power": (27.0, 44.0),
+    "layer_power": (17.0, 29.0),
+    "layer_scatter": (2.0, 4.5),
+    "fading": (1.5, 5.0),
+    "attenuation": (8.0, 16.0),
+    "sublayers": (-11.0, -5.0),
+    "volume_power": (11.0, 18.0),
+    "looks": (1.0, 6.0),
+    "pulse_rows": (0.8, 1.9),
+    "sidelobes": (16.0, 28.0),
+    "gain_steps": (0.0, 2.0),
+    "dropped": (0.0, 0.03),
+}
+_SOUNDER: dict[str, Range] = {
+    "surface_relief": (2.0, 12.0),
+    "year_relief": (0.4, 0.7),
+    "track_relief": (0.03, 0.16),
+    "track_memory": (0.0, 0.4),
+    "track_exponent": (2.0, 2.5),
+    "trace_spacing": (30.0, 200.0),
+    "incoherence": (0.25, 0.5),
+    "surface_power": (50.0, 64.0),
+    "layer_power": (26.0, 40.0),
+    "layer_scatter": (2.5, 4.5),
+    "fading": (2.0, 5.0),
+    "attenuation": (11.0, 22.0),
+    "sublayers": (-9.0, -2.0),
+    "volume_power": (24.0, 32.0),
+    "looks": (1.5, 6.0),
+    "pulse_rows": (0.8, 1.8),
+    "sidelobes": (26.0, 40.0),
+    "gain_steps": (0.0, 1.5),
+    "dropped": (0.0, 0.01),
+    "bed_relief": (3.0, 22.0),
+    "bed_exponent": (1.5, 2.3),
+    "bed_power": (18.0, 40.0),
+    "deepest_layer": (0.6, 0.9),
+    "crevasses": (0.0, 0.35),
+    "ringing": (8.0, 30.0),
+}
+
+
+def campaign_named(name: str) -> Campaign:
+    """The campaign of a name: one of `campaigns`, or a drawn one, as "varied_snow_0007". Raises KeyError."""
+    if name in campaigns:
+        return campaigns[name]
+    kind, _, number = name.removeprefix("varied_").rpartition("_")
+    if number.isdigit() and kind == "snow":
+        return draw_campaign("snow", int(number))
+    if number.isdigit() and kind == "sounder":
+        return draw_campaign("sounder", int(number))
+    raise KeyError(f"there is no campaign {name!r}")
+
+
+def draw_campaign(kind: Literal["snow", "sounder"], number: int) -> Campaign:
+    """The random campaign `number` of a kind, "snow" or "sounder"; the same arguments give the same campaign."""
+    rng = np.random.default_rng([number, len(kind)])
+    ranges = _SNOW if kind == "snow" else _SOUNDER
+    base = campaigns["greenland_2014" if kind == "snow" else "antarctica_interior_2011"]
+    changes: dict[str, object] = {name: float(rng.uniform(*bounds)) for name, bounds in ranges.items()}
+    air, fewest = float(rng.uniform(8, 40)), int(rng.integers(0, 10) if kind == "sounder" else rng.integers(9, 18))
+    changes |= {
+        "name": f"varied_{kind}_{number:04d}",
+        "first_day": date(2020, 1, 1) + timedelta(days=number),
+        "air_rows": (air, air + rng.uniform(5, 40)),
+        "layer_count": (fewest, fewest + int(rng.integers(3, 10))),
+        "wavelengths": (
+            float(rng.uniform(8, 20)) * float(changes["trace_spacing"]),  # type: ignore[arg-type]
+            float(rng.uniform(600, 1500)) * float(changes["trace_spacing"]),  # type: ignore[arg-type]
+        ),
+    }
+    if kind == "snow":
+        layer = float(rng.uniform(6, 15))
+        changes["layer_rows"] = (layer, layer * rng.uniform(1.2, 1.9))
+    else:
+        thin = float(rng.uniform(14, 150))
+        changes["thickness_rows"] = (thin, min(thin + rng.uniform(20, 80), 195.0))
+    return replace(base, **changes)  # type: ignore[arg-type]
