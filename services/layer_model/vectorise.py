@@ -27,6 +27,8 @@ PRESENT = 0.25
 MAX_GAP_TRACES = 24
 MIN_LENGTH_TRACES = 20
 SUPPORT_TRACES = 12
+SURFACE_COST, BED_COST = 0.35, 0.1
+"""Of going up or down one row, against log-probabilities: beds are rough (8 rows in 10 traces is common)."""
 MIN_SPACING = 1.6
 CLEARANCE = 3.5
 TOLERANCE = 0.5
@@ -67,7 +69,10 @@ def find_layers(probability, width, stride=1, ridge=RIDGE):
     gap, shortest = max(2, MAX_GAP_TRACES // stride), max(3, MIN_LENGTH_TRACES // stride)
     shortest = max(2, min(shortest, width // (3 * stride)))
     window = max(3, SUPPORT_TRACES // stride)
-    boundaries = [boundary_pieces(image, probability[1], gap, shortest) for image in probability[[0, 2]]]
+    boundaries = [
+        boundary_pieces(image, probability[1], gap, shortest, cost)
+        for image, cost in ((probability[0], SURFACE_COST), (probability[2], BED_COST))
+    ]
     surface, bed = (dense(pieces, probability.shape[2]) for pieces in boundaries)
     slope = slopes(probability[1])
     inside = averaged_along(probability[1], slope)
@@ -80,7 +85,7 @@ def find_layers(probability, width, stride=1, ridge=RIDGE):
     return by_depth([_in_traces(layer, width, stride) for layer in kept])
 
 
-def boundary_pieces(image, layers, gap, shortest, jump=3, cost=0.35):
+def boundary_pieces(image, layers, gap, shortest, cost, jump=3):
     """The best path through a map (rows, columns), cut where the map does not support it or where it is more of an
     internal layer, by the map `layers`, than a boundary.
 
