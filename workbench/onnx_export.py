@@ -248,8 +248,8 @@ From an echogram (PNG) to a layers document, in this folder (pip install onnxrun
     forward = lambda image: session.run(None, {{"{INPUT}": image}})[0]
     grey = decode_png(open(sys.argv[1], "rb").read())
     ridge = card["calibration"].get("ridge", tracker.RIDGE)
-    tracking = tracker.track(forward, grey, card["channels"], card["trace_stride"], ridge)
+    tracked = tracker.track(forward, grey, card["channels"], card["trace_stride"], ridge)
     created = datetime.datetime.now(datetime.timezone.utc).isoformat()
     source = {{"kind": "model", "model_version": card["model_version"], "created": created}}
-    print(json.dumps(tracker.layers_document(tracking, grey.shape, card["calibration"], source)))
+    print(json.dumps(tracker.layers_document(tracked, grey.shape, card["calibration"], source)))
 """

@@ -15,13 +15,14 @@ def layer_features(support):
     return np.array([1.0, _log_odds(float(np.mean(support)))])
 
 
-def frame_features(supports, sizes, unclaimed):
-    """(3,): 1, log-odds of the mean support over all traces of all layers, share of probable ridge that no layer
-    took.
+def frame_features(supports, sizes):
+    """(3,): 1, log-odds of the mean support over all traces of all layers, mean logarithm of a layer's length in
+    hundreds of traces, by traces: layers that come in pieces are doubtful.
     """
     if not len(supports):
-        return np.array([1.0, _log_odds(0.0), 1.0])
-    return np.array([1.0, _log_odds(float(np.average(supports, weights=sizes))), unclaimed])
+        return np.array([1.0, _log_odds(0.0), -3.0])
+    lengths = np.log(np.asarray(sizes) / 100.0)
+    return np.array([1.0, _log_odds(float(np.average(supports, weights=sizes))), np.average(lengths, weights=sizes)])
 
 
 def expected_share(features, weights):

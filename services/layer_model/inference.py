@@ -19,10 +19,10 @@ class Model:
         self.ridge = self.card["calibration"].get("ridge", calibration.UNCALIBRATED["ridge"])
 
     def predict(self, grey):
-        tracking = tracker.track(self.forward, grey, self.card["channels"], self.card["trace_stride"], self.ridge)
+        tracked = tracker.track(self.forward, grey, self.card["channels"], self.card["trace_stride"], self.ridge)
         now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
         source = {"kind": "model", "model_version": self.card["model_version"], "created": now}
-        return tracker.layers_document(tracking, grey.shape, self.card["calibration"], source)
+        return tracker.layers_document(tracked, grey.shape, self.card["calibration"], source)
 
 
 def model_fn(model_dir):

@@ -2,8 +2,6 @@
 
 # ruff: noqa: B905 - zip's `strict` came after Python 3.8
 
-from collections import namedtuple
-
 import calibration
 import numpy as np
 from echogram_input import MULTIPLE, normalise, pad
@@ -14,11 +12,6 @@ TILE_ROWS = 2048
 OVERLAP = 128
 MOST_LAYERS = 150
 """Polylines that a frame may have: noise that looks like layers must not bury a reviewer, or the reader of the document."""
-
-Tracking = namedtuple("Tracking", ["layers", "unclaimed"])
-Tracking.__doc__ = (
-    """`layers`: list of `vectorise.Layer`, by depth; `unclaimed`: share of the probable ridge that no layer took."""
-)
 
 
 def probability_map(forward, grey, channels, stride):
@@ -74,22 +67,13 @@ def _ramp(start, end, length):
 
 
 def track(forward, grey, channels, stride, ridge=RIDGE):
-    """The `Tracking` of an echogram; parameters as of `probability_map` and `vectorise.find_layers`."""
+    """Layers of an echogram, list of `vectorise.Layer` by depth; parameters as of `probability_map` and `vectorise.find_layers`."""
     return track_map(probability_map(forward, grey, channels, stride), grey.shape[1], stride, ridge)
 
 
 def track_map(probability, width, stride, ridge=RIDGE):
-    """The `Tracking` in a probability map of an echogram of `width` traces."""
-    layers = strongest(find_layers(probability, width, stride, ridge), MOST_LAYERS)
-    claimed = np.zeros(probability.shape[1:], bool)
-    for layer in layers:
-        columns = layer.traces[::stride] // stride
-        rows = np.rint(layer.rows[::stride]).astype(int)
-        for offset in range(-3, 4):
-            claimed[np.clip(rows + offset, 0, claimed.shape[0] - 1), columns] = True
-    probable = probability.max(axis=0) > 0.5 * ridge
-    left = float((probable & ~claimed).sum()) / max(1.0, float(probable.sum()))
-    return Tracking(layers, left)
+    """Layers in a probability map of an echogram of `width` traces, list of `vectorise.Layer` by depth."""
+    return strongest(find_layers(probability, width, stride, ridge), MOST_LAYERS)
 
 
 def strongest(layers, count):
@@ -99,21 +83,21 @@ def strongest(layers, count):
     return [layer for number, layer in enumerate(layers) if number in kept]
 
 
-def layers_document(tracking, shape, curves, source):
+def layers_document(tracked, shape, curves, source):
     """The layers document (``firnline.layers/1``) of a tracked echogram of `shape` (rows, traces)."""
     height, width = shape
     layers = []
-    for layer, (x, y) in zip(tracking.layers, simplify(tracking.layers)):
-        y = np.clip(y, 0, height - 1)
+    for layer, (x, y) in zip(tracked, simplify(tracked)):
+        y = np.minimum(np.maximum(y, 0.0), height - 1.0)
         confidence = calibration.expected_share(calibration.layer_features(layer.support), curves["layer"])
         layers.append(
             {
                 "label": layer.label,
                 "confidence": round(confidence, 4),
-                "vertices": [{"x": int(a), "y": round(float(b), 2)} for a, b in zip(x, y)],
+                "vertices": [{"x": a, "y": round(b, 2)} for a, b in zip(x.tolist(), y.tolist())],
             }
         )
-    confidence = calibration.expected_share(tracking_features(tracking), curves["frame"])
+    confidence = calibration.expected_share(frame_features(tracked), curves["frame"])
     return {
         "schema": "firnline.layers/1",
         "frame_id": "",
@@ -125,10 +109,9 @@ def layers_document(tracking, shape, curves, source):
     }
 
 
-def tracking_features(tracking):
+def frame_features(tracked):
     """Features of a frame's confidence; see `calibration.frame_features`."""
     return calibration.frame_features(
-        [layer.support.mean() for layer in tracking.layers],
-        [layer.rows.size for layer in tracking.layers],
-        tracking.unclaimed,
+        [layer.support.mean() for layer in tracked],
+        [layer.rows.size for layer in tracked],
     )

@@ -23,6 +23,8 @@ AVERAGE_DECAY = 0.97
 REPORT_SECONDS = 10.0
 RIDGES = (0.38, 0.46, 0.54, 0.62)
 """Thresholds tried: what probability a layer reaches depends on how hard the frames are."""
+ALIKE = 0.002
+"""What frames of a validation channel can't tell apart."""
 
 
 class Training:
@@ -157,8 +159,7 @@ class Training:
         ridge, scores, value = self.ridge, None, None
         if validation.present:
             at = self.scores_by_ridge(validation, self.average, sorted({*RIDGES, self.ridge}))
-            # Where the validation frames can't tell (partial annotations), the threshold stays as it was.
-            ridge = max(at, key=lambda one: (selection_score(at[one]) or 0.0, -abs(one - self.ridge)))
+            ridge = chosen_ridge(at, self.ridge)
             scores, value = at[ridge], selection_score(at[ridge])
         if self.followed is not None and self.followed.present:
             followed = self.scores_by_ridge(self.followed, self.average, [ridge])[ridge]
@@ -215,10 +216,10 @@ class Training:
             return self.curves, None
         layers, frames, tallies = [], [], []
         for frame, probability in self._mapped(validation, self.best):
-            tracking = self._tracked(frame, probability, self.ridge)
-            layers += layer_samples(frame, tracking)
-            frames += frame_samples(frame, tracking)
-            tallies.append(tally(frame, tracking))
+            tracked = self._tracked(frame, probability, self.ridge)
+            layers += layer_samples(frame, tracked)
+            frames += frame_samples(frame, tracked)
+            tallies.append(tally(frame, tracked))
         curves = {"ridge": self.ridge, "layers": len(layers), "frames": len(frames)}
         for name, samples in (("layer", layers), ("frame", frames)):
             prior = calibration.UNCALIBRATED[name]
@@ -283,6 +284,16 @@ def _mean(losses):
     return mean
 
 
+def chosen_ridge(scores_by_ridge, before):
+    """Of the thresholds that score alike, the highest: a reviewer sooner draws a layer than deletes three. Where the
+    frames can't tell (partial annotations), it stays as it was.
+    """
+    if scores_by_ridge[before]["f1_2px"] is None:
+        return before
+    score = {ridge: selection_score(scores) for ridge, scores in scores_by_ridge.items()}
+    return max(ridge for ridge in score if score[ridge] >= max(score.values()) - ALIKE)
+
+
 def selection_score(scores):
     """What the best weights are chosen by: F1 of complete frames, and the share of surface and bed traces within 3
     pixels; the mean of those that the validation frames can tell, else recall.
@@ -293,9 +304,9 @@ def selection_score(scores):
     return sum(parts) / len(parts) if parts else scores["recall_2px"]
 
 
-def tally(frame, tracking):
+def tally(frame, tracked):
     """`scoring.frame_tally` of what the endpoint would answer for a frame."""
-    layers = tracker.layers_document(tracking, frame.grey.shape, calibration.UNCALIBRATED, {})["layers"]
+    layers = tracker.layers_document(tracked, frame.grey.shape, calibration.UNCALIBRATED, {})["layers"]
     counts = scoring.frame_tally(
         scoring.rows_from_layers(layers, frame.grey.shape[1]),
         [layer["label"] for layer in layers],
@@ -306,12 +317,12 @@ def tally(frame, tracking):
     return dict(counts, layers=len(layers), vertices=sum(len(layer["vertices"]) for layer in layers))
 
 
-def layer_samples(frame, tracking):
+def layer_samples(frame, tracked):
     """[(features, share of traces within 2 px of the truth, traces)] of each tracked layer that the annotation can
     judge.
     """
     samples, labels = [], np.array(labels_of(frame))
-    for layer in tracking.layers:
+    for layer in tracked:
         if frame.complete:
             judged, truth = np.ones(layer.rows.size, bool), frame.rows[:, layer.traces]
         else:
@@ -323,16 +334,16 @@ def layer_samples(frame, tracking):
     return samples
 
 
-def frame_samples(frame, tracking):
+def frame_samples(frame, tracked):
     """[(features, share, 1)]: the share of layer traces, drawn or found, on which drawing and finding agree within 2
     px; of a partial annotation, of drawn traces alone.
     """
     if not np.isfinite(frame.rows).any():
         return []
-    predicted = np.full((len(tracking.layers), frame.rows.shape[1]), np.nan)
-    for row, layer in zip(predicted, tracking.layers):
+    predicted = np.full((len(tracked), frame.rows.shape[1]), np.nan)
+    for row, layer in zip(predicted, tracked):
         row[layer.traces] = layer.rows
     pairs = scoring.match_points(predicted, frame.rows)[0].sum()
     drawn, found = np.isfinite(frame.rows).sum(), np.isfinite(predicted).sum()
     whole = max(drawn, found) if frame.complete else drawn
-    return [(tracker.tracking_features(tracking), float(pairs) / whole, 1.0)]
+    return [(tracker.frame_features(tracked), float(pairs) / whole, 1.0)]

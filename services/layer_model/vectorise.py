@@ -307,21 +307,21 @@ def join_chains(chains, image, slope, gap):
 
 def courses_of(chains, starts, ends, slope, steps):
     """(steps + 1, n) rows of n chains carried on beyond their ends, and the same before their starts: along the slope
-    field, or straight on if it is None.
+    field, or straight on if it is None (the less so, the shorter they are).
     """
     heads = np.array([rows[0] for _, rows, _ in chains])
     tails = np.array([rows[-1] for _, rows, _ in chains])
     if slope is not None:
         return carried(tails, ends, slope, steps, 1), carried(heads, starts, slope, steps, -1)
-    lean = np.array([(_lean(*chain[:2], slice(-8, None)), _lean(*chain[:2], slice(0, 8))) for chain in chains])
+    sizes = np.array([rows.size for _, rows, _ in chains])
+    every_row, every_column = (np.concatenate([chain[part] for chain in chains]) for part in (1, 0))
+    last = np.cumsum(sizes) - 1
+    first, reach = last - sizes + 1, np.minimum(7, sizes - 1)
+    trust = np.minimum(1.0, sizes / 12.0)
+    after = trust * (tails - every_row[last - reach]) / np.maximum(1, ends - every_column[last - reach])
+    before = trust * (every_row[first + reach] - heads) / np.maximum(1, every_column[first + reach] - starts)
     far = np.arange(steps + 1)[:, None]
-    return tails + far * lean[:, 0], heads - far * lean[:, 1]
-
-
-def _lean(columns, rows, part):
-    """Slope at one end of a chain, by a straight line through its last points; less of it if they are few."""
-    x, y = columns[part] - columns[part].mean(), rows[part] - rows[part].mean()
-    return float((x * y).sum() / max((x * x).sum(), 1.0)) * min(1.0, columns.size / 12.0)
+    return tails + far * after, heads - far * before
 
 
 def _mismatch(ahead, back, distance):

@@ -103,3 +103,11 @@ def test_the_last_score_that_is_printed_is_that_of_the_model(job, capsys, tmp_pa
     printed = [line for line in capsys.readouterr().out.splitlines() if "validation_score=" in line]
     history = json.loads((tmp_path / "a" / "out" / "history.json").read_text())
     assert printed[-1] == "final validation_score={:.5f};".format(max(entry["score"] for entry in history))
+
+
+def test_of_thresholds_that_score_alike_the_highest_is_taken():
+    def scores(f1):
+        return {"surface_within_3px": None, "bed_within_3px": None, "recall_2px": 0.5, "f1_2px": f1}
+
+    assert training.chosen_ridge({0.4: scores(0.8), 0.5: scores(0.799), 0.6: scores(0.7)}, 0.4) == 0.5
+    assert training.chosen_ridge({0.4: scores(None), 0.5: scores(None)}, 0.4) == 0.4

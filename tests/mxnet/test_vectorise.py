@@ -87,7 +87,7 @@ def test_whatever_the_map_layers_never_cross_and_documents_are_well_formed(seed,
     image = np.clip((noise - noise.min()) / np.ptp(noise), 0, 1).astype(np.float32)
     layers = vectorise.find_layers(image, 60, stride)
     curves = {"layer": [0.0, 1.0], "frame": [0.0, 1.0, 0.0]}
-    document = tracker.layers_document(tracker.Tracking(layers, 0.0), (48, 60), curves, {})
+    document = tracker.layers_document(layers, (48, 60), curves, {})
     for layer in document["layers"]:
         x = [vertex["x"] for vertex in layer["vertices"]]
         assert len(x) >= 2
