@@ -104,7 +104,7 @@ def job(tmp_path_factory):
         base,
         {
             "epochs": 8,
-            "max-seconds": 25,
+            "max-seconds": 0,
             "crop-rows": 96,
             "crop-traces": 160,
             "batch-size": 2,
