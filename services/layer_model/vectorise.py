@@ -22,7 +22,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 RIDGE, WEAK = 0.5, 0.6
-"""Least probability at a layer's best point, and the share of it that suffices elsewhere along the layer."""
+"""Least probability, on average, along a piece of a layer, and the share of it that a single point needs to be looked at."""
 PRESENT = 0.25
 MAX_GAP_TRACES = 24
 MIN_LENGTH_TRACES = 20
@@ -140,9 +140,16 @@ def _likely(first, rows, support, ridge, window, gap, shortest):
     """The pieces of a line whose support averages `ridge` over `window` columns, those `gap` columns apart or less
     bridged; `shortest` columns or longer.
     """
-    likely = _bridged(uniform_filter1d(support, window, mode="nearest") >= ridge, gap)
+    likely = uniform_filter1d(support, window, mode="nearest") >= ridge
+    return _pieces(first, rows, support, likely, gap, shortest)
+
+
+def _pieces(first, rows, support, wanted, gap, shortest):
+    """(first column, rows, support) of each run of `wanted` (columns,) bool, gaps bridged, of `shortest` columns or more."""
     return [
-        (first + start, rows[start:end], support[start:end]) for start, end in runs(likely) if end - start >= shortest
+        (first + start, rows[start:end], support[start:end])
+        for start, end in runs(_bridged(wanted, gap))
+        if end - start >= shortest
     ]
 
 
@@ -166,8 +173,7 @@ def _supported(image, layers, path, gap, shortest):
     rows, support = sub_pixel(image, path, columns)
     average = uniform_filter1d(support, 9, mode="nearest")
     present = (average > PRESENT) & (average > uniform_filter1d(layers[path, columns], 9, mode="nearest"))
-    pieces = [(start, rows[start:end], support[start:end]) for start, end in runs(_bridged(present, gap))]
-    return [piece for piece in pieces if piece[1].size >= shortest]
+    return _pieces(0, rows, support, present, gap, shortest)
 
 
 def sub_pixel(image, rows, columns):

@@ -78,6 +78,17 @@ def role(stack, name, service, *statements):
     return arn
 
 
+def sagemaker_role(stack):
+    """The role of jobs and models whose data lie in `BUCKET`."""
+    return role(
+        stack,
+        "sagemaker-role",
+        "sagemaker.amazonaws.com",
+        (["s3:GetObject", "s3:PutObject"], f"arn:aws:s3:::{BUCKET}/*"),
+        (["s3:ListBucket"], f"arn:aws:s3:::{BUCKET}"),
+    )
+
+
 def session_of(stack, role_arn):
     made = stack.client("sts").assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
     return Credentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
@@ -128,13 +139,7 @@ def stack(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model_role(stack):
-    return role(
-        stack,
-        "sagemaker-role",
-        "sagemaker.amazonaws.com",
-        (["s3:GetObject", "s3:PutObject"], f"arn:aws:s3:::{BUCKET}/*"),
-        (["s3:ListBucket"], f"arn:aws:s3:::{BUCKET}"),
-    )
+    return sagemaker_role(stack)
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ import os
 
 import boto3
 import pytest
-from test_local_cloud import BUCKET, TRAINING_IMAGE, error_of, role, tar
+from test_local_cloud import BUCKET, TRAINING_IMAGE, error_of, role, sagemaker_role, tar
 
 from workbench import training_jobs
 from workbench.local_cloud import credentials
@@ -54,13 +54,7 @@ def stack(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def training_role(stack):
-    return role(
-        stack,
-        "sagemaker-role",
-        "sagemaker.amazonaws.com",
-        (["s3:GetObject", "s3:PutObject"], f"arn:aws:s3:::{BUCKET}/*"),
-        (["s3:ListBucket"], f"arn:aws:s3:::{BUCKET}"),
-    )
+    return sagemaker_role(stack)
 
 
 @pytest.fixture(scope="module")

@@ -160,13 +160,13 @@ def halving(plan: Plan, found: Found) -> None:
     if not plan.halving_seconds:
         found["skipped"] = "Only a full run trains with half of the annotation removed (make bench FULL=1)."
         return
+    arms = {"whole": "train", "half, marked partial": "half-marked-partial", "half, plain loss": "half-plain-loss"}
     for name, partial_ in (("half, marked partial", True), ("half, plain loss", False)):
         rng = np.random.default_rng(SEED)
         with (plan.data / "train" / SHARD).open("rb") as stream:
             framed = [thinned(payload, rng, partial_) for payload in records.iterate_records(stream)]
-        write_shard(plan.data / name.replace(", ", "-").replace(" ", "-"), framed)
-    for name in ("whole", "half, marked partial", "half, plain loss"):
-        folder = "train" if name == "whole" else name.replace(", ", "-").replace(" ", "-")
+        write_shard(plan.data / arms[name], framed)
+    for name, folder in arms.items():
         channels = {"train": plan.data / folder, "validation": plan.data / "validation"}
         trained = sides.train(
             plan, f"halving-{folder}", plan.hyperparameters(plan.halving_seconds, network="layers"), channels
