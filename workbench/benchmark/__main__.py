@@ -17,7 +17,7 @@ from workbench.benchmark.plan import FULL, Plan, Results
 from workbench.benchmark.stages import STAGES, prepare
 from workbench.first_model import ROOT
 
-TIMES = ("ours_seconds", "reference_seconds", "fold_seconds", "halving_seconds")
+TIMES = ("ours_seconds", "reference_seconds", "rate_seconds", "fold_seconds", "halving_seconds")
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
