@@ -140,7 +140,7 @@ def augment(frame, rng):
         grey = (grey - 128) * np.float32(np.exp(rng.uniform(-0.3, 0.3))) + 128 + slope
     if rng.rand() < 0.5:
         grey = grey + rng.uniform(2, 18) * rng.standard_normal(grey.shape).astype(np.float32)
-    if rng.rand() < 0.4:
+    if rng.rand() < 0.5:
         grey = with_ringing(grey, rows, frame.kinds, rng)
     if rng.rand() < 0.3:
         weak = rng.uniform(0, 40) * (rng.rand(width) < rng.uniform(0.01, 0.06))
@@ -150,7 +150,7 @@ def augment(frame, rng):
 
 def with_ringing(grey, rows, kinds, rng):
     """`grey` with up to four bright bands of constant row above the surface, as a transmitter that rings, or leaks into
-    the receiver, leaves them: often the brightest thing in the air, and never the surface.
+    the receiver, leaves them: from faint to saturated, often the brightest thing of all, and never the surface.
     """
     surface = rows[np.flatnonzero(kinds == 0)]
     if not np.isfinite(surface).any():
@@ -161,7 +161,7 @@ def with_ringing(grey, rows, kinds, rng):
         if air <= 3:
             break
         row, width = rng.uniform(0, air), rng.uniform(0.6, min(8.0, max(0.7, air / 3)))
-        band = rng.uniform(20, 200) * np.exp(-0.5 * ((depth - row) / width) ** 2) * (depth < air)
+        band = np.exp(rng.uniform(3.0, 6.5) - 0.5 * ((depth - row) / width) ** 2) * (depth < air)
         grey = grey + band.astype(np.float32)[:, None]
     return grey
 
@@ -185,7 +185,7 @@ def crops(frame, size, stride, rng, augmented=True):
 
     Yields
     ------
-    data (2, rows, traces), target and weight (3, rows, traces / stride), float32. Beyond the frame's edge the weight
+    data (CHANNELS, rows, traces), target and weight (3, rows, traces / stride), float32. Beyond the frame's edge the weight
     is 0.
     """
     area = float(size[0] * size[1])

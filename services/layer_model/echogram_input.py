@@ -4,9 +4,15 @@ import io
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import uniform_filter, uniform_filter1d
 
-CHANNELS = 2
+CHANNELS = 5
+NEIGHBOURHOOD = 31
+SMOOTHING = (5, 9)
+ALONG = 257
+"""Windows in pixels: square; (rows, traces); traces."""
+CLEAR = 6
+"""Rows about a pixel that belong to its own return."""
 MULTIPLE = 16
 MAX_BYTES = 6291456
 MAX_PIXELS = 16000000
@@ -61,21 +67,40 @@ def decode_png(data):
         raise EchogramError("The PNG is damaged and can't be decoded ({}). Export it again.".format(error)) from error
 
 
-def normalise(grey, window=31):
-    """Network input (2, rows, traces) float32 of an echogram (rows, traces), grey levels 0..255.
+def normalise(grey, channels=CHANNELS):
+    """Network input (channels, rows, traces) float32 of an echogram (rows, traces), grey levels 0..255; the first of:
 
-    Channel 0: grey about its median, in units of the frame's 2nd to 98th percentile range; channel 1: contrast
-    against a `window` x `window` pixel neighbourhood (local contrast normalisation, Jarrett et al. 2009), which takes
-    out gain differences between radars, range spreading and trace-to-trace gain.
+    0. grey about its median, in units of the frame's 2nd to 98th percentile range;
+    1. contrast against the neighbourhood (local contrast normalisation, Jarrett et al. 2009), which takes out gain
+       differences between radars, range spreading and trace-to-trace gain;
+    2. what lies above and 3. what lies below: grey against the brightest smoothed grey farther up or down the trace. A
+       surface is the first strong return and a bed the last, which no neighbourhood tells;
+    4. grey against its row's mean along the track: a transmitter's level lines vanish, the ground stays.
     """
     counts = np.bincount(np.clip(grey, 0, 255).astype(np.uint8).ravel(), minlength=256)
     low, middle, high = np.searchsorted(np.cumsum(counts), np.array([0.02, 0.5, 0.98]) * grey.size)
+    scale = np.float32(2.0 / max(high - low, 16))
     values = np.asarray(grey, dtype=np.float32)
-    overall = (values - np.float32(middle)) * np.float32(2.0 / max(high - low, 16))
-    mean = uniform_filter(values, window)
-    deviation = np.sqrt(np.maximum(uniform_filter(values * values, window) - mean * mean, 0.0))
-    local = (values - mean) / (deviation + np.float32(6.0))
-    return np.clip(np.stack([overall, local]), -3.0, 3.0)
+    image = np.empty((channels, *values.shape), np.float32)
+    np.multiply(values - np.float32(middle), scale, out=image[0])
+    if channels > 1:
+        mean = uniform_filter(values, NEIGHBOURHOOD)
+        deviation = np.sqrt(np.maximum(uniform_filter(values * values, NEIGHBOURHOOD) - mean * mean, 0.0))
+        np.divide(values - mean, deviation + np.float32(6.0), out=image[1])
+    if channels > 2:
+        smooth = uniform_filter(values, SMOOTHING)
+        np.multiply(smooth - brightest_before(smooth), 2 * scale, out=image[2])
+        np.multiply(smooth - brightest_before(smooth[::-1])[::-1], 2 * scale, out=image[3])
+        np.multiply(values - uniform_filter1d(values, ALONG, axis=1, mode="nearest"), 2 * scale, out=image[4])
+    return np.clip(image, -3.0, 3.0, out=image)
+
+
+def brightest_before(values):
+    """For each pixel the largest of `values` (rows, traces) more than `CLEAR` rows above it; 0 where there are none."""
+    highest = np.zeros_like(values)
+    for row in range(CLEAR, len(values)):
+        np.maximum(highest[row - 1], values[row - CLEAR], out=highest[row])
+    return highest
 
 
 def pad(image, multiple=MULTIPLE):

@@ -51,7 +51,7 @@ class TrackContext(nn.HybridBlock):
 
 
 class LayerNetwork(nn.HybridBlock):
-    """Input (N, 2, rows, traces), both multiples of 16. Output: list of logits (N, 3, rows, traces), first the fused
+    """Input (N, 5, rows, traces), both multiples of 16. Output: list of logits (N, 3, rows, traces), first the fused
     ones, then one for each scale, fine to coarse, at its own resolution. The three channels are surface, internal
     layer, bed.
 

@@ -28,7 +28,7 @@ def probability_map(forward, grey, channels, stride):
     stride : traces per column of the map
     """
     height, width = grey.shape
-    image = pad(normalise(grey)[:channels])
+    image = pad(normalise(grey, channels))
     rows = _tiles(image.shape[1], TILE_ROWS)
     tile_traces = max(2 * OVERLAP, TILE_PIXELS // max(end - start for start, end in rows) // MULTIPLE * MULTIPLE)
     traces = _tiles(image.shape[2], tile_traces)

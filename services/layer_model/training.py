@@ -143,15 +143,20 @@ class Training:
         return {name: parameter.data().copy() for name, parameter in self.parameters.items()}
 
     def _set(self, arrays):
-        """Take over weights by name. Every network's parameter must be there in its shape."""
+        """Take over weights by name. Every network's parameter must be there in its shape, or for fewer input channels:
+        what a model of an earlier Firnline did not see weighs nothing at first, and its answers stay as they were.
+        """
         for name, parameter in self.parameters.items():
-            if name not in arrays or arrays[name].shape != parameter.shape:
+            array = arrays.get(name)
+            if array is not None and parameter.shape[1:2] == (self.model.channels,):
+                array = _widened(array, parameter.shape)
+            if array is None or array.shape != parameter.shape:
                 raise artefact.ArtefactError(
                     "The model to start from does not fit the network {!r}: {} differs.".format(
                         self.options.network, name
                     )
                 )
-            parameter.set_data(arrays[name])
+            parameter.set_data(array)
 
     def _validated(self, loss):
         """Score the average at the ridge threshold that suits it best, print the metrics, keep it if it is the best."""
@@ -274,6 +279,14 @@ class Training:
         self.best_score, self.history, self.ridge = state["best_score"], state["history"], state["ridge"]
         self.seconds, self.worse = state["seconds"], state["worse"]
         print("going on after epoch {} from a checkpoint".format(self.epochs_done), flush=True)
+
+
+def _widened(array, shape):
+    """Weights (outputs, inputs, h, w) of a convolution with zeros for the inputs that `shape` has more."""
+    missing = shape[1] - array.shape[1]
+    if missing <= 0 or array.shape[:1] + array.shape[2:] != shape[:1] + shape[2:]:
+        return array
+    return mx.nd.concat(array, mx.nd.zeros((shape[0], missing, *shape[2:])), dim=1)
 
 
 def _mean(losses):

@@ -5,6 +5,7 @@ import os
 import signal
 
 import artefact
+import network
 import numpy as np
 import pytest
 import train
@@ -78,6 +79,20 @@ def test_the_reference_network_trains_too(job):
     arrays, card = job("a", network="reference", epochs=1)
     assert (card["channels"], card["trace_stride"]) == (1, 1)
     assert all(np.isfinite(array.asnumpy()).all() for array in arrays.values())
+
+
+def test_a_model_that_saw_fewer_channels_goes_on_as_it_was():
+    options = train.arguments([])
+    old, new = network.build("layers"), network.build("layers")
+    arrays = {name: parameter.data() for name, parameter in old.collect_params().items()}
+    first = next(name for name, array in arrays.items() if array.shape[1:2] == (new.channels,))
+    arrays[first] = arrays[first][:, :2]
+    taken = {name: p.data() for name, p in training.Training(new, options, arrays).parameters.items()}
+    np.testing.assert_array_equal(taken[first][:, :2].asnumpy(), arrays[first].asnumpy())
+    assert not taken[first][:, 2:].asnumpy().any()
+    arrays[first] = arrays[first][:4]
+    with pytest.raises(artefact.ArtefactError, match="does not fit"):
+        training.Training(new, options, arrays)
 
 
 def test_the_selection_score_uses_what_the_frames_can_tell():

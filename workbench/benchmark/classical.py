@@ -109,7 +109,7 @@ def ridge_tracker(
     grey: np.ndarray, bed: bool, linking: Linking = RIDGE_LINKING, settings: Boundaries = BOUNDARIES
 ) -> Tracked:
     """Track an echogram (rows, traces) uint8; `bed`: whether the radar reaches it."""
-    overall, local = normalise(grey)
+    overall, local = normalise(grey, 2)
     response, slope = ridge_response(local)
     boundaries = find_boundaries(overall, bed, None, settings)
     lines = link(response, slope, boundaries, linking)
@@ -128,7 +128,7 @@ def canny_tracker(
     settings: Boundaries = BOUNDARIES,
 ) -> Tracked:
     """Track an echogram (rows, traces) uint8; `bed`: whether the radar reaches it."""
-    overall, local = normalise(grey)
+    overall, local = normalise(grey, 2)
     points = canny_ridges(local, edges)
     response = np.zeros(grey.shape, np.float32)
     response[points.rows, points.columns] = 1.0

@@ -71,7 +71,7 @@ def boundary_score(frames: list[Frame], settings: classical.Boundaries) -> float
     """Mean of the share of surface traces within 3 px and of bed traces within 5 px."""
     hits = {"surface": [0, 0], "bed": [0, 0]}
     for frame in frames:
-        found = classical.find_boundaries(normalise(frame.grey)[0], frame.sounder, None, settings)
+        found = classical.find_boundaries(normalise(frame.grey, 1)[0], frame.sounder, None, settings)
         for kind, distance in (("surface", 3), ("bed", 5)):
             truth = frame.truth.rows[[i for i, label in enumerate(frame.truth.labels) if label == kind]]
             if kind in found and truth.size:
