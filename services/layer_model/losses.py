@@ -32,7 +32,8 @@ def draw_targets(rows, kinds, complete, height, stride=1, spread=1.0, band=5):
     target : (3, height, ceil(W / stride)) float32, soft ridges of height 1
     weight : same shape, 1 where the annotation says what is there, else 0 (see also `ABSENT_BED_WEIGHT`). Of a
         partial annotation: the band about each drawn line; above the surface and below the bed there is no layer; a
-        trace has one surface and one bed.
+        trace has one surface and one bed, which lies on the surface where there is no ice, so that a surface without
+        a bed says nothing of a bed beside it.
     """
     lines = columns_of(rows, stride)
     width = lines.shape[1]
@@ -53,13 +54,14 @@ def draw_targets(rows, kinds, complete, height, stride=1, spread=1.0, band=5):
         if complete:
             continue
         below = depth - line
-        weight[:, :, columns] = np.maximum(weight[:, :, columns], np.abs(below) <= band)
+        near = np.abs(below) <= band
+        vouched = [near, near, near]
         if kind == SURFACE:
-            weight[SURFACE][:, columns] = 1.0
-            weight[:, :, columns] = np.maximum(weight[:, :, columns], below < 0)
+            vouched = [True, near | (below < 0), below < -band]
         if kind == BED:
-            weight[BED][:, columns] = 1.0
-            weight[:, :, columns] = np.maximum(weight[:, :, columns], below > 0)
+            vouched = [near | (below > 0), near | (below > 0), True]
+        for output, said in zip(weight, vouched):
+            output[:, columns] = np.maximum(output[:, columns], said)
     return target, weight
 
 

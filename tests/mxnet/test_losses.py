@@ -34,6 +34,14 @@ def test_a_drawn_surface_vouches_for_the_air_above_it_and_that_there_is_no_other
     np.testing.assert_array_equal(np.flatnonzero(weight[1, :, 0]), range(14))
 
 
+def test_a_surface_without_a_bed_says_nothing_of_a_bed_that_lies_on_it():
+    _, weight = losses.draw_targets(np.array([[10.0]]), [0], False, 30, band=3)
+    np.testing.assert_array_equal(np.flatnonzero(weight[2, :, 0]), range(7))
+    target, weight = losses.draw_targets(np.array([[10.0], [11.0]]), [0, 2], False, 30, band=3)
+    assert weight[2].all()
+    assert target[2, 11, 0] == 1.0
+
+
 def test_a_drawn_bed_vouches_for_what_lies_below_it():
     _, weight = losses.draw_targets(np.array([[10.0]]), [2], False, 30, band=3)
     assert weight[2].all()
