@@ -11,7 +11,16 @@ from firnline.echogram import encode_png
 from layer_model import records
 from workbench.benchmark import __main__ as benchmark
 from workbench.benchmark import tables
-from workbench.benchmark.frames import RealFrame, frame_of, leave_transects_out, real_frames, thinned
+from workbench.benchmark.frames import (
+    RealFrame,
+    frame_of,
+    leave_transects_out,
+    other_picks,
+    real_frames,
+    thinned,
+    without_thin_ice,
+)
+from workbench.benchmark.measures import Truth, line_scores
 from workbench.benchmark.plan import FULL, Plan, Results
 from workbench.benchmark.sides import converged_score, seconds_to_reach
 
@@ -65,6 +74,24 @@ def test_no_transect_is_on_two_sides(count: int) -> None:
 def test_too_few_transects_are_refused() -> None:
     with pytest.raises(ValueError, match="too few"):
         leave_transects_out([RealFrame("a", "T1", b""), RealFrame("b", "T2", b"")])
+
+
+def test_experts_are_judged_by_their_picks_on_the_other_version_of_the_same_ground() -> None:
+    def picked(name: str, transect: str, bed: float) -> RealFrame:
+        rows = np.array([[3.0] * 20, [bed] * 10 + [NAN] * 10])
+        grey = np.zeros((30, 20), np.uint8)
+        return RealFrame(name, transect, records.pack_record(encode_png(grey), rows, [0, 2], False, 0))
+
+    pairs = other_picks([picked("a", "T1", 20), picked("b", "T1", 24), picked("c", "T2", 9)])
+    within = line_scores(pairs)["within"]
+    assert len(pairs) == 2
+    assert within["surface"]["2px"] == 1.0
+    assert (within["bed"]["3px"], within["bed"]["5px"]) == (0.0, 1.0)
+
+
+def test_a_bed_on_the_surface_is_left_out_where_ice_is_asked_for() -> None:
+    truth = Truth(np.array([[3.0, 3, 3, NAN], [3, 9, 20, 8]]), ["surface", "bed"], False, 30)
+    np.testing.assert_array_equal(without_thin_ice(truth).rows[1], [NAN, 9, 20, 8])
 
 
 def test_real_frames_are_partial_and_bright_is_strong(real_data: Path) -> None:

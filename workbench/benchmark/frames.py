@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from itertools import permutations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from firnline.echogram import decode_png, encode_png, to_grey
 from ingest_frame.formats import read_frame
-from layer_model import records
+from layer_model import records, scoring
 from workbench import expert_picks
 from workbench.benchmark.measures import Truth
 
@@ -92,6 +93,28 @@ def real_frames(folder: Path) -> list[RealFrame]:
             RealFrame(file.stem, transect, records.pack_record(encode_png(grey), picks.rows(), kinds, False, number))
         )
     return frames
+
+
+def other_picks(frames: list[RealFrame]) -> list[tuple[dict, Truth]]:
+    """(document, truth) of frames that show the same ground, each with what was picked on the other: how far experts
+    agree, which no tracker can be expected to exceed.
+    """
+    truth = [frame_of(frame.record, sounder=True).truth for frame in frames]
+    documents = [{"layers": scoring.layers_from_rows(one.rows, one.labels)} for one in truth]
+    return [
+        (documents[other], truth[one])
+        for one, other in permutations(range(len(frames)), 2)
+        if frames[one].transect == frames[other].transect
+    ]
+
+
+def without_thin_ice(truth: Truth, thinnest: float = 6.0) -> Truth:
+    """The annotation without the bed where it is less than `thinnest` rows below the surface."""
+    rows, labels = truth.rows.copy(), np.array(truth.labels)
+    surface = np.fmax.reduce(rows[labels == "surface"], axis=0, initial=-np.inf)
+    beds = labels == "bed"
+    rows[beds] = np.where(rows[beds] < surface + thinnest, np.nan, rows[beds])
+    return truth._replace(rows=rows)
 
 
 def leave_transects_out(frames: list[RealFrame], per_fold: int = 2) -> list[Fold]:

@@ -22,9 +22,11 @@ from workbench.benchmark.frames import (
     RealFrame,
     frame_of,
     leave_transects_out,
+    other_picks,
     read_channel,
     real_frames,
     thinned,
+    without_thin_ice,
     write_shard,
 )
 from workbench.benchmark.measures import Truth, line_scores
@@ -120,8 +122,13 @@ def real(plan: Plan, found: Found) -> None:
             pairs.setdefault(name, []).extend(some)
         scores = {name: line_scores(some)["within"] for name, some in here.items()}
         found["folds"].append({"transects": sorted({frame.transect for frame in fold.test}), "within": scores})
-    found["sides"] = {name: line_scores(some) for name, some in pairs.items()}
+    found["sides"] = {name: line_scores(some) | {"bed_under_ice": _under_ice(some)} for name, some in pairs.items()}
     found["frames"] = len(pairs["tuned"])
+
+
+def _under_ice(pairs: list[tuple[dict, Truth]]) -> dict[str, float]:
+    """Shares of the bed's picks that have ice above them: experts also draw a bed on the surface where there is none."""
+    return line_scores([(document, without_thin_ice(truth)) for document, truth in pairs])["within"]["bed"]
 
 
 def _real_fold(plan: Plan, number: int, fold: Fold, untuned: Path) -> dict[str, list[tuple[dict, Truth]]]:
@@ -133,7 +140,7 @@ def _real_fold(plan: Plan, number: int, fold: Fold, untuned: Path) -> dict[str, 
     rate = {"learning-rate": FINE_TUNING_RATE, "validation-seconds": 0}
     tuned = sides.train(plan, f"fold-{number}", plan.hyperparameters(plan.fold_seconds, **rate), channels).model
     truth = [frame.truth for frame in _real(fold.test)]
-    found: dict[str, list[tuple[dict, Truth]]] = {}
+    found = {"experts": other_picks(fold.test)}
     for name, model in (("tuned", tuned), ("box", untuned)):
         documents = sides.run_network(model, data / "test", plan.out / "outputs" / f"fold-{number}-{name}")["documents"]
         found[name] = list(zip(documents, truth, strict=True))
