@@ -1,7 +1,7 @@
 """Makes the model in the box: simulates campaigns, trains on them under AWS's training toolkit, and scores it.
 
 Most of the training frames come from campaigns drawn at random (see simulator.variety), no two of which are alike;
-frames of others so drawn choose among the epochs.
+frames of others so drawn choose among the epochs, and frames of others again calibrate the confidences.
 
 `python -m workbench.first_model` (`make first-model`). Writes `services/layer_model/first_model/model.tar.gz` and
 `scores.json`. The campaign of the demonstration is never trained on; real data is not touched.
@@ -44,6 +44,7 @@ HYPERPARAMETERS = {
     "crop-rows": 288,
     "crop-traces": 384,
     "patience": 60,
+    "validation-frames": 160,
     "seed": 7,
 }
 REHEARSED = {"snow": 12, "sounder": 12}
@@ -70,6 +71,13 @@ def validation_frames() -> list[tuple[str, int, int]]:
     """Frames of campaigns that are not trained on."""
     snow = [(f"varied_snow_{6000 + i}", i, 1) for i in range(20)]
     return snow + [(f"varied_sounder_{6000 + i}", i, i % 2) for i in range(8)]
+
+
+def calibration_frames() -> list[tuple[str, int, int]]:
+    """Frames of campaigns that are neither trained on nor chosen by. What a support is worth differs from one campaign
+    to the next: hence many.
+    """
+    return [(f"varied_snow_{7000 + i}", n, n % 2) for i in range(60) for n in (i % 6, 6 + i % 5)]
 
 
 def simulated_record(campaign: str, segment: int, number: int, record: int) -> bytes:
@@ -174,13 +182,13 @@ def main() -> None:
         "unseen campaigns: varied snow": [(f"varied_snow_{n}", n - 5000, 1) for n in SCORED_CAMPAIGNS],
     }
     scored = {name: WORK / "scored" / name.split(": ")[1].replace(" ", "_") for name in held_out}
-    if not (options.keep_data and data.is_dir()):
+    channels = {"train": learnt_from, "validation": validation_frames(), "calibration": calibration_frames()}
+    if not options.keep_data:
         shutil.rmtree(WORK, ignore_errors=True)
-        print(f"Simulating {len(known)} campaigns: {', '.join(known)}")
-        write_channel(data / "train", learnt_from, options.workers)
-        write_channel(data / "validation", validation_frames(), options.workers)
-        for name, folder in scored.items():
-            write_channel(folder, held_out[name], options.workers)
+    wanted = [(data / name, frames) for name, frames in channels.items()]
+    for folder, frames in wanted + [(scored[name], frames) for name, frames in held_out.items()]:
+        if not folder.exists():
+            write_channel(folder, frames, options.workers)
     simulated = time.monotonic()
     hyperparameters = HYPERPARAMETERS | {"max-seconds": options.max_seconds, "snapshot": "simulated"}
     for folder in (WORK / "code", WORK / "model", data / "model"):
@@ -188,7 +196,7 @@ def main() -> None:
     if options.go_on:
         (data / "model").mkdir()
         shutil.copy(OUTPUT / "model.tar.gz", data / "model")
-    run_training(WORK, hyperparameters, ["train", "validation"] + ["model"] * options.go_on)
+    run_training(WORK, hyperparameters, [*channels, *["model"] * options.go_on])
     trained = time.monotonic()
     write_rehearsal(learnt_from, data / "train" / "part-00000.rec", WORK / "model" / "rehearsal.rec")
     pack_model(WORK / "model", OUTPUT / "model.tar.gz")

@@ -1,33 +1,85 @@
 """Confidence that means something: the expected share of traces within two pixels of the truth.
 
-The network's support along a layer says how sure it is, not how often it is right. A logistic curve, fitted on the
-validation frames (Platt 1999, with shares in place of classes), maps one to the other.
+The network's support along a layer says how sure it is, not how often it is right. A logistic curve, fitted on
+annotated frames (Platt 1999, with shares in place of classes), maps one to the other.
+
+How much a support is worth differs from campaign to campaign: in simulated snow mostly by the strength of the
+reflectors between the layers that have a line. Two more features feel a part of that, in the tracked layers alone: see
+`roughness` and `unevenness`. The rest only the campaign's own annotation can tell.
 """
 
 import numpy as np
 
-UNCALIBRATED = {"ridge": 0.5, "layer": [0.0, 1.0], "frame": [0.0, 1.0, 0.0], "layers": 0, "frames": 0}
-"""Used until validation frames say better: the support itself."""
+UNCALIBRATED = {
+    "ridge": 0.5,
+    "layer": [0.0, 1.0, 0.0, 0.0],
+    "frame": [0.0, 1.0, 0.0, 0.0],
+    "layers": 0,
+    "frames": 0,
+}
+"""Used until annotated frames say better: the support itself."""
+USUAL_ROUGHNESS, ROUGHNESS_RANGE = -2.75, 1.5
+USUAL_UNEVENNESS, UNEVENNESS_RANGE = 0.5, 0.3
+"""Medians over simulated snow, and how far from them frames lie; beyond that nothing is known."""
 
 
-def layer_features(support):
-    """(2,): 1, log-odds of the mean support."""
-    return np.array([1.0, _log_odds(float(np.mean(support)))])
+def layer_features(support, rows, uneven):
+    """(4,): 1, log-odds of the mean support, `roughness` of the rows, `unevenness` of the frame.
+
+    At the same support a rough layer is right more often than a smooth one, a layer of an even frame than one of an
+    uneven frame.
+    """
+    return np.array([1.0, _log_odds(float(np.mean(support))), roughness(rows), uneven])
 
 
-def frame_features(supports, sizes):
-    """(3,): 1, log-odds of the mean support over all traces of all layers, mean logarithm of a layer's length in
-    hundreds of traces, by traces: layers that come in pieces are doubtful.
+def frame_features(supports, sizes, uneven):
+    """(4,): 1, log-odds of the mean support over all traces of all layers, mean logarithm of a layer's length in
+    hundreds of traces, by traces (layers that come in pieces are doubtful), `unevenness`.
     """
     if not len(supports):
-        return np.array([1.0, _log_odds(0.0), -3.0])
+        return np.array([1.0, _log_odds(0.0), -3.0, uneven])
     lengths = np.log(np.asarray(sizes) / 100.0)
-    return np.array([1.0, _log_odds(float(np.average(supports, weights=sizes))), np.average(lengths, weights=sizes)])
+    mean = float(np.average(supports, weights=sizes))
+    return np.array([1.0, _log_odds(mean), np.average(lengths, weights=sizes), uneven])
+
+
+def roughness(rows):
+    """Logarithm of the mean bend (second difference) of a layer's rows (n,), above the usual; 0 of under three traces."""
+    if len(rows) < 3:
+        return 0.0
+    bend = np.log(0.01 + np.abs(np.diff(rows, 2)).mean())
+    return float(np.clip(bend - USUAL_ROUGHNESS, -ROUGHNESS_RANGE, ROUGHNESS_RANGE))
+
+
+def unevenness(layers):
+    """Standard deviation of the logarithm of the distances between neighbouring layers, over all traces of a frame, less
+    the usual one; 0 where no trace has two layers.
+
+    A year's snow is about as thick as the next year's: distances differ much where reflectors within a year have been
+    tracked or layers missed. `layers` have `traces` and `rows`, and come by depth.
+    """
+    if not layers:
+        return 0.0
+    traces, rows = (np.concatenate([getattr(layer, part) for layer in layers]) for part in ("traces", "rows"))
+    order = np.argsort(traces, kind="stable")
+    distances = np.diff(rows[order])[np.diff(traces[order]) == 0]
+    if not distances.size:
+        return 0.0
+    spread = np.log(np.maximum(distances, 1.0)).std()
+    return float(np.clip(spread - USUAL_UNEVENNESS, -UNEVENNESS_RANGE, UNEVENNESS_RANGE))
 
 
 def expected_share(features, weights):
-    """Logistic curve of the features; between 0 and 1."""
-    return float(1.0 / (1.0 + np.exp(-np.clip(np.dot(features, weights), -30, 30))))
+    """Logistic curve of the features, between 0 and 1. A model's curve of fewer weights knows the first features only."""
+    return float(1.0 / (1.0 + np.exp(-np.clip(np.dot(features[: len(weights)], weights), -30, 30))))
+
+
+def prior_curve(name, curves):
+    """Weights that `fit` starts from: the curve "layer" or "frame" of an earlier model, at zero for features it does not
+    know.
+    """
+    known = list(curves[name])
+    return known + UNCALIBRATED[name][len(known) :]
 
 
 def fit(features, shares, sizes, prior, strength=5.0, steps=25):

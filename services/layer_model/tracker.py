@@ -86,10 +86,10 @@ def strongest(layers, count):
 def layers_document(tracked, shape, curves, source):
     """The layers document (``firnline.layers/1``) of a tracked echogram of `shape` (rows, traces)."""
     height, width = shape
-    layers = []
-    for layer, (x, y) in zip(tracked, simplify(tracked)):
+    layers, uneven = [], calibration.unevenness(tracked)
+    for layer, features, (x, y) in zip(tracked, layer_features(tracked, uneven), simplify(tracked)):
         y = np.minimum(np.maximum(y, 0.0), height - 1.0)
-        confidence = calibration.expected_share(calibration.layer_features(layer.support), curves["layer"])
+        confidence = calibration.expected_share(features, curves["layer"])
         layers.append(
             {
                 "label": layer.label,
@@ -97,7 +97,7 @@ def layers_document(tracked, shape, curves, source):
                 "vertices": [{"x": a, "y": round(b, 2)} for a, b in zip(x.tolist(), y.tolist())],
             }
         )
-    confidence = calibration.expected_share(frame_features(tracked), curves["frame"])
+    confidence = calibration.expected_share(frame_features(tracked, uneven), curves["frame"])
     return {
         "schema": "firnline.layers/1",
         "frame_id": "",
@@ -109,9 +109,15 @@ def layers_document(tracked, shape, curves, source):
     }
 
 
-def frame_features(tracked):
-    """Features of a frame's confidence; see `calibration.frame_features`."""
+def layer_features(tracked, uneven):
+    """Features of each layer's confidence, for all layers of a frame; see `calibration.layer_features`."""
+    return [calibration.layer_features(layer.support, layer.rows, uneven) for layer in tracked]
+
+
+def frame_features(tracked, uneven):
+    """Features of a frame's confidence, from its layers; see `calibration.frame_features`."""
     return calibration.frame_features(
         [layer.support.mean() for layer in tracked],
         [layer.rows.size for layer in tracked],
+        uneven,
     )

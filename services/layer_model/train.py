@@ -1,7 +1,8 @@
 """Trains a layer network inside SageMaker.
 
 A thin command: channels come as ``SM_CHANNEL_*``, hyperparameters as arguments, metrics go to stdout, the artefact to
-``SM_MODEL_DIR``. Channels: ``train`` (needed), ``validation``, ``holdout``, ``model`` (a model.tar.gz to start from).
+``SM_MODEL_DIR``. Channels: ``train`` (needed), ``validation``, ``calibration`` (in place of the validation frames),
+``holdout``, ``model`` (a model.tar.gz to start from).
 """
 
 import argparse
@@ -53,7 +54,7 @@ def arguments(argv=None):
     parser.add_argument("--snapshot", default="", help="id of the data snapshot, for the model card")
     parser.add_argument("--model-version", default=os.environ.get("TRAINING_JOB_NAME", "unnamed"))
     parser.add_argument("--_tuning_objective_metric", default="", help="given by SageMaker's tuner")
-    for channel in ("train", "validation", "holdout", "model"):
+    for channel in ("train", "validation", "calibration", "holdout", "model"):
         default = os.environ.get("SM_CHANNEL_" + channel.upper()) or os.path.join(_input_folder(), channel)
         parser.add_argument("--" + channel, default=default, help="channel folder")
     parser.add_argument("--model-dir", default=os.environ.get("SM_MODEL_DIR", "/opt/ml/model"))
@@ -80,7 +81,7 @@ def main(argv=None):
     started = time.monotonic()
     mx.random.seed(options.seed)
     np.random.seed(options.seed)
-    channels = {name: Channel(getattr(options, name)) for name in ("train", "validation", "holdout")}
+    channels = {name: Channel(getattr(options, name)) for name in ("train", "validation", "calibration", "holdout")}
     if not channels["train"].present:
         sys.exit("The channel 'train' holds no .rec file and no pipe ({}).".format(options.train))
     model = network.build(options.network)
@@ -95,6 +96,8 @@ def main(argv=None):
     signal.signal(signal.SIGTERM, lambda *_: training.stop())
     training.run(channels["train"], channels["validation"], channels["holdout"] if options.follow_holdout else None)
     curves, validation = training.calibrate(channels["validation"])
+    if channels["calibration"].present:
+        curves, _ = training.calibrate(channels["calibration"])
     holdout = training.score(channels["holdout"]) if channels["holdout"].present and not training.stopped else None
     card = {
         "schema": CARD_SCHEMA,

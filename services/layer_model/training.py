@@ -216,19 +216,24 @@ class Training:
         return self.scores_by_ridge(channel, self.best, [self.ridge])[self.ridge]
 
     def calibrate(self, validation):
-        """(calibration curves, scores) of the best weights on a validation channel; if absent, as before and None."""
+        """(calibration curves, scores) of the best weights on a validation channel; if absent, as before and None.
+
+        The curves start from those of the model that was trained on: few frames, or boundaries alone, tell little.
+        A partial annotation says less of a frame than a complete one: it counts where there is no complete one.
+        """
         if not validation.present:
             return self.curves, None
-        layers, frames, tallies = [], [], []
+        layers, frames, tallies = [], {True: [], False: []}, []
         for frame, probability in self._mapped(validation, self.best):
             tracked = self._tracked(frame, probability, self.ridge)
             layers += layer_samples(frame, tracked)
-            frames += frame_samples(frame, tracked)
+            frames[frame.complete] += frame_samples(frame, tracked)
             tallies.append(tally(frame, tracked))
-        curves = {"ridge": self.ridge, "layers": len(layers), "frames": len(frames)}
-        for name, samples in (("layer", layers), ("frame", frames)):
-            prior = calibration.UNCALIBRATED[name]
-            curves[name] = calibration.fit(*zip(*samples), prior=prior) if samples else prior
+        samples = {"layer": layers, "frame": frames[True] or frames[False]}
+        curves = {"ridge": self.ridge, "layers": len(samples["layer"]), "frames": len(samples["frame"])}
+        for name, given in samples.items():
+            prior = calibration.prior_curve(name, self.curves)
+            curves[name] = calibration.fit(*zip(*given), prior=prior) if given else prior
         return curves, scoring.summarise(tallies)
 
     def _checkpoint(self):
@@ -335,7 +340,7 @@ def layer_samples(frame, tracked):
     judge.
     """
     samples, labels = [], np.array(labels_of(frame))
-    for layer in tracked:
+    for layer, features in zip(tracked, tracker.layer_features(tracked, calibration.unevenness(tracked))):
         if frame.complete:
             judged, truth = np.ones(layer.rows.size, bool), frame.rows[:, layer.traces]
         else:
@@ -343,7 +348,7 @@ def layer_samples(frame, tracked):
             judged = np.isfinite(truth).any(axis=0) & (layer.label != "layer")
         if judged.sum() >= 8:
             within = scoring.points_within(layer.rows[None], truth, 2.0)[0]
-            samples.append((calibration.layer_features(layer.support), within[judged].mean(), judged.sum()))
+            samples.append((features, within[judged].mean(), judged.sum()))
     return samples
 
 
@@ -359,4 +364,4 @@ def frame_samples(frame, tracked):
     pairs = scoring.match_points(predicted, frame.rows)[0].sum()
     drawn, found = np.isfinite(frame.rows).sum(), np.isfinite(predicted).sum()
     whole = max(drawn, found) if frame.complete else drawn
-    return [(tracker.frame_features(tracked), float(pairs) / whole, 1.0)]
+    return [(tracker.frame_features(tracked, calibration.unevenness(tracked)), float(pairs) / whole, 1.0)]
