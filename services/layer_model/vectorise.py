@@ -2,8 +2,9 @@
 
 1. Surface and bed: one path each through their map (Viterbi 1967, as Crandall et al. 2012 use it for ice boundaries),
    kept where the map supports it.
-2. Internal layers: ridge points (sub-pixel maxima along each column, with hysteresis, Canny 1986) joined to chains
-   between columns, each along the slope that its surroundings show; chains joined across gaps by the cheapest set of
+2. Internal layers: the map averaged along the slope that it shows (as in predictive painting, Fomel 2010); ridge points
+   (sub-pixel maxima along each column, with hysteresis, Canny 1986) joined to chains between columns, each along the
+   slope that its surroundings show; chains joined across gaps, and where their ends overlap, by the cheapest set of
    links (min-cost path cover as in Zhang et al. 2008, solved as an assignment).
 3. Layers made consistent with one another (never crossing), short spurs dropped, ordered by depth.
 4. Vertices: Ramer-Douglas-Peucker within half a pixel, all layers at once.
@@ -26,6 +27,10 @@ RIDGE, WEAK = 0.5, 0.6
 PRESENT = 0.25
 MAX_GAP_TRACES = 24
 MIN_LENGTH_TRACES = 20
+LOOSE_TRACES = 8
+"""At either end of a chain: its last points are the ones that go astray, so links may start before them."""
+MISS, MISS_PER_COLUMN = 4.0, 0.06
+"""Rows by which the ends of a gap, carried on, may miss each other, and more for each column of the gap."""
 SUPPORT_TRACES = 12
 SURFACE_COST, BED_COST = 0.35, 0.1
 """Of going up or down one row, against log-probabilities: beds are rough (8 rows in 10 traces is common)."""
@@ -68,7 +73,7 @@ def find_layers(probability, width, stride=1, ridge=RIDGE):
     probability = np.ascontiguousarray(probability, dtype=np.float32)
     gap, shortest = max(2, MAX_GAP_TRACES // stride), max(3, MIN_LENGTH_TRACES // stride)
     shortest = max(2, min(shortest, width // (3 * stride)))
-    window = max(3, SUPPORT_TRACES // stride)
+    window, loose = max(3, SUPPORT_TRACES // stride), LOOSE_TRACES // stride
     boundaries = [
         boundary_pieces(image, probability[1], gap, shortest, cost)
         for image, cost in ((probability[0], SURFACE_COST), (probability[2], BED_COST))
@@ -79,8 +84,8 @@ def find_layers(probability, width, stride=1, ridge=RIDGE):
     points = ridge_points(inside, slope, surface, bed, WEAK * ridge)
     chains = _strongest(join_points(points, probability.shape[1], ridge), MAX_CHAINS)
     candidates = [("surface", *piece) for piece in boundaries[0]] + [("bed", *piece) for piece in boundaries[1]]
-    linked = _strongest(join_chains(chains, inside, slope, gap), MAX_LAYERS)
-    candidates += [("layer", *piece) for chain in linked for piece in _likely(*chain, ridge, window, gap, shortest)]
+    linked = _strongest(join_chains(chains, inside, slope, gap, loose), MAX_LAYERS)
+    candidates += [("layer", *piece) for piece in _likely(linked, ridge, window, gap, shortest)]
     kept = consistent(candidates, probability.shape[2], shortest)
     return by_depth([_in_traces(layer, width, stride) for layer in kept])
 
@@ -101,17 +106,17 @@ def boundary_pieces(image, layers, gap, shortest, cost, jump=3):
     gain = np.log(pairs.T + np.float32(0.01))
     reached = np.empty((len(gain), height), np.float32)
     score = reached[0] = gain[0]
+    best, paid = np.empty(height, np.float32), np.empty(height, np.float32)
     # Shifts by 1, 2, ... rows, each taken or not, make every shift up to their sum: the same maximum, half the work.
     shifts = [(d, np.float32(cost * d)) for d in range(1, jump + 1)]
     furthest = jump * (jump + 1) // 2
     for column in range(1, len(gain)):
+        best[:] = score
         for d, fee in shifts:
-            best = score.copy()
-            np.maximum(best[d:], score[:-d] - fee, out=best[d:])
-            np.maximum(best[:-d], score[d:] - fee, out=best[:-d])
-            score = best
-        score = score + gain[column]
-        reached[column] = score
+            np.subtract(best, fee, out=paid)
+            np.maximum(best[d:], paid[:-d], out=best[d:])
+            np.maximum(best[:-d], paid[d:], out=best[:-d])
+        score = np.add(best, gain[column], out=reached[column])
     path = np.empty(len(gain), int)
     path[-1] = score.argmax()
     fees = np.float32(cost) * np.abs(np.arange(-furthest, furthest + 1))
@@ -136,12 +141,25 @@ def _strongest(chains, count):
     return sorted(chains, key=lambda chain: -float(chain[2].sum()))[:count]
 
 
-def _likely(first, rows, support, ridge, window, gap, shortest):
-    """The pieces of a line whose support averages `ridge` over `window` columns, those `gap` columns apart or less
-    bridged; `shortest` columns or longer.
+def _likely(lines, ridge, window, gap, shortest):
+    """The pieces of lines (first column, rows, support) whose support averages `ridge` over `window` columns, those
+    `gap` columns apart or less bridged, and half a window more, since the average falls before a gap begins; `shortest`
+    columns or longer.
     """
-    likely = uniform_filter1d(support, window, mode="nearest") >= ridge
-    return _pieces(first, rows, support, likely, gap, shortest)
+    if not lines:
+        return []
+    sizes = np.array([support.size for _, _, support in lines])
+    ends = np.cumsum(sizes)
+    total = np.concatenate([[0.0], np.cumsum(np.concatenate([support for _, _, support in lines]), dtype=float)])
+    at = np.arange(ends[-1])
+    low = np.maximum(at - window // 2, np.repeat(ends - sizes, sizes))
+    high = np.minimum(at + (window + 1) // 2, np.repeat(ends, sizes))
+    likely = total[high] - total[low] >= ridge * (high - low)
+    return [
+        piece
+        for line, wanted in zip(lines, np.split(likely, ends[:-1]))
+        for piece in _pieces(*line, wanted, gap + window // 2, shortest)
+    ]
 
 
 def _pieces(first, rows, support, wanted, gap, shortest):
@@ -164,7 +182,9 @@ def _bridged(mask, gap):
 
 def runs(mask):
     """(start, end) of each run of True in a (n,) bool array."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+    padded = np.zeros(mask.size + 2, bool)
+    padded[1:-1] = mask
+    edges = (padded[1:] != padded[:-1]).nonzero()[0].tolist()
     return list(zip(edges[::2], edges[1::2]))
 
 
@@ -196,36 +216,65 @@ def dense(pieces, width):
     return rows
 
 
-def slopes(image, window=(9, 13), steepest=5.0):
+def slopes(image, window=(7, 3), steepest=5.0):
     """Local slope of the ridges, (rows, columns) float32, in rows per column: across the direction in which the map
-    changes most, by its structure tensor (Bigun & Granlund 1987) over `window` (rows, columns).
+    changes most, by its structure tensor (Bigun & Granlund 1987) over `window` (rows, columns) blocks of 2 x 2 pixels.
 
-    The root of the map, so that a faint layer has a say beside strong ones.
-    """
-    smooth = gaussian_filter(np.sqrt(np.maximum(image, 0.0)), 1.0, truncate=3.0)
-    down, along = np.zeros_like(smooth), np.zeros_like(smooth)
-    down[1:-1] = smooth[2:] - smooth[:-2]
-    along[:, 1:-1] = smooth[:, 2:] - smooth[:, :-2]
-    across, both, upright = (uniform_filter(part, window) for part in (along * along, along * down, down * down))
-    stretch, shear = across - upright, 2.0 * both
-    level = np.sqrt(stretch * stretch + shear * shear) - stretch
-    return np.clip(-shear / np.maximum(level, 1e-12), -steepest, steepest)
-
-
-def averaged_along(image, slope, steps=(-4, -2, 2, 4)):
-    """`image` averaged over columns so many `steps` away, along its slope: joins what noise tore apart, and levels the
-    stairs by which a network draws a steep layer.
+    The root of the map, so that a faint layer has a say beside strong ones. One slope for each block.
     """
     height, width = image.shape
-    flat, total = np.ascontiguousarray(image).ravel(), image.copy()
+    smooth = gaussian_filter(np.sqrt(np.maximum(image, 0.0)), 1.0, truncate=3.0)
+    down = np.zeros((height + height % 2, width + width % 2), smooth.dtype)
+    along = np.zeros_like(down)
+    np.subtract(smooth[2:], smooth[:-2], out=down[1 : height - 1, :width])
+    np.subtract(smooth[:, 2:], smooth[:, :-2], out=along[:height, 1 : width - 1])
+    across, both, upright = (
+        uniform_filter(_blocks(part), window) for part in (along * along, along * down, down * down)
+    )
+    stretch, shear = across - upright, 2.0 * both
+    level = np.sqrt(stretch * stretch + shear * shear) - stretch
+    slope = np.clip(-shear / np.maximum(level, 1e-12), -steepest, steepest)
+    return slope.repeat(2, axis=0).repeat(2, axis=1)[:height, :width]
+
+
+def _blocks(image):
+    """Sums over blocks of 2 x 2 pixels."""
+    rows = image[::2] + image[1::2]
+    return rows[:, ::2] + rows[:, 1::2]
+
+
+def averaged_along(image, slope, steps=((-1, 1), (-3, 3))):
+    """`image` averaged over the columns about it along the slope field: joins what noise tore apart, and levels the
+    stairs by which a network draws a steep layer.
+
+    Each pair of `steps` averages what the one before it gave, so the average follows a bend, as predictive painting
+    (Fomel 2010) does. Over longer stretches than these the slope's error costs more than the average gains.
+    """
+    height, width = image.shape
     rows, columns = np.arange(height, dtype=np.float32)[:, None], np.arange(width)
-    for step in steps:
-        at = np.clip(rows + np.float32(step) * slope, 0, np.float32(height - 1.001))
-        upper = at.astype(np.int32)
-        share = at - upper
-        where = upper * width + np.clip(columns + step, 0, width - 1)
-        total += (1 - share) * flat[where] + share * flat[where + width]
-    return total / (1 + len(steps))
+    # All steps share these: fresh memory of this size takes longer to get than to fill.
+    at, whole, here, below = (np.empty(image.shape, np.float32) for _ in range(4))
+    where = np.empty(image.shape, np.intp)
+    for pair in steps:
+        flat, total = image.ravel(), image.copy()
+        for step in pair:
+            np.multiply(slope, np.float32(step), out=at)
+            at += rows
+            np.clip(at, np.float32(0), np.float32(height - 1.001), out=at)
+            np.floor(at, out=whole)
+            at -= whole
+            where[:] = whole
+            where *= width
+            where += np.clip(columns + step, 0, width - 1)
+            flat.take(where, out=here, mode="clip")
+            where += width
+            flat.take(where, out=below, mode="clip")
+            below -= here
+            below *= at
+            here += below
+            total += here
+        image = total / np.float32(1 + len(pair))
+    return image
 
 
 def ridge_points(image, slope, surface, bed, low):
@@ -278,56 +327,76 @@ def _nearest(position, wanted, reach):
     return np.where(np.abs(position[nearest] - wanted) <= reach, nearest, -1)
 
 
-def join_chains(chains, image, slope, gap):
+def join_chains(chains, image, slope, gap, loose=LOOSE_TRACES):
     """Chains linked across gaps of up to `gap` columns: list of (first column, rows, support) without gaps.
 
     Both ends of a gap are carried on, straight or along the slope that the layers about them show, whichever meets
     better: so a link follows its neighbours where the layer itself has faded. A link costs by how far either end misses
-    the other, and by its length. Which links are made is decided for all chains together. Support in the gap is what
-    the map says there.
+    the other, and by its length. Which links are made is decided for all chains together. A link starts and ends up to
+    `loose` columns inside its chains, so chains that overlap there can be linked too. Support in the gap is what the
+    map says there.
     """
     if not chains:
         return []
-    starts = np.array([columns[0] for columns, _, _ in chains])
-    ends = np.array([columns[-1] for columns, _, _ in chains])
+    steps = gap + 2 * loose
+    loose = np.array([min(loose, (columns.size - 1) // 2) for columns, _, _ in chains])
+    starts = np.array([columns[0] for columns, _, _ in chains]) + loose
+    ends = np.array([columns[-1] for columns, _, _ in chains]) - loose
     distance = starts[None, :] - ends[:, None]
-    courses = [courses_of(chains, starts, ends, field, gap) for field in (slope, None)]
-    mismatches = np.stack([_mismatch(ahead, back, np.clip(distance, 0, gap)) for ahead, back in courses])
+    within = (distance >= 1) & (distance <= gap + loose[None, :] + loose[:, None])
+    courses = [courses_of(chains, loose, field, steps) for field in (slope, None)]
+    mismatches = np.stack([_mismatch(ahead, back, np.clip(distance, 0, steps)) for ahead, back in courses])
     course, mismatch = mismatches.argmin(axis=0), mismatches.min(axis=0)
-    allowed = (distance >= 1) & (distance <= gap) & (mismatch <= 1.5 + 0.06 * distance)
+    allowed = within & (mismatch <= MISS + MISS_PER_COLUMN * distance)
     cost = np.where(allowed, mismatch + 0.05 * distance - 8.0, 0.0)
     left, right = linear_sum_assignment(cost)
     follows = {a: b for a, b in zip(left, right) if allowed[a, b]}
     joined = []
     for first in sorted(set(range(len(chains))) - set(follows.values())):
-        parts, here = [chains[first]], first
+        parts, here, skipped = [], first, 0
         while here in follows:
             after = follows[here]
             ahead, back = courses[course[here, after]]
-            parts += [_link(image, ends[here], ahead[:, here], back[:, after], distance[here, after]), chains[after]]
-            here = after
+            parts += [
+                _inner(chains[here], skipped, loose[here]),
+                _link(image, ends[here], ahead[:, here], back[:, after], distance[here, after]),
+            ]
+            here, skipped = after, loose[after]
+        parts.append(_inner(chains[here], skipped, 0))
         columns, rows, support = (np.concatenate([part[i] for part in parts]) for i in range(3))
         joined.append((int(columns[0]), rows, support))
     return joined
 
 
-def courses_of(chains, starts, ends, slope, steps):
-    """(steps + 1, n) rows of n chains carried on beyond their ends, and the same before their starts: along the slope
-    field, or straight on if it is None (the less so, the shorter they are).
+def _inner(chain, head, tail):
+    """A chain without its first `head` and last `tail` columns."""
+    return [part[head : part.size - tail] for part in chain]
+
+
+def courses_of(chains, loose, slope, steps):
+    """(steps + 1, n) rows of n chains from `loose` (n,) columns before their ends on, and the same backwards from so
+    many after their starts: their own rows, then on along the slope field; if it is None, straight on from the first
+    of these columns (the less so, the shorter they are).
     """
-    heads = np.array([rows[0] for _, rows, _ in chains])
-    tails = np.array([rows[-1] for _, rows, _ in chains])
-    if slope is not None:
-        return carried(tails, ends, slope, steps, 1), carried(heads, starts, slope, steps, -1)
     sizes = np.array([rows.size for _, rows, _ in chains])
     every_row, every_column = (np.concatenate([chain[part] for chain in chains]) for part in (1, 0))
     last = np.cumsum(sizes) - 1
-    first, reach = last - sizes + 1, np.minimum(7, sizes - 1)
-    trust = np.minimum(1.0, sizes / 12.0)
-    after = trust * (tails - every_row[last - reach]) / np.maximum(1, ends - every_column[last - reach])
-    before = trust * (every_row[first + reach] - heads) / np.maximum(1, every_column[first + reach] - starts)
+    first = last - sizes + 1
     far = np.arange(steps + 1)[:, None]
-    return tails + far * after, heads - far * before
+    if slope is None:
+        head, tail, reach = first + loose, last - loose, np.minimum(7, sizes - 1 - loose)
+        trust = np.minimum(1.0, sizes / 12.0) / reach
+        after = trust * (every_row[tail] - every_row[tail - reach])
+        before = trust * (every_row[head + reach] - every_row[head])
+        return every_row[tail] + far * after, every_row[head] - far * before
+    ahead = carried(every_row[last], every_column[last], slope, steps, 1)
+    back = carried(every_row[first], every_column[first], slope, steps, -1)
+    number, inside = np.arange(len(chains)), far < loose
+    own, outside = np.minimum(far - loose, 0), np.maximum(far - loose, 0)
+    return (
+        np.where(inside, every_row[last + own], ahead[outside, number]),
+        np.where(inside, every_row[first - own], back[outside, number]),
+    )
 
 
 def _mismatch(ahead, back, distance):
@@ -343,10 +412,11 @@ def carried(rows, columns, slope, steps, direction):
     path = np.empty((steps + 1, rows.size))
     path[0] = rows
     height, width = slope.shape
+    at = np.clip(columns + direction * np.arange(steps)[:, None] - (direction < 0), 0, width - 1)
+    field = slope.ravel() * np.float32(direction)
     for step in range(steps):
-        at = columns + direction * step - (direction < 0)
-        here = np.clip(np.rint(path[step]), 0, height - 1).astype(np.intp), np.clip(at, 0, width - 1)
-        path[step + 1] = path[step] + direction * slope[here]
+        here = np.minimum(np.maximum(np.rint(path[step]), 0), height - 1).astype(np.intp)
+        path[step + 1] = path[step] + field.take(here * width + at[step])
     return path
 
 

@@ -138,6 +138,41 @@ def test_a_layer_that_fades_is_linked_along_its_neighbours(rng):
     assert np.abs(layers[1].rows - (40 + bend)).max() < 2.0  # a straight link would miss by 3
 
 
+def chain(first, rows):
+    return np.arange(first, first + len(rows)), np.array(rows, float), np.full(len(rows), 0.9)
+
+
+def test_chains_whose_ends_go_astray_and_overlap_become_one():
+    astray = chain(0, [10] * 16 + [10.5, 11, 11.5, 12])
+    flat = np.zeros((32, 40), np.float32)
+    [(first, rows, support)] = vectorise.join_chains([astray, chain(18, [10] * 22)], flat, flat, gap=24)
+    assert (first, rows.size, support.size) == (0, 40, 40)
+    assert np.abs(rows - 10).max() < 1.2
+
+
+def test_chains_that_miss_each_other_stay_apart():
+    flat = np.zeros((32, 40), np.float32)
+    assert len(vectorise.join_chains([chain(0, [10] * 16), chain(20, [20] * 20)], flat, flat, gap=24)) == 2
+    assert len(vectorise.join_chains([chain(0, [10] * 8), chain(34, [10] * 6)], flat, flat, gap=24)) == 2
+
+
+def test_the_average_follows_the_slope():
+    diagonal, flat = np.eye(16, dtype=np.float32), np.zeros((16, 16), np.float32)
+    rising = vectorise.averaged_along(diagonal, flat + 1)
+    assert abs(rising[8, 8] - 1.0) < 1e-5
+    assert abs(rising[8, 9]) < 1e-5
+    assert abs(vectorise.averaged_along(diagonal, flat)[8, 8] - 1 / 9) < 1e-5  # 9 columns, a point in each row
+
+
+def test_a_line_is_cut_where_the_map_does_not_support_it():
+    support = np.array([0.9] * 4 + [0.1] * 6 + [0.9] * 4)
+    line = (3, np.arange(14.0), support)
+    pieces = vectorise._likely([line, line], ridge=0.5, window=3, gap=4, shortest=3)
+    assert [(first, rows.tolist()) for first, rows, _ in pieces] == [(3, [0, 1, 2, 3]), (13, [10, 11, 12, 13])] * 2
+    assert len(vectorise._likely([line], ridge=0.5, window=3, gap=5, shortest=3)) == 1
+    assert vectorise._likely([], 0.5, 3, 2, 3) == []
+
+
 def test_a_bed_that_is_more_of_a_layer_is_none():
     line = np.full(128, 40.0)
     layers = vectorise.find_layers(
