@@ -431,24 +431,29 @@ def _link(image, column, ahead, back, distance):
 
 def consistent(candidates, width, shortest):
     """Candidates (label, first, rows, support) that do not cross, best supported first; where one would cross or
-    touch a better one, or leave the ice, it is cut, and its pieces of `shortest` columns or more stay. Returns `Layer`
-    objects in columns.
+    touch a better one, or leave the ice, it is cut, and its pieces of `shortest` columns or more stay. A bed may run along
+    the surface, as experts draw it where there is no ice: just below it. Returns `Layer` objects in columns.
     """
-    order = sorted(candidates, key=lambda c: (c[0] == "layer", -float(c[3].sum())))
+    order = sorted(candidates, key=lambda c: (("surface", "bed", "layer").index(c[0]), -float(c[3].sum())))
     kept, rows_of, side_of = [], np.full((2 * len(order) + 1, width), np.nan), []
+    surface = np.full(width, np.nan)
     for label, first, rows, support in order:
         rows = _smooth(rows)
         last = first + rows.size
         with np.errstate(invalid="ignore"):
+            if label == "bed":
+                touching = np.abs(rows - surface[first:last]) < CLEARANCE
+                rows = np.where(touching, np.fmax(rows, surface[first:last] + 1.01 * MIN_SPACING), rows)
             below = rows - rows_of[: len(kept), first:last]
-            conflict = np.abs(below) < MIN_SPACING
-            if label == "layer":
-                conflict |= below * np.array(side_of)[:, None] < 0
+            conflict = (below * np.array(side_of)[:, None] < 0) | (np.abs(below) < MIN_SPACING)
             conflict[:, 1:] |= below[:, 1:] * below[:, :-1] < 0
         for start, end in runs(~conflict.any(axis=0)):
             if end - start < shortest or support[start:end].mean() < PRESENT or len(kept) == len(rows_of):
                 continue
-            rows_of[len(kept), first + start : first + end] = rows[start:end]
+            here = slice(first + start, first + end)
+            rows_of[len(kept), here] = rows[start:end]
+            if label == "surface":
+                surface[here] = rows[start:end]
             side_of.append({"surface": 1.0, "bed": -1.0, "layer": 0.0}[label])
             kept.append(Layer(label, int(first + start), rows[start:end], support[start:end]))
     return kept

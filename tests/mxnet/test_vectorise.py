@@ -49,6 +49,20 @@ def test_gaps_are_bridged_along_the_slope_and_not_to_the_neighbour():
     assert layers[0].support[60] == 0.0
 
 
+def test_a_bed_runs_just_below_the_surface_where_there_is_no_ice():
+    surface, bed = np.full(128, 20.0), 20 + np.maximum(0, X - 64) / 2.0
+    layers = vectorise.find_layers(ridge_map([(0, surface, 0.9), (2, bed, 0.9)], 80, 128), 128)
+    assert [layer.label for layer in layers] == ["surface", "bed"]
+    assert layers[1].rows.size == 128
+    assert (layers[1].rows > layers[0].rows).all()
+    assert np.abs(layers[1].rows - bed).max() < 2.0
+
+
+def test_a_bed_above_the_surface_is_none():
+    layers = vectorise.find_layers(ridge_map([(0, 40 + WAVE, 0.9), (2, 20 + WAVE, 0.9)], 80, 128), 128)
+    assert [layer.label for layer in layers] == ["surface"]
+
+
 def test_a_wide_gap_in_the_bed_splits_it():
     x = np.arange(300)
     layers = vectorise.find_layers(
