@@ -34,6 +34,8 @@ MISS, MISS_PER_COLUMN = 4.0, 0.06
 SUPPORT_TRACES = 12
 SURFACE_COST, BED_COST = 0.35, 0.1
 """Of going up or down one row, against log-probabilities: beds are rough (8 rows in 10 traces is common)."""
+UNSEEN = 0.03
+"""What a boundary's path pays for ground where the map shows nothing: a gap in the bed is no reason to leave it."""
 MIN_SPACING = 1.6
 CLEARANCE = 3.5
 TOLERANCE = 0.5
@@ -103,7 +105,7 @@ def boundary_pieces(image, layers, gap, shortest, cost, jump=3):
     height, width = image.shape
     pairs = image[:, ::2].copy()
     np.maximum(pairs[:, : width // 2], image[:, 1::2], out=pairs[:, : width // 2])
-    gain = np.log(pairs.T + np.float32(0.01))
+    gain = np.log(np.maximum(pairs.T, np.float32(UNSEEN)))
     reached = np.empty((len(gain), height), np.float32)
     score = reached[0] = gain[0]
     best, paid = np.empty(height, np.float32), np.empty(height, np.float32)
