@@ -155,5 +155,5 @@ def test_tables_show_what_was_measured(tmp_path: Path) -> None:
 def test_the_command_line_changes_the_plan() -> None:
     full = benchmark.plan_of(benchmark.arguments(["--full", "--reference-seconds", "60", "--folds", "1"]))
     assert (full.full, full.reference_seconds, full.folds) == (True, 60, 1)
-    assert full.halving_seconds == FULL["halving_seconds"]
-    assert benchmark.plan_of(benchmark.arguments([])).halving_seconds == 0
+    assert full.halving_epochs == FULL["halving_epochs"]
+    assert benchmark.plan_of(benchmark.arguments([])).halving_epochs == 0

@@ -17,7 +17,7 @@ from workbench.benchmark.plan import FULL, Plan, Results
 from workbench.benchmark.stages import STAGES, prepare
 from workbench.first_model import ROOT
 
-TIMES = ("ours_seconds", "reference_seconds", "rate_seconds", "fold_seconds", "halving_seconds")
+TIMES = ("ours_seconds", "reference_seconds", "rate_seconds", "fold_seconds")
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -39,6 +39,9 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--frames", type=int, dest="unseen_frames", help="frames of the unseen campaign")
     parser.add_argument("--train-frames", type=int, help="simulated frames to train on, at most")
     parser.add_argument("--folds", type=int, help="folds of the real frames to run, 5 at most")
+    parser.add_argument(
+        "--halving-epochs", type=int, help="passes of each training with half of the annotation removed"
+    )
     parser.add_argument("--workers", type=int, help="processes for what runs in parallel")
     for name in TIMES:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, help="seconds of training")
@@ -47,7 +50,7 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 def plan_of(options: argparse.Namespace) -> Plan:
     """The short or the full plan, with what was given on the command line in place of its own."""
-    sizes = ("unseen_frames", "train_frames", "folds", "workers", *TIMES)
+    sizes = ("unseen_frames", "train_frames", "folds", "halving_epochs", "workers", *TIMES)
     given = {name: getattr(options, name) for name in sizes if getattr(options, name) is not None}
     own = {"workers": len(os.sched_getaffinity(0))} | (FULL if options.full else {})
     return Plan(out=options.out, full=options.full, go_on=options.go_on, **(own | given))

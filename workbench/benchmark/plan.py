@@ -45,9 +45,10 @@ class Plan:
     validation_seconds: int = 0
     """Training between validations; 0: a pass over the data."""
     folds: int = 2
-    fold_seconds: int = 45
-    halving_seconds: int = 0
-    """For each of three trainings; 0: leave the experiment out."""
+    fold_seconds: int = 90
+    halving_epochs: int = 0
+    """Passes over the data for each of three trainings, in place of seconds, so that other work on the machine decides
+    nothing; 0: leave the experiment out."""
     real: Path = REAL_DATA
     go_on: bool = False
     """Finished trainings are not repeated; interrupted ones go on from their last checkpoint, with their full time."""
@@ -72,8 +73,8 @@ FULL = {
     "validation_frames": 28,
     "validation_seconds": 600,
     "folds": 5,
-    "fold_seconds": 180,
-    "halving_seconds": 900,
+    "fold_seconds": 300,
+    "halving_epochs": 3,
 }
 """The fields of a full run. Ours gets a fifth of the reference's time."""
 

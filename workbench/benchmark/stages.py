@@ -164,7 +164,7 @@ def _real(frames: list[RealFrame]) -> list[Frame]:
 
 def halving(plan: Plan, found: Found) -> None:
     """Half of the internal layers' lines taken away: our loss, which knows, against the plain one, which does not."""
-    if not plan.halving_seconds:
+    if not plan.halving_epochs:
         found["skipped"] = "Only a full run trains with half of the annotation removed (make bench FULL=1)."
         return
     arms = {"whole": "train", "half, marked partial": "half-marked-partial", "half, plain loss": "half-plain-loss"}
@@ -176,7 +176,7 @@ def halving(plan: Plan, found: Found) -> None:
     for name, folder in arms.items():
         channels = {"train": plan.data / folder, "validation": plan.data / "validation"}
         trained = sides.train(
-            plan, f"halving-{folder}", plan.hyperparameters(plan.halving_seconds, network="layers"), channels
+            plan, f"halving-{folder}", plan.hyperparameters(0, epochs=plan.halving_epochs, network="layers"), channels
         )
         measured = _measured(plan, f"halving-{folder}", trained.model)
         found[name] = {"training_seconds": trained.history[-1]["seconds"], "layers": measured["layers"]}
