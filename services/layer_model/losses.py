@@ -11,6 +11,8 @@ ABSENT_BED_WEIGHT = 0.3
 """A radar that does not reach the bed says little about what a bed looks like: without this, retraining on snow radar
 frames alone unlearns the bed.
 """
+DOUBT = 0.5
+"""Weight of ground without a line in a trace of a partial annotation that has internal layers drawn."""
 _REACH = 4
 
 
@@ -33,7 +35,7 @@ def draw_targets(rows, kinds, complete, height, stride=1, spread=1.0, band=5):
     weight : same shape, 1 where the annotation says what is there, else 0 (see also `ABSENT_BED_WEIGHT`). Of a
         partial annotation: the band about each drawn line; above the surface and below the bed there is no layer; a
         trace has one surface and one bed, which lies on the surface where there is no ice, so that a surface without
-        a bed says nothing of a bed beside it.
+        a bed says nothing of a bed beside it; where internal layers are drawn, the rest of the trace counts `DOUBT`.
     """
     lines = columns_of(rows, stride)
     width = lines.shape[1]
@@ -62,6 +64,11 @@ def draw_targets(rows, kinds, complete, height, stride=1, spread=1.0, band=5):
             vouched = [near | (below > 0), near | (below > 0), True]
         for output, said in zip(weight, vouched):
             output[:, columns] = np.maximum(output[:, columns], said)
+    if not complete:
+        # Most ground has no layer, so a drawn trace says a little against layers where it has no line: weights do not
+        # change which pixels are likelier (Elkan & Noto 2008), but ground that is never judged is drawn full of layers.
+        drawn = np.isfinite(lines[np.asarray(kinds) == LAYER]).any(axis=0)
+        weight[LAYER] = np.maximum(weight[LAYER], np.float32(DOUBT) * drawn)
     return target, weight
 
 

@@ -21,9 +21,11 @@ def test_pairs_of_traces_become_one_column_and_gaps_are_left_out():
     np.testing.assert_array_equal(columns, [[5, 3, NAN]])
 
 
-def test_a_partial_annotation_vouches_for_a_band_only():
+def test_a_partial_annotation_vouches_for_a_band_and_half_for_the_rest_of_a_drawn_trace():
     target, weight = losses.draw_targets(np.array([[10.0, NAN]]), [1], False, 30, band=3)
-    np.testing.assert_array_equal(np.flatnonzero(weight[1, :, 0]), range(7, 14))
+    np.testing.assert_array_equal(np.flatnonzero(weight[1, :, 0] == 1.0), range(7, 14))
+    assert (weight[1, :, 0] >= losses.DOUBT).all()
+    np.testing.assert_array_equal(np.flatnonzero(weight[2, :, 0]), range(7, 14))
     assert not weight[:, :, 1].any()
     assert target[1, 10, 0] == 1.0
 

@@ -74,7 +74,7 @@ FULL = {
     "validation_seconds": 600,
     "folds": 5,
     "fold_seconds": 300,
-    "halving_epochs": 3,
+    "halving_epochs": 2,
 }
 """The fields of a full run. Ours gets a fifth of the reference's time."""
 

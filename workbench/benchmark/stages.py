@@ -137,8 +137,9 @@ def _real_fold(plan: Plan, number: int, fold: Fold, untuned: Path) -> dict[str, 
     for name, frames in fold._asdict().items():
         write_shard(data / name, [frame.record for frame in frames])
     channels = {name: data / name for name in ("train", "validation")} | {"model": sides.box_channel(plan)}
-    rate = {"learning-rate": FINE_TUNING_RATE, "validation-seconds": 0}
-    tuned = sides.train(plan, f"fold-{number}", plan.hyperparameters(plan.fold_seconds, **rate), channels).model
+    # A few frames choose: their scores jump, and a patience that suits a long training would give up too soon.
+    options = {"learning-rate": FINE_TUNING_RATE, "validation-seconds": 0, "patience": 1000}
+    tuned = sides.train(plan, f"fold-{number}", plan.hyperparameters(plan.fold_seconds, **options), channels).model
     truth = [frame.truth for frame in _real(fold.test)]
     found = {"experts": other_picks(fold.test)}
     for name, model in (("tuned", tuned), ("box", untuned)):
