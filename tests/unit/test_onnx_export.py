@@ -27,6 +27,7 @@ from typer.testing import CliRunner
 
 from firnline.echogram import to_grey
 from firnline.layers import LayersDocument
+from layer_model.echogram_input import CHANNELS
 from workbench import onnx_export
 from workbench.cli import app
 from workbench.connection import Connection
@@ -160,7 +161,7 @@ def differences(folder: Path, name: str, channels: int) -> list[float]:
     return found
 
 
-@pytest.mark.parametrize(("network", "channels"), [("layers", 2), ("reference", 1)])
+@pytest.mark.parametrize(("network", "channels"), [("layers", CHANNELS), ("reference", 1)])
 def test_both_networks_give_what_mxnet_gives(cases: Path, network: str, channels: int) -> None:
     answers = np.load(cases / f"{network}.npz")
     assert answers["input1"].shape == (2, channels, 32, 160)
