@@ -16,7 +16,13 @@ class Editor:
     def __init__(self, tab):
         self.tab = tab
         tab.wait_for_selector("polyline[data-layer]", state="attached")
-        tab.wait_for_function("document.querySelector('crowd-polyline').loaded")
+        # Not wait_for_function: when it has to look twice it evaluates a string, which the page's policy forbids.
+        tab.evaluate(
+            """() => new Promise(done => {
+                const look = () => document.querySelector('crowd-polyline').loaded ? done() : setTimeout(look, 20);
+                look();
+            })"""
+        )
 
     @property
     def lines(self):
