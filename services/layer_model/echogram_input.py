@@ -68,7 +68,8 @@ def decode_png(data):
 
 
 def normalise(grey, channels=CHANNELS):
-    """Network input (channels, rows, traces) float32 of an echogram (rows, traces), grey levels 0..255; the first of:
+    """Network input (channels, rows, traces) float32 of an echogram (rows, traces), grey levels 0..255; all five, or the
+    first one or two, of:
 
     0. grey about its median, in units of the frame's 2nd to 98th percentile range;
     1. contrast against the neighbourhood (local contrast normalisation, Jarrett et al. 2009), which takes out gain
