@@ -38,3 +38,6 @@ def test_nothing_is_trained_on_that_the_model_is_judged_by() -> None:
     names = {name for name, _ in trained}
     assert names.isdisjoint(name for name, _, _ in first_model.validation_frames())
     assert all(f"varied_snow_{number}" not in names for number in first_model.SCORED_CAMPAIGNS)
+    calibrated = {name for name, _, _ in first_model.calibration_frames()}
+    assert calibrated.isdisjoint(names | {name for name, _, _ in first_model.validation_frames()})
+    assert calibrated.isdisjoint(f"varied_snow_{number}" for number in first_model.SCORED_CAMPAIGNS)
