@@ -175,6 +175,13 @@ for _mxnet, _onnx in (_SCALAR | _REVERSED_SCALAR).items():
     _translates(_mxnet)(_scalar(_onnx, _mxnet in _REVERSED_SCALAR))
 
 
+@_translates("_ones")
+def _ones(g: GraphBuilder, name: str, x: list[str], a: Attributes) -> None:
+    a.require("dtype", "float32", "float32", None)
+    a.take("ctx")
+    g.add("Identity", [g.constant(np.ones(a.take("shape")), np.float32)], name)
+
+
 @_translates("Dropout")
 def _dropout(g: GraphBuilder, name: str, x: list[str], a: Attributes) -> None:
     a.require("mode", "training", "training")

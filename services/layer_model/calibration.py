@@ -23,32 +23,43 @@ USUAL_UNEVENNESS, UNEVENNESS_RANGE = 0.5, 0.3
 """Medians over simulated snow, and how far from them frames lie; beyond that nothing is known."""
 
 
-def layer_features(support, rows, uneven):
-    """(4,): 1, log-odds of the mean support, `roughness` of the rows, `unevenness` of the frame.
+def layer_features(layers, uneven):
+    """(n, 4) for the n tracked layers of a frame: 1, log-odds of the mean support, `roughness`, `unevenness` of the frame.
 
     At the same support a rough layer is right more often than a smooth one, a layer of an even frame than one of an
-    uneven frame.
+    uneven frame. `layers` have `rows` and `support`, here and below.
     """
-    return np.array([1.0, _log_odds(float(np.mean(support))), roughness(rows), uneven])
+    if not layers:
+        return np.empty((0, 4))
+    sizes = np.array([layer.rows.size for layer in layers])
+    total = np.add.reduceat(np.concatenate([layer.support for layer in layers]), np.cumsum(sizes) - sizes, dtype=float)
+    ones = np.ones(len(layers))
+    return np.stack([ones, _log_odds(total / sizes), roughness(layers), uneven * ones], axis=1)
 
 
-def frame_features(supports, sizes, uneven):
+def frame_features(layers, uneven):
     """(4,): 1, log-odds of the mean support over all traces of all layers, mean logarithm of a layer's length in
     hundreds of traces, by traces (layers that come in pieces are doubtful), `unevenness`.
     """
-    if not len(supports):
+    if not layers:
         return np.array([1.0, _log_odds(0.0), -3.0, uneven])
-    lengths = np.log(np.asarray(sizes) / 100.0)
-    mean = float(np.average(supports, weights=sizes))
-    return np.array([1.0, _log_odds(mean), np.average(lengths, weights=sizes), uneven])
+    sizes = np.array([layer.rows.size for layer in layers])
+    support = np.concatenate([layer.support for layer in layers]).mean(dtype=float)
+    return np.array([1.0, _log_odds(support), np.average(np.log(sizes / 100.0), weights=sizes), uneven])
 
 
-def roughness(rows):
-    """Logarithm of the mean bend (second difference) of a layer's rows (n,), above the usual; 0 of under three traces."""
-    if len(rows) < 3:
-        return 0.0
-    bend = np.log(0.01 + np.abs(np.diff(rows, 2)).mean())
-    return float(np.clip(bend - USUAL_ROUGHNESS, -ROUGHNESS_RANGE, ROUGHNESS_RANGE))
+def roughness(layers):
+    """(n,): logarithm of the mean bend (second difference) of each layer's rows, above the usual; 0 of under three
+    traces.
+    """
+    sizes = np.array([layer.rows.size for layer in layers])
+    rows, ends = np.concatenate([layer.rows for layer in layers]), np.cumsum(sizes)
+    bend = np.zeros(rows.size)
+    bend[:-2] = np.abs(rows[:-2] - 2 * rows[1:-1] + rows[2:])
+    bend[ends - 1] = bend[ends - 2] = 0.0  # two rows of this layer, or the last of the one before it
+    total = np.log(0.01 + np.add.reduceat(bend, ends - sizes) / np.maximum(sizes - 2, 1))
+    above = np.minimum(np.maximum(total - USUAL_ROUGHNESS, -ROUGHNESS_RANGE), ROUGHNESS_RANGE)
+    return np.where(sizes < 3, 0.0, above)
 
 
 def unevenness(layers):
@@ -70,8 +81,11 @@ def unevenness(layers):
 
 
 def expected_share(features, weights):
-    """Logistic curve of the features, between 0 and 1. A model's curve of fewer weights knows the first features only."""
-    return float(1.0 / (1.0 + np.exp(-np.clip(np.dot(features[: len(weights)], weights), -30, 30))))
+    """Logistic curve of the features (..., k): (...) between 0 and 1. A model's curve of fewer weights knows the first
+    features only.
+    """
+    level = np.asarray(features)[..., : len(weights)] @ np.asarray(weights, dtype=float)
+    return 1.0 / (1.0 + np.exp(-np.minimum(np.maximum(level, -30), 30)))
 
 
 def prior_curve(name, curves):
@@ -105,5 +119,5 @@ def fit(features, shares, sizes, prior, strength=5.0, steps=25):
 
 
 def _log_odds(p):
-    p = min(max(p, 0.01), 0.99)
-    return float(np.log(p / (1 - p)))
+    p = np.minimum(np.maximum(p, 0.01), 0.99)
+    return np.log(p / (1 - p))

@@ -17,6 +17,8 @@ from records import KINDS, iterate_records, unpack_record
 
 SHUFFLE = 64
 MAX_CROPS_PER_FRAME = 4
+CLIMBING, STEEPEST, HIGHEST_CLIMB = 0.4, 2.5, 120.0
+"""Share of frames seen so; rows a trace; rows."""
 REHEARSE_EVERY = 3
 """A network that learns new radars alone forgets the old ones. A model that is trained further sees one of the frames
 that came with it after each three new ones (rehearsal, Robins 1995)."""
@@ -32,12 +34,13 @@ class Channel:
     (Pipe mode).
 
     In Pipe mode SageMaker offers a FIFO ``<channel>_0`` for the first pass over the data, ``<channel>_1`` for the
-    second, and so on. A channel that is absent or empty has no frames.
+    second, and so on. A channel that is absent or empty has no frames. `seen` counts the frames that have been read, those
+    of later passes not again.
     """
 
     def __init__(self, path):
         self.path = path
-        self.passes = 0
+        self.passes = self.seen = 0
         self.piped = _is_pipe(self._pipe())
 
     @property
@@ -68,9 +71,13 @@ class Channel:
             _await_pipe(self._pipe())
         sources = [self._pipe()] if self.piped else self._files()
         self.passes += 1
+        read = 0
         for source in sources:
             with open(source, "rb") as stream:
-                yield from iterate_records(stream)
+                for payload in iterate_records(stream):
+                    read += 1
+                    self.seen = max(self.seen, read)
+                    yield payload
 
 
 def _is_pipe(path):
@@ -125,8 +132,9 @@ def shuffled(frames, rng, size=SHUFFLE):
 def augment(frame, rng):
     """(grey float32, rows) of a frame as another flight might have seen it.
 
-    Flown the other way (mirrored along the track), another depth scale (layers thicker or thinner), another gain with
-    a slope over depth, more noise, a ringing transmitter, some weak traces. Never upside down: fast time has a direction.
+    Flown the other way (mirrored along the track), another depth scale (layers thicker or thinner), climbing and falling
+    over the ice, another gain with a slope over depth, more noise, a ringing transmitter, some weak traces. Never upside
+    down: fast time has a direction.
     """
     grey, rows = frame.grey.astype(np.float32), frame.rows.copy()
     if rng.rand() < 0.5:
@@ -134,6 +142,8 @@ def augment(frame, rng):
     if rng.rand() < 0.6:
         factor = np.exp(rng.uniform(-0.3, 0.3))
         grey, rows = stretch(grey, factor), rows * factor
+    if rng.rand() < CLIMBING and 2 not in frame.kinds:
+        grey, rows = climbed(grey, rows, rng)
     height, width = grey.shape
     if rng.rand() < 0.7:
         slope = np.linspace(rng.uniform(-25, 25), rng.uniform(-25, 25), height, dtype=np.float32)[:, None]
@@ -146,6 +156,27 @@ def augment(frame, rng):
         weak = rng.uniform(0, 40) * (rng.rand(width) < rng.uniform(0.01, 0.06))
         grey = grey - weak.astype(np.float32)
     return np.clip(grey, 0, 255), rows
+
+
+def climbed(grey, rows, rng):
+    """A frame (rows, traces) as from an aircraft whose height above the ice changes along the track: surface and layers
+    steeper by up to `STEEPEST` rows a trace. The frame grows by as many rows as the height changes; noise fills them.
+
+    Not for a sounder's frame, with its bed: there the transmitter's lines, which stay level, must not climb.
+    """
+    height, width = grey.shape
+    traces, offset = np.arange(width), np.zeros(width)
+    for _ in range(2):
+        length = np.exp(rng.uniform(np.log(60), np.log(800))) / (2 * np.pi)
+        offset += np.sin(traces / length + rng.uniform(0, 2 * np.pi)) * length
+    offset *= rng.uniform(0, STEEPEST) / np.abs(np.diff(offset)).max()
+    offset *= min(1.0, HIGHEST_CLIMB / np.ptp(offset))
+    offset = np.rint(offset - offset.min()).astype(int)
+    taken = np.arange(height + offset.max())[:, None] - offset
+    # Air and the ground's depths are noise: rows from a frame's edges stand for what the window did not hold.
+    edge = rng.randint(0, min(8, height), taken.shape)
+    taken = np.where(taken < 0, edge, np.where(taken >= height, height - 1 - edge, taken))
+    return np.take_along_axis(grey, taken, axis=0), rows + offset
 
 
 def with_ringing(grey, rows, kinds, rng):

@@ -93,13 +93,16 @@ def balanced_cross_entropy(logits, target, weight, balance=0.5):
     ----------
     logits, target, weight : (N, 3, H, W) NDArrays
     """
-    axes = (2, 3)
-    ridge = (target * weight).sum(axis=axes, keepdims=True)
-    ground = weight.sum(axis=axes, keepdims=True) - ridge
+    # Pooling, dot and Activation are oneDNN's and BLAS's; MXNet's own sum, relu and abs took a sixth of a training step.
+    pixels = target.shape[2] * target.shape[3]
+    ridge = mx.nd.Pooling(target * weight, global_pool=True, pool_type="avg") * pixels
+    ground = mx.nd.Pooling(weight, global_pool=True, pool_type="avg") * pixels - ridge
     emphasis = mx.nd.clip((ground / mx.nd.maximum(ridge, mx.nd.ones_like(ridge))) ** balance, 1.0, 30.0)
-    entropy = mx.nd.relu(logits) - logits * target + mx.nd.Activation(-mx.nd.abs(logits), act_type="softrelu")
+    positive = mx.nd.Activation(logits, act_type="relu")
+    entropy = positive - logits * target + mx.nd.Activation(logits - 2 * positive, act_type="softrelu")
     scale = weight * (1.0 + mx.nd.broadcast_mul(target, emphasis - 1.0))
-    return (entropy * scale).sum() / (scale.sum() + 1.0)
+    entropy, scale = entropy.reshape(-1), scale.reshape(-1)
+    return mx.nd.dot(entropy, scale) / (mx.nd.dot(scale, mx.nd.ones_like(scale)) + 1.0)
 
 
 def deep_supervision_loss(outputs, target, weight):

@@ -47,7 +47,31 @@ class TrackContext(nn.HybridBlock):
             self.mix = nn.Conv2D(width, 1)
 
     def hybrid_forward(self, F, x):
-        return x + self.mix(F.relu(self.norm(self.reach(x))))
+        return x + self.mix(F.Activation(self.norm(self.reach(x)), act_type="relu"))
+
+
+class Fusion(nn.Conv2D):
+    """Weighted sum of the side outputs [(N, 3, H / 2**k, W / 2**k), ...], fine to coarse, at full size: a 1 x 1
+    convolution of weight (3, scales, 1, 1) over all of them, enlarged by repetition.
+
+    Summed from coarse to fine, which is the same and enlarges far fewer pixels. Enlarged by repetition, for the finest
+    output carries the detail, and MXNet's bilinear backward pass costs as much as a network.
+    """
+
+    def __init__(self, scales, **kwargs):
+        super().__init__(OUTPUTS, 1, in_channels=OUTPUTS * scales, groups=OUTPUTS, **kwargs)
+
+    def hybrid_forward(self, F, *sides, weight, bias=None):
+        total = None
+        for scale in reversed(range(len(sides))):
+            share = F.slice_axis(weight, axis=1, begin=scale, end=scale + 1)
+            last = () if scale or bias is None else (bias,)
+            here = F.Convolution(
+                sides[scale], share, *last, kernel=(1, 1), num_filter=OUTPUTS, num_group=OUTPUTS, no_bias=not last
+            )
+            # add_n, for oneDNN draws other sums and the sigmoid after them into the convolution, where they are slow.
+            total = here if total is None else F.add_n(here, _enlarge(F, total, OUTPUTS))
+        return total
 
 
 class LayerNetwork(nn.HybridBlock):
@@ -64,6 +88,7 @@ class LayerNetwork(nn.HybridBlock):
 
     def __init__(self, widths=(16, 32, 64, 64), decoder=(16, 24, 32, 64), **kwargs):
         super().__init__(**kwargs)
+        self.decoder = decoder
         with self.name_scope():
             self.stages, self.narrow = nn.HybridSequential(), nn.HybridSequential()
             self.lateral, self.sides = nn.HybridSequential(), nn.HybridSequential()
@@ -90,14 +115,7 @@ class LayerNetwork(nn.HybridBlock):
                 if scale:
                     self.narrow.add(nn.Conv2D(decoder[scale - 1], 1))
             self.refine = ConvolutionBlock(decoder[0], (3, 3))
-            self.fuse = nn.Conv2D(
-                OUTPUTS,
-                1,
-                use_bias=False,
-                weight_initializer=mx.init.Constant(1.0 / len(widths)),
-                in_channels=OUTPUTS * len(widths),
-                groups=OUTPUTS,
-            )
+            self.fuse = Fusion(len(widths), use_bias=False, weight_initializer=mx.init.Constant(1.0 / len(widths)))
 
     def hybrid_forward(self, F, x):
         features = []
@@ -108,11 +126,11 @@ class LayerNetwork(nn.HybridBlock):
         for scale in reversed(range(len(features))):
             here = self.lateral[scale](features[scale])
             if coarse is not None:
-                here = here + F.UpSampling(self.narrow[scale](coarse), scale=2, sample_type="nearest")
-            coarse = self.refine(here) if scale == 0 else F.relu(here)
+                here = here + _enlarge(F, self.narrow[scale](coarse), self.decoder[scale])
+            coarse = self.refine(here) if scale == 0 else F.Activation(here, act_type="relu")
             sides.append(_both_traces(F, self.sides[scale](coarse)))
         sides.reverse()
-        return [self.fuse(_by_output(F, sides)), *sides]
+        return [self.fuse(*sides), *sides]
 
 
 class ReferenceNetwork(nn.HybridBlock):
@@ -137,36 +155,33 @@ class ReferenceNetwork(nn.HybridBlock):
                     stage.add(nn.Conv2D(width, 3, padding=1, activation="relu"))
                 self.stages.add(stage)
                 self.sides.add(nn.Conv2D(OUTPUTS, 1))
-            self.fuse = nn.Conv2D(
-                OUTPUTS, 1, weight_initializer=mx.init.Uniform(0.07), in_channels=OUTPUTS * len(widths), groups=OUTPUTS
-            )
+            self.fuse = Fusion(len(widths), weight_initializer=mx.init.Uniform(0.07))
 
     def hybrid_forward(self, F, x):
         sides = []
         for stage, output in zip(self.stages, self.sides):
             x = stage(x)
             sides.append(output(x))
-        return [self.fuse(_by_output(F, sides)), *sides]
+        return [self.fuse(*sides), *sides]
 
 
-def _by_output(F, sides):
-    """Side outputs [(N, 3, H / 2**k, W / 2**k), ...] as (N, 3 * scales, H, W), grouped by output rather than by scale.
+def _enlarge(F, x, channels):
+    """(N, `channels`, H, W) as (N, `channels`, 2H, 2W), each pixel repeated.
 
-    Enlarged by repetition: the finest output carries the detail, and MXNet's bilinear backward pass costs as much as
-    a network.
+    A depthwise transposed convolution with ones: MXNet's own nearest enlargement takes ten times as long, since it
+    leaves oneDNN's layout.
     """
-    full = [
-        F.UpSampling(side, scale=2**scale, sample_type="nearest") if scale else side for scale, side in enumerate(sides)
-    ]
-    return F.reshape(F.stack(*full, axis=2), shape=(0, -3, 0, 0))
+    ones = F.ones(shape=(channels, 1, 2, 2))
+    return F.Deconvolution(x, ones, kernel=(2, 2), stride=(2, 2), num_filter=channels, num_group=channels)
 
 
 def _both_traces(F, x):
-    """(N, 2C, H, W) as (N, C, H, 2W): of the two values of a column the first is its left trace's (sub-pixel
+    """(N, 2 * 3, H, W) as (N, 3, H, 2W): of the two values of a column the first is its left trace's (sub-pixel
     convolution, Shi et al. 2016, along the track only).
     """
-    pairs = F.transpose(F.reshape(x, shape=(0, -4, -1, 2, 0, 0)), axes=(0, 1, 3, 4, 2))
-    return F.reshape(pairs, shape=(0, 0, 0, -3))
+    # In four dimensions oneDNN transposes; in five MXNet itself does, at ten times the time.
+    pairs = F.reshape(F.reshape(x, shape=(0, -4, -1, 2, 0, 0)), shape=(-3, 0, 0, 0))
+    return F.reshape(F.transpose(pairs, axes=(0, 2, 3, 1)), shape=(-4, -1, OUTPUTS, 0, -3))
 
 
 NETWORKS = {"layers": LayerNetwork, "reference": ReferenceNetwork}
@@ -182,4 +197,4 @@ def build(name):
 
 def inference_symbol(network):
     """Symbol with input ``data`` whose output is the fused probabilities (N, 3, rows, traces / trace_stride)."""
-    return mx.sym.sigmoid(network(mx.sym.var("data"))[0])
+    return mx.sym.Activation(network(mx.sym.var("data"))[0], act_type="sigmoid")

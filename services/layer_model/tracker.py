@@ -2,10 +2,11 @@
 
 # ruff: noqa: B905 - zip's `strict` came after Python 3.8
 
-import calibration
 import numpy as np
+from calibration import expected_share, frame_features, layer_features, unevenness
 from echogram_input import MULTIPLE, normalise, pad
-from vectorise import RIDGE, find_layers, simplify
+from lines import simplify
+from vectorise import RIDGE, find_layers
 
 TILE_PIXELS = 1 << 20
 TILE_ROWS = 2048
@@ -67,13 +68,14 @@ def _ramp(start, end, length):
 
 
 def track(forward, grey, channels, stride, ridge=RIDGE):
-    """Layers of an echogram, list of `vectorise.Layer` by depth; parameters as of `probability_map` and `vectorise.find_layers`."""
-    return track_map(probability_map(forward, grey, channels, stride), grey.shape[1], stride, ridge)
+    """Layers of an echogram, list of `lines.Layer` by depth; parameters as of `probability_map` and `vectorise.find_layers`."""
+    return track_map(probability_map(forward, grey, channels, stride), grey, stride, ridge)
 
 
-def track_map(probability, width, stride, ridge=RIDGE):
-    """Layers in a probability map of an echogram of `width` traces, list of `vectorise.Layer` by depth."""
-    return strongest(find_layers(probability, width, stride, ridge), MOST_LAYERS)
+def track_map(probability, grey, stride, ridge=RIDGE):
+    """Layers of an echogram (rows, traces) uint8 in its probability map, list of `lines.Layer` by depth."""
+    layers = find_layers(probability, grey.shape[1], stride, ridge, normalise(grey, 1)[0])
+    return strongest(layers, MOST_LAYERS)
 
 
 def strongest(layers, count):
@@ -86,10 +88,11 @@ def strongest(layers, count):
 def layers_document(tracked, shape, curves, source):
     """The layers document (``firnline.layers/1``) of a tracked echogram of `shape` (rows, traces)."""
     height, width = shape
-    layers, uneven = [], calibration.unevenness(tracked)
-    for layer, features, (x, y) in zip(tracked, layer_features(tracked, uneven), simplify(tracked)):
+    uneven = unevenness(tracked)
+    confidences = expected_share(layer_features(tracked, uneven), curves["layer"]).tolist()
+    layers = []
+    for layer, confidence, (x, y) in zip(tracked, confidences, simplify(tracked)):
         y = np.minimum(np.maximum(y, 0.0), height - 1.0)
-        confidence = calibration.expected_share(features, curves["layer"])
         layers.append(
             {
                 "label": layer.label,
@@ -97,7 +100,7 @@ def layers_document(tracked, shape, curves, source):
                 "vertices": [{"x": a, "y": round(b, 2)} for a, b in zip(x.tolist(), y.tolist())],
             }
         )
-    confidence = calibration.expected_share(frame_features(tracked, uneven), curves["frame"])
+    confidence = float(expected_share(frame_features(tracked, uneven), curves["frame"]))
     return {
         "schema": "firnline.layers/1",
         "frame_id": "",
@@ -107,17 +110,3 @@ def layers_document(tracked, shape, curves, source):
         "confidence": round(confidence, 4),
         "layers": layers,
     }
-
-
-def layer_features(tracked, uneven):
-    """Features of each layer's confidence, for all layers of a frame; see `calibration.layer_features`."""
-    return [calibration.layer_features(layer.support, layer.rows, uneven) for layer in tracked]
-
-
-def frame_features(tracked, uneven):
-    """Features of a frame's confidence, from its layers; see `calibration.frame_features`."""
-    return calibration.frame_features(
-        [layer.support.mean() for layer in tracked],
-        [layer.rows.size for layer in tracked],
-        uneven,
-    )

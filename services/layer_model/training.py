@@ -23,6 +23,8 @@ AVERAGE_DECAY = 0.97
 REPORT_SECONDS = 10.0
 RIDGES = (0.38, 0.46, 0.54, 0.62)
 """Thresholds tried: what probability a layer reaches depends on how hard the frames are."""
+ANCHOR_FRAMES = 24
+"""Frames that must be learnt from before what they teach weighs as much as what the model knew."""
 ALIKE = 0.002
 """What frames of a validation channel can't tell apart."""
 
@@ -31,7 +33,8 @@ class Training:
     """One training of `model`.
 
     What is validated and kept is the running average of the weights (Polyak & Juditsky 1992), which a short training
-    gains much from. `best` holds the average with the best validation score, the last one without validation frames.
+    gains much from; of a model that is trained on, drawn back towards where it started (see `_kept`). `best` holds the
+    weights with the best validation score, the last ones without validation frames.
 
     The learning rate falls along a cosine, by the share of epochs or of time that is used up, whichever is larger.
     """
@@ -44,7 +47,7 @@ class Training:
             self._set(arrays)
         self.curves = dict(calibration.UNCALIBRATED, **(curves or {}))
         self.ridge = self.curves["ridge"]
-        self.average = self._copy()
+        self.start, self.average = self._copy(), self._copy()
         self.best, self.best_score, self.best_epoch = self.average, None, 0
         self.epochs_done, self.stopped, self.history = 0, False, []
         self.seconds, self.worse = 0.0, 0
@@ -61,7 +64,7 @@ class Training:
         A `followed` channel is scored whenever the validation channel is, for the history alone: it chooses nothing.
         """
         options = self.options
-        self.validation, self.followed = validation, followed
+        self.train, self.validation, self.followed = train, validation, followed
         self.model.hybridize(static_alloc=True, static_shape=True)
         trainer = mx.gluon.Trainer(
             self.model.collect_params(), "adam", {"learning_rate": options.learning_rate, "wd": 1e-5}
@@ -139,6 +142,17 @@ class Training:
         for name, parameter in self.parameters.items():
             self.average[name] = decay * self.average[name] + (1 - decay) * parameter.data()
 
+    def _kept(self):
+        """The averaged weights; of a model that is trained on, a mean of these and of the weights that it started from, which
+        count as much as `ANCHOR_FRAMES` frames (weight-space ensembling, Wortsman et al. 2022).
+
+        A dozen frames of one region teach what its surface and bed look like, and unteach it for others.
+        """
+        if not self.warm:
+            return dict(self.average)
+        share = self.train.seen / float(self.train.seen + ANCHOR_FRAMES)
+        return {name: share * array + (1 - share) * self.start[name] for name, array in self.average.items()}
+
     def _copy(self):
         return {name: parameter.data().copy() for name, parameter in self.parameters.items()}
 
@@ -159,15 +173,15 @@ class Training:
             parameter.set_data(array)
 
     def _validated(self, loss):
-        """Score the average at the ridge threshold that suits it best, print the metrics, keep it if it is the best."""
-        validation, followed = self.validation, None
+        """Score the weights at the ridge threshold that suits them best, print the metrics, keep them if they are the best."""
+        validation, followed, weights = self.validation, None, self._kept()
         ridge, scores, value = self.ridge, None, None
         if validation.present:
-            at = self.scores_by_ridge(validation, self.average, sorted({*RIDGES, self.ridge}))
+            at = self.scores_by_ridge(validation, weights, sorted({*RIDGES, self.ridge}))
             ridge = chosen_ridge(at, self.ridge)
             scores, value = at[ridge], selection_score(at[ridge])
         if self.followed is not None and self.followed.present:
-            followed = self.scores_by_ridge(self.followed, self.average, [ridge])[ridge]
+            followed = self.scores_by_ridge(self.followed, weights, [ridge])[ridge]
         epoch = self.epochs_done + (loss is not None)
         self.history.append(
             {
@@ -188,7 +202,7 @@ class Training:
         better = value is None or self.best_score is None or value > self.best_score
         if better:
             self.ridge = ridge
-            self.best, self.best_score, self.best_epoch = dict(self.average), value, epoch
+            self.best, self.best_score, self.best_epoch = weights, value, epoch
         self.worse = 0 if better else self.worse + 1
 
     def _mapped(self, channel, arrays):
@@ -201,7 +215,7 @@ class Training:
                 yield frame, tracker.probability_map(forward, frame.grey, self.model.channels, stride)
 
     def _tracked(self, frame, probability, ridge):
-        return tracker.track_map(probability, frame.grey.shape[1], self.model.trace_stride, ridge)
+        return tracker.track_map(probability, frame.grey, self.model.trace_stride, ridge)
 
     def scores_by_ridge(self, channel, arrays, ridges):
         """{ridge threshold: scores (see scoring.summarise)} of weights on a channel."""

@@ -5,47 +5,45 @@ import numpy as np
 import pytest
 import tracker
 import training
-import vectorise
 from dataset import Frame, labels_of
+from lines import Layer
 
 UNCALIBRATED = calibration.UNCALIBRATED
 
 
 def layer(rows, first=0, label="layer", support=0.8):
     rows = np.broadcast_to(np.asarray(rows, dtype=float), (100,)) if np.ndim(rows) == 0 else np.asarray(rows)
-    return vectorise.Layer(label, first, rows, np.full(len(rows), support))
+    return Layer(label, first, rows, np.full(len(rows), support))
 
 
 def test_it_learns_that_the_network_is_too_sure(rng):
     support = rng.uniform(0.5, 0.95, 200)
-    features = np.array([calibration.layer_features(s, np.zeros(50), 0.0) for s in support])
+    features = calibration.layer_features([layer(20, support=s) for s in support], 0.0)
     shares = np.clip(support - 0.3 + 0.05 * rng.standard_normal(200), 0, 1)
     weights = calibration.fit(features, shares, np.ones(200), UNCALIBRATED["layer"])
-    expected = [calibration.expected_share(f, weights) for f in features]
-    assert np.abs(np.array(expected) - (support - 0.3)).mean() < 0.06
+    assert np.abs(calibration.expected_share(features, weights) - (support - 0.3)).mean() < 0.06
 
 
 def test_it_learns_what_uneven_frames_are_worth(rng):
     uneven = rng.uniform(-0.3, 0.3, 200)
-    features = np.array([calibration.frame_features([0.7, 0.7], [90, 90], u) for u in uneven])
+    features = np.array([calibration.frame_features([layer(20), layer(40)], u) for u in uneven])
     weights = calibration.fit(features, 0.6 - uneven, np.ones(200), UNCALIBRATED["frame"])
-    expected = [calibration.expected_share(f, weights) for f in features]
-    assert np.abs(np.array(expected) - (0.6 - uneven)).mean() < 0.05
+    assert np.abs(calibration.expected_share(features, weights) - (0.6 - uneven)).mean() < 0.05
 
 
 def test_it_stays_at_its_prior_without_samples_and_near_it_with_few():
     prior = [-0.9, 3.2, 1.5, -3.4]
     assert calibration.fit([], [], [], prior) == prior
-    boundaries = np.array([calibration.layer_features(0.97, np.zeros(50), 0.1)] * 6)
+    boundaries = calibration.layer_features([layer(20, support=0.97)] * 6, 0.1)
     near = calibration.fit(boundaries, np.ones(6), np.ones(6), prior)
-    doubtful = calibration.layer_features(0.6, np.zeros(50), 0.1)
+    [doubtful] = calibration.layer_features([layer(20, support=0.6)], 0.1)
     assert calibration.expected_share(doubtful, near) == pytest.approx(
         calibration.expected_share(doubtful, prior), abs=0.1
     )
 
 
 def test_a_curve_of_an_earlier_model_knows_the_first_features_only():
-    features = calibration.layer_features(0.8, np.tile([0.0, 3.0], 30), 0.2)
+    [features] = calibration.layer_features([layer(np.tile([0.0, 3.0], 30))], 0.2)
     assert calibration.expected_share(features, [0.0, 1.0]) == pytest.approx(0.8)
     assert calibration.prior_curve("layer", {"layer": [0.3, 2.0]}) == [0.3, 2.0, 0.0, 0.0]
     assert calibration.prior_curve("frame", UNCALIBRATED) == UNCALIBRATED["frame"]
@@ -62,9 +60,10 @@ def test_reflectors_between_the_years_make_a_frame_uneven():
 
 def test_roughness_tells_bends_from_slopes(rng):
     slope, rough = np.linspace(0, 80, 200), rng.normal(0, 1, 200)
-    assert calibration.roughness(slope) == pytest.approx(calibration.roughness(np.zeros(200)), abs=1e-6)
-    assert calibration.roughness(slope) < calibration.roughness(rough) <= calibration.ROUGHNESS_RANGE
-    assert calibration.roughness([4.0, 9.0]) == 0.0
+    told = calibration.roughness([layer(rows) for rows in ([3.0], slope, np.zeros(200), rough, [4.0, 9.0])])
+    assert told[1] == pytest.approx(told[2], abs=1e-6)
+    assert told[1] < told[3] <= calibration.ROUGHNESS_RANGE
+    assert told[0] == told[4] == 0.0
 
 
 def test_samples_and_documents_use_the_same_features():

@@ -88,6 +88,25 @@ def test_targets_follow_the_augmentation(rng):
         assert changed[at, columns].mean() > changed[np.clip(at + 6, 0, len(changed) - 1), columns].mean() + 20
 
 
+def test_a_climbing_aircraft_makes_level_layers_steep(rng):
+    grey = np.full((64, 200), 40.0, np.float32)
+    grey[30] = 200.0
+    steepest = []
+    for _ in range(20):
+        climbed, rows = dataset.climbed(grey, np.full((1, 200), 30.0, np.float32), rng)
+        assert 64 <= len(climbed) <= 64 + dataset.HIGHEST_CLIMB + 1
+        np.testing.assert_array_equal(climbed.argmax(axis=0), rows[0])
+        assert (climbed == 200).sum() == 200, "the noise that fills the frame holds no layers"
+        steepest.append(np.abs(np.diff(rows[0])).max())
+    assert 2 <= max(steepest) <= dataset.STEEPEST + 1
+
+
+def test_a_sounders_frame_does_not_climb(rng):
+    grey, rows, kinds = draw_frame(1)
+    frame = dataset.Frame(grey, rows, kinds, True, 1)
+    assert max(len(dataset.augment(frame, rng)[0]) for _ in range(40)) <= round(96 * np.exp(0.3))
+
+
 def test_ringing_stays_in_the_air(rng):
     grey, rows = np.full((40, 6), 50, np.float32), np.full((1, 6), 20.0)
     changed = dataset.with_ringing(grey, rows, np.array([0]), rng)

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 from conftest import png_of
-from echogram_input import MAX_BYTES, EchogramError, brightest_before, decode_png, normalise
+from echogram_input import MAX_BYTES, EchogramError, box_mean, brightest_before, decode_png, normalise, pad
+from scipy.ndimage import uniform_filter
 
 
 def test_the_input_does_not_depend_on_gain(rng):
@@ -42,6 +43,23 @@ def test_a_transmitters_level_line_vanishes_and_a_layer_that_moves_stays():
 def test_the_brightest_before_leaves_a_returns_own_rows_out():
     values = np.arange(20, dtype=np.float32)[::-1, None]
     np.testing.assert_array_equal(brightest_before(values)[:, 0], [0] * 6 + [19] * 14)
+
+
+@pytest.mark.parametrize("size", [(31, 31), (5, 9), (1, 3), (9, 1)])
+@pytest.mark.parametrize("shape", [(2, 3), (7, 40), (64, 90)])
+def test_a_box_mean_is_scipys(rng, shape, size):
+    grey = rng.randint(0, 256, shape).astype(np.float32)
+    np.testing.assert_array_equal(box_mean(grey, size), uniform_filter(grey, size))
+    noise = rng.uniform(0, 255, shape).astype(np.float32)
+    np.testing.assert_allclose(box_mean(noise, size), uniform_filter(noise, size), rtol=1e-6)
+
+
+def test_padding_goes_on_with_the_edge_and_leaves_what_fits_alone():
+    image = np.arange(2 * 17 * 16, dtype=np.float32).reshape(2, 17, 16)
+    padded = pad(image)
+    assert padded.shape == (2, 32, 16)
+    np.testing.assert_array_equal(padded[:, 17:], np.repeat(image[:, -1:], 15, axis=1))
+    assert pad(padded) is padded
 
 
 @pytest.mark.parametrize("channels", [1, 2])

@@ -3,8 +3,10 @@
 import json
 import os
 import signal
+import tarfile
 
 import artefact
+import mxnet as mx
 import network
 import numpy as np
 import pytest
@@ -93,6 +95,23 @@ def test_a_model_that_saw_fewer_channels_goes_on_as_it_was():
     arrays[first] = arrays[first][:4]
     with pytest.raises(artefact.ArtefactError, match="does not fit"):
         training.Training(new, options, arrays)
+
+
+def test_few_frames_move_a_model_that_is_trained_on_a_part_of_the_way(job, tmp_path):
+    before, _ = job("a", epochs=1)
+    with tarfile.open(tmp_path / "a" / "model.tar.gz", "w:gz") as archive:
+        for name in sorted(artefact.NEEDED):
+            archive.add(tmp_path / "a" / name, name)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "validation" / "part-00000.rec").unlink()
+    after, _ = job("b", model=tmp_path / "a", epochs=2, **{"checkpoint-dir": tmp_path / "checkpoints"})
+    state = json.loads((tmp_path / "checkpoints" / "state.json").read_text())
+    learnt = mx.nd.load(str(tmp_path / "checkpoints" / state["weights"]))
+    share = 4 / (4 + training.ANCHOR_FRAMES)
+    for name, array in after.items():
+        expected = share * learnt["average:" + name] + (1 - share) * before[name]
+        np.testing.assert_allclose(array.asnumpy(), expected.asnumpy(), rtol=1e-5, atol=1e-6)
+    assert any((after[name] != before[name]).asnumpy().any() for name in after)
 
 
 def test_the_selection_score_uses_what_the_frames_can_tell():

@@ -7,6 +7,8 @@ import tracker
 import vectorise
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lines import Layer, simplify
+from scipy.ndimage import correlate1d, map_coordinates
 
 
 def ridge_map(lines, height, width, spread=1.2):
@@ -63,6 +65,15 @@ def test_a_bed_above_the_surface_is_none():
     assert [layer.label for layer in layers] == ["surface"]
 
 
+def test_a_bed_along_a_surface_at_the_bottom_does_not_leave_the_frame():
+    rows, support = np.where(X < 64, 60.0, 78.0), np.full(128, 0.9)
+    candidates = [("surface", 0, rows, support), ("bed", 0, rows, support)]
+    surface, bed = vectorise.consistent(candidates, (80, 128), 20)
+    assert (surface.label, surface.rows.size, bed.label) == ("surface", 128, "bed")
+    assert bed.rows.size > 60
+    assert bed.rows.max() <= 79
+
+
 def test_a_wide_gap_in_the_bed_splits_it():
     x = np.arange(300)
     layers = vectorise.find_layers(
@@ -79,14 +90,12 @@ def test_spurs_and_noise_are_dropped(rng):
 
 def test_an_empty_map_has_no_layers():
     assert vectorise.find_layers(np.zeros((3, 32, 48)), 48) == []
-    assert vectorise.simplify([]) == []
+    assert simplify([]) == []
 
 
 def test_vertices_are_few_and_within_half_a_pixel():
-    layer = vectorise.Layer(
-        "layer", 5, np.concatenate([np.linspace(10, 30, 100), np.linspace(30, 12, 60)]), np.ones(160)
-    )
-    [(x, y)] = vectorise.simplify([layer])
+    layer = Layer("layer", 5, np.concatenate([np.linspace(10, 30, 100), np.linspace(30, 12, 60)]), np.ones(160))
+    [(x, y)] = simplify([layer])
     assert len(x) == 3
     assert np.abs(np.interp(layer.traces, x, y) - layer.rows).max() <= 0.5
 
@@ -139,8 +148,18 @@ def test_tiles_leave_no_seam(monkeypatch, rng, height, width):
 def test_the_slope_of_a_layer_is_told_wherever_it_lies():
     rows = np.where(X < 64, 20 + 0.5 * X, 52 - 2.0 * (X - 64) / 4.0)
     slope = vectorise.slopes(ridge_map([(1, rows, 0.9)], 96, 128)[1])
-    assert abs(slope[30, 20] - 0.5) < 0.1
-    assert abs(slope[37, 94] + 0.5) < 0.1
+    assert slope.shape == (48, 64)
+    assert abs(slope[15, 10] - 0.5) < 0.1
+    assert abs(slope[18, 47] + 0.5) < 0.1
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("shape", [(40, 31), (1, 2)])
+def test_weighted_sums_mirror_the_edges(rng, axis, shape):
+    image = rng.rand(*shape).astype(np.float32)
+    for weights in (vectorise.GAUSSIAN, [0.2] * 5):
+        expected = correlate1d(image, weights, axis)
+        np.testing.assert_allclose(vectorise._weighted(image, weights, axis), expected, atol=1e-6)
 
 
 def test_a_layer_that_fades_is_linked_along_its_neighbours(rng):
@@ -159,23 +178,38 @@ def chain(first, rows):
 def test_chains_whose_ends_go_astray_and_overlap_become_one():
     astray = chain(0, [10] * 16 + [10.5, 11, 11.5, 12])
     flat = np.zeros((32, 40), np.float32)
-    [(first, rows, support)] = vectorise.join_chains([astray, chain(18, [10] * 22)], flat, flat, gap=24)
+    [(first, rows, support)] = vectorise.join_chains([astray, chain(18, [10] * 22)], flat, flat[::2, ::2], gap=24)
     assert (first, rows.size, support.size) == (0, 40, 40)
     assert np.abs(rows - 10).max() < 1.2
 
 
 def test_chains_that_miss_each_other_stay_apart():
     flat = np.zeros((32, 40), np.float32)
-    assert len(vectorise.join_chains([chain(0, [10] * 16), chain(20, [20] * 20)], flat, flat, gap=24)) == 2
-    assert len(vectorise.join_chains([chain(0, [10] * 8), chain(34, [10] * 6)], flat, flat, gap=24)) == 2
+    assert len(vectorise.join_chains([chain(0, [10] * 16), chain(20, [20] * 20)], flat, flat[::2, ::2], gap=24)) == 2
+    assert len(vectorise.join_chains([chain(0, [10] * 8), chain(34, [10] * 6)], flat, flat[::2, ::2], gap=24)) == 2
 
 
 def test_the_average_follows_the_slope():
-    diagonal, flat = np.eye(16, dtype=np.float32), np.zeros((16, 16), np.float32)
+    diagonal, flat = np.eye(16, dtype=np.float32), np.zeros((8, 8), np.float32)
     rising = vectorise.averaged_along(diagonal, flat + 1)
     assert abs(rising[8, 8] - 1.0) < 1e-5
     assert abs(rising[8, 9]) < 1e-5
     assert abs(vectorise.averaged_along(diagonal, flat)[8, 8] - 1 / 9) < 1e-5  # 9 columns, a point in each row
+
+
+@pytest.mark.parametrize("shape", [(40, 64), (33, 51), (3, 4)])
+def test_the_average_reads_between_the_rows_and_carries_the_edges_on(rng, shape):
+    image = rng.rand(*shape).astype(np.float32)
+    slope = rng.uniform(-5, 5, ((shape[0] + 1) // 2, (shape[1] + 1) // 2)).astype(np.float32)
+    every = slope.repeat(2, axis=0).repeat(2, axis=1)[: shape[0], : shape[1]]
+    expected = image.astype(float)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    for pair in ((-1, 1), (-3, 3)):
+        moved = [
+            map_coordinates(expected, [rows + step * every, columns + step], order=1, mode="nearest") for step in pair
+        ]
+        expected = (expected + sum(moved)) / 3
+    np.testing.assert_allclose(vectorise.averaged_along(image, slope), expected, atol=1e-5)
 
 
 def test_a_line_is_cut_where_the_map_does_not_support_it():

@@ -98,6 +98,10 @@ CASES = {
     "pad_constant": S.Pad(x, mode="constant", constant_value=0.5, pad_width=(0, 0, 0, 0, 0, 1, 2, 0)),
     "pad_reflect": S.Pad(x, mode="reflect", pad_width=(0, 0, 0, 0, 1, 2, 3, 4)),
     "dropout": S.Dropout(x, p=0.5) + S.BlockGrad(x) + S.identity(x),
+    "deconvolution_groups_ones": S.Deconvolution(wide, S.ones((4, 1, 2, 2)), kernel=(2, 2), stride=(2, 2), num_filter=4,
+                                                 num_group=4),
+    "convolution_slice_of_weight": S.Convolution(x, S.slice_axis(S.var("scales_weight", shape=(2, 4, 1, 1)), axis=1, begin=2,
+                                                 end=3), kernel=(1, 1), num_filter=2, num_group=2, no_bias=True),
 }
 
 
@@ -196,6 +200,7 @@ def symbol_of(op: str, **attributes: str) -> bytes:
 @pytest.mark.parametrize(
     ("op", "attributes", "said"),
     [
+        ("_ones", {"shape": "(2, 2)", "dtype": "int32"}, "dtype = int32"),
         ("LRN", {"nsize": "5"}, "'thing0' is a 'LRN', which is not translated"),
         ("relu", {"leak": "0.1"}, "'thing0', a 'relu', can't be translated to ONNX: leak is not known"),
         ("Pooling", {"kernel": "(2, 2)", "pool_type": "lp"}, "pool_type = lp"),

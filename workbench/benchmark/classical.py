@@ -20,8 +20,8 @@ from scipy import fft
 from scipy.ndimage import binary_dilation, gaussian_filter, gaussian_filter1d, uniform_filter1d
 from skimage.feature import canny
 
-from layer_model.echogram_input import normalise
-from layer_model.vectorise import Layer, by_depth, simplify, sub_pixel
+from layer_model.echogram_input import normalise, prominence
+from layer_model.lines import Layer, by_depth, simplify, sub_pixel
 from workbench.benchmark.measures import Points, ridge_points
 
 WALL = -1e4
@@ -289,23 +289,10 @@ def find_boundaries(
     surface = viterbi(image * allowed, None, 4, settings.surface_cost, local=False)[1]
     found = {"surface": surface.astype(float)}
     if bed:
-        evidence = image - _mean_below(image, settings.below, 3)
-        evidence = evidence + settings.above_weight * (image - _mean_above(image, settings.above, -3))
+        evidence = prominence(image, settings.below, settings.above, 3, settings.above_weight)
         evidence = np.where(np.arange(len(image))[:, None] < surface + settings.thinnest, WALL, evidence * allowed)
         found["bed"] = viterbi(evidence, None, 6, settings.bed_cost, local=False)[1].astype(float)
     return found
-
-
-def _mean_below(image: np.ndarray, window: int, skip: int = 0) -> np.ndarray:
-    """Mean of rows `row + skip` to `row + skip + window - 1`, the last row repeated."""
-    padded = np.pad(image, ((1, window + skip), (0, 0)), mode="edge").cumsum(axis=0)
-    height = len(image)
-    return (padded[skip + window : skip + window + height] - padded[skip : skip + height]) / window
-
-
-def _mean_above(image: np.ndarray, window: int, skip: int = 0) -> np.ndarray:
-    """Mean of the `window` rows that end above `row + skip`."""
-    return _mean_below(image[::-1], window, 1 - skip)[::-1]
 
 
 def _document(boundaries: dict[str, np.ndarray], lines: list[tuple[int, np.ndarray]], shape: tuple[int, int]) -> dict:

@@ -61,7 +61,7 @@ def run(model, payloads, points):
             times.append(time.perf_counter())
             probability = tracker.probability_map(model.forward, grey, card["channels"], card["trace_stride"])
             times.append(time.perf_counter())
-            tracked = tracker.track_map(probability, grey.shape[1], card["trace_stride"], model.ridge)
+            tracked = tracker.track_map(probability, grey, card["trace_stride"], model.ridge)
             document = tracker.layers_document(tracked, grey.shape, card["calibration"], {})
             times.append(time.perf_counter())
         seconds.append(np.diff(times))

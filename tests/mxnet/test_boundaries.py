@@ -1,0 +1,58 @@
+import boundaries
+import numpy as np
+from test_vectorise import X, ridge_map
+
+FLAT = np.ones(128)
+
+
+def echogram(lines, height=80):
+    """(height, 128) brightness: -1 of noise, with a bright line for each (row, brightness)."""
+    image = np.full((height, 128), -1.0, np.float32)
+    for row, brightness in lines:
+        image[row - 1 : row + 2] = brightness
+    return image
+
+
+def find(lines, brightness):
+    return boundaries.find_boundaries(ridge_map(lines, 80, 128), brightness, gap=12, shortest=20)
+
+
+def test_of_two_candidates_the_brighter_line_is_the_surface():
+    transmitter, surface = (0, 12 * FLAT, 0.9), (0, 30 * FLAT, 0.7)
+    [[_, rows, _]], _ = find([transmitter, surface], None)
+    assert np.allclose(rows, 12, atol=0.1)
+    [[_, rows, support]], _ = find([transmitter, surface], echogram([(12, 0.0), (30, 1.0)]))
+    assert np.allclose(rows, 30, atol=0.1)
+    assert np.allclose(support, 0.7, atol=0.01), "how sure we are is the network's own probability"
+
+
+def test_where_the_map_knows_no_better_the_bed_is_carried_on_by_its_echo():
+    faint = (2, 50 * FLAT, np.where(X < 60, 0.8, 0.1))
+    _, [[first, rows, _]] = find([faint], None)
+    assert first == 0
+    assert abs(rows.size - 60) <= 4
+    _, [[first, rows, support]] = find([faint], echogram([(50, 1.0)]))
+    assert (first, rows.size) == (0, 128)
+    assert np.allclose(rows, 50, atol=0.1)
+    assert support[-1] < 0.2, "what the echo alone carries is doubtful"
+
+
+def test_where_the_echo_is_lost_so_is_the_bed():
+    image = echogram([(50, 1.0)])
+    image[:, 90:] = -1.0
+    _, [[first, rows, _]] = find([(2, 50 * FLAT, np.where(X < 60, 0.8, 0.1))], image)
+    assert first == 0
+    assert abs(rows.size - 90) <= 4
+
+
+def test_a_bright_line_alone_is_no_bed():
+    speck = (2, 50 * FLAT, np.where(X < 10, 0.8, 0.0))
+    assert find([speck], echogram([(50, 1.0)])) == ([], [])
+    quarter = (2, 50 * FLAT, np.where(X < 28, 0.8, 0.0))
+    _, [[_, rows, _]] = find([quarter], echogram([(50, 1.0)]))
+    assert rows.size < 40, "a map that sees a bed in fewer than a quarter of the columns is not helped by the echo"
+
+
+def test_the_bed_is_below_the_surface_however_bright_it_is_above():
+    _, [[_, rows, _]] = find([(0, 20 * FLAT, 0.9), (2, 50 * FLAT, 0.5)], echogram([(10, 1.0), (20, 1.0), (50, 0.0)]))
+    assert np.allclose(rows, 50, atol=0.1)
