@@ -21,7 +21,7 @@ from network import inference_symbol
 WARM_UP_STEPS = 15
 AVERAGE_DECAY = 0.97
 REPORT_SECONDS = 10.0
-RIDGES = (0.38, 0.46, 0.54, 0.62)
+RIDGES = (0.34, 0.4, 0.46, 0.52, 0.6)
 """Thresholds tried: what probability a layer reaches depends on how hard the frames are."""
 ANCHOR_FRAMES = 24
 """Frames that must be learnt from before what they teach weighs as much as what the model knew."""

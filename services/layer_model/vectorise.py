@@ -1,10 +1,11 @@
 """From probability maps to ordered polylines.
 
 1. Surface and bed: one path each, see boundaries.py.
-2. Internal layers: the map averaged along the slope that it shows (as in predictive painting, Fomel 2010); ridge points
-   (sub-pixel maxima along each column, with hysteresis, Canny 1986) joined to chains between columns, each along the
-   slope that its surroundings show; chains joined across gaps, and where their ends overlap, by the cheapest set of
-   links (min-cost path cover as in Zhang et al. 2008, solved as an assignment).
+2. Internal layers: the map averaged along the slope that it shows (as in predictive painting, Fomel 2010), in two
+   rounds; ridge points (sub-pixel maxima along each column, with hysteresis, Canny 1986) joined to chains between
+   columns, each along the slope that its surroundings show; chains joined across gaps, and where their ends overlap, by
+   the cheapest set of links (min-cost path cover as in Zhang et al. 2008, solved as an assignment); of these, the
+   pieces with enough support.
 3. Layers made consistent with one another (never crossing), short spurs dropped, ordered by depth.
 4. Vertices: Ramer-Douglas-Peucker within half a pixel, all layers at once, see lines.py.
 
@@ -30,10 +31,14 @@ LOOSE_TRACES = 8
 MISS, MISS_PER_COLUMN = 4.0, 0.06
 """Rows by which the ends of a gap, carried on, may miss each other, and more for each column of the gap."""
 SUPPORT_TRACES = 12
+EXCESS = 0.2
+"""By which the support of the shortest piece must exceed `ridge` on average; a longer one's by less: noise is seldom long."""
 MIN_SPACING = 1.6
 CLEARANCE = 3.5
 STEEPEST = 5.0
 """Rows per column."""
+STEPS = ((1, 3), (5,))
+"""Steps of `averaged_along` in each round: the map that the first one averaged shows its slope better."""
 GAUSSIAN = np.exp(-0.5 * np.arange(-3.0, 4.0) ** 2)
 GAUSSIAN /= GAUSSIAN.sum()
 MAX_CHAINS, MAX_LAYERS = 1500, 300
@@ -64,8 +69,10 @@ def find_layers(probability, width, stride=1, ridge=RIDGE, brightness=None):
         brightness = brightness[:, ::stride]
     boundaries = find_boundaries(probability, brightness, gap, shortest)
     surface, bed = (dense(lines, probability.shape[2]) for lines in boundaries)
-    slope = slopes(probability[1])
-    inside = averaged_along(probability[1], slope)
+    inside, slope = probability[1], None
+    for steps in STEPS:
+        slope = slopes(inside)
+        inside = averaged_along(inside, slope, steps)
     points = ridge_points(inside, slope, surface, bed, WEAK * ridge)
     chains = _strongest(join_points(points, probability.shape[1], ridge), MAX_CHAINS)
     candidates = [("surface", *piece) for piece in boundaries[0]] + [("bed", *piece) for piece in boundaries[1]]
@@ -83,36 +90,40 @@ def _strongest(chains, count):
 def _likely(lines, ridge, window, gap, shortest):
     """The pieces of lines (first column, rows, support) whose support averages `ridge` over `window` columns, those
     `gap` columns apart or less bridged, and half a window more, since the average falls before a gap begins; `shortest`
-    columns or longer.
+    columns or longer, and with a score of `EXCESS * shortest` or more: support above `ridge`, summed outside the gaps (a
+    segment's score as in Karlin & Altschul 1990).
     """
     if not lines:
         return []
     sizes = np.array([support.size for _, _, support in lines])
     ends = np.cumsum(sizes)
-    total = np.concatenate([[0.0], np.cumsum(np.concatenate([support for _, _, support in lines]), dtype=float)])
+    every = np.concatenate([support for _, _, support in lines])
+    total = np.concatenate([[0.0], np.cumsum(every, dtype=float)])
     at = np.arange(ends[-1])
     low = np.maximum(at - window // 2, np.repeat(ends - sizes, sizes))
     high = np.minimum(at + (window + 1) // 2, np.repeat(ends, sizes))
     likely = total[high] - total[low] >= ridge * (high - low)
+    excess = np.where(likely, every - ridge, 0.0)
     return [
         piece
-        for line, (wanted,) in zip(lines, parted([likely], sizes))
+        for line, (wanted, above) in zip(lines, parted([likely, excess], sizes))
         for piece in pieces(*line, wanted, gap + window // 2, shortest)
+        if above[piece[0] - line[0] :][: piece[1].size].sum() >= EXCESS * shortest
     ]
 
 
-def slopes(image, window=(7, 3)):
+def slopes(image, window=15):
     """Local slope of the ridges of an image (rows, columns), in rows per column, one for each block of 2 x 2 pixels:
     across the direction in which the map changes most, by its structure tensor (Bigun & Granlund 1987) over `window`
-    blocks (down, along).
+    blocks, an odd number, of one column.
 
-    The root of the map, so that a faint layer has a say beside strong ones.
+    Tall, since layers above one another are nearly parallel: steep neighbours outvote a level ghost between them. Narrow,
+    since their slope changes along the track.
 
     Returns (ceil(rows / 2), ceil(columns / 2)) float32.
     """
     height, width = image.shape
-    root = np.maximum(image, 0.0)
-    smooth = _weighted(_weighted(np.sqrt(root, out=root), GAUSSIAN, 0), GAUSSIAN, 1)
+    smooth = _weighted(_weighted(image, GAUSSIAN, 0), GAUSSIAN, 1)
     down = np.zeros((height + height % 2, width + width % 2), smooth.dtype)
     along = np.zeros_like(down)
     np.subtract(smooth[2:], smooth[:-2], out=down[1 : height - 1, :width])
@@ -120,9 +131,7 @@ def slopes(image, window=(7, 3)):
     product = np.empty_like(down)
     pairs = ((along, along), (along, down), (down, down))
     tensor = np.stack([_blocks(np.multiply(one, other, out=product)) for one, other in pairs])
-    for axis, size in enumerate(window, start=1):
-        tensor = _weighted(tensor, np.full(size, 1.0 / size), axis)
-    across, both, upright = tensor
+    across, both, upright = _weighted(tensor, np.full(window, 1.0 / window), 1)
     stretch, shear = across - upright, 2.0 * both
     level = np.sqrt(stretch * stretch + shear * shear) - stretch
     return np.minimum(np.maximum(-shear / np.maximum(level, 1e-12), -STEEPEST), STEEPEST)
@@ -150,37 +159,36 @@ def _blocks(image):
     return rows[:, ::2] + rows[:, 1::2]
 
 
-def averaged_along(image, slope, steps=((-1, 1), (-3, 3))):
+def averaged_along(image, slope, steps):
     """`image` (rows, columns) float32 averaged over the columns about it along the slope field (see `slopes`): joins
     what noise tore apart, and levels the stairs by which a network draws a steep layer.
 
-    Each pair of `steps`, odd numbers of columns, averages what the one before it gave, so the average follows a bend,
-    as predictive painting (Fomel 2010) does. Over longer stretches than these the slope's error costs more than the
-    average gains.
+    Each of `steps`, odd numbers of columns, averages what the one before it gave with what lies so many columns to the
+    left and right, on paths that follow the slope round its bends, as predictive painting (Fomel 2010) does.
 
     A block of the slope field moves as one: its two rows lie between three rows of the image, and its two columns are
     read at once, as the parts of one complex number. So a step reads 3 numbers for 4 pixels, instead of 8.
     """
     height, width = image.shape
     blocks, pairs = slope.shape
-    aside = max(max(pair) for pair in steps)
+    aside = max(steps)
     beyond = int(aside * STEEPEST) + 2
     line = pairs + aside
     block = (2 * np.arange(blocks)[:, None] + beyond) * line + np.arange(pairs)
-    slope = slope.repeat(2, axis=1)
     # All steps share these: fresh memory of this size takes longer to get than to fill.
-    share, whole, at = np.empty_like(slope), np.empty_like(slope), np.empty_like(block)
+    share, at = np.empty((blocks, 2 * pairs), np.float32), np.empty_like(block)
     read = np.empty((3, blocks, pairs), np.complex64)
     upper, middle, lower = read.view(np.float32)
-    for pair in steps:
+    for reach in steps:
         padded = np.pad(image, ((beyond, beyond + height % 2), (aside, 2 * line - width - aside)), mode="edge")
         parts = padded.view(np.complex64).ravel()
         total = padded[beyond:, aside:][: 2 * blocks, : 2 * pairs].copy()
-        for step in pair:
-            np.multiply(slope, np.float32(step), out=share)
-            np.floor(share, out=whole)
-            share -= whole
-            at[:] = whole[:, ::2]
+        for step in (-reach, reach):
+            rise = rise_along(slope, step)
+            whole = np.floor(rise)
+            rise -= whole
+            share[:, ::2] = share[:, 1::2] = rise
+            at[:] = whole
             at *= line
             at += block
             at += (step + aside) // 2
@@ -194,9 +202,22 @@ def averaged_along(image, slope, steps=((-1, 1), (-3, 3))):
             middle *= share
             middle += upper
             total[::2] += middle
-        total /= np.float32(1 + len(pair))
+        total /= np.float32(3)
         image = total[:height, :width]
     return image
+
+
+def rise_along(slope, step):
+    """Rows (as `slope`) by which a path along the slope field from each of its blocks rises over `step` columns, an odd
+    number, negative to the left: the slope half way, where the path's own slope leads (Runge's midpoint method).
+    """
+    blocks, pairs = slope.shape
+    ahead = int(np.rint(step / 4.0))
+    rows = np.rint(np.arange(blocks, dtype=np.float32)[:, None] + np.float32(ahead) * slope).astype(np.intp)
+    np.minimum(np.maximum(rows, 0, out=rows), blocks - 1, out=rows)
+    rows *= pairs
+    rows += np.minimum(np.maximum(np.arange(pairs) + ahead, 0), pairs - 1)
+    return np.float32(step) * slope.ravel().take(rows)
 
 
 def ridge_points(image, slope, surface, bed, low):

@@ -191,25 +191,43 @@ def test_chains_that_miss_each_other_stay_apart():
 
 def test_the_average_follows_the_slope():
     diagonal, flat = np.eye(16, dtype=np.float32), np.zeros((8, 8), np.float32)
-    rising = vectorise.averaged_along(diagonal, flat + 1)
+    rising = vectorise.averaged_along(diagonal, flat + 1, (1, 3))
     assert abs(rising[8, 8] - 1.0) < 1e-5
     assert abs(rising[8, 9]) < 1e-5
-    assert abs(vectorise.averaged_along(diagonal, flat)[8, 8] - 1 / 9) < 1e-5  # 9 columns, a point in each row
+    assert abs(vectorise.averaged_along(diagonal, flat, (1, 3))[8, 8] - 1 / 9) < 1e-5  # 9 columns, a point in each row
 
 
 @pytest.mark.parametrize("shape", [(40, 64), (33, 51), (3, 4)])
 def test_the_average_reads_between_the_rows_and_carries_the_edges_on(rng, shape):
     image = rng.rand(*shape).astype(np.float32)
     slope = rng.uniform(-5, 5, ((shape[0] + 1) // 2, (shape[1] + 1) // 2)).astype(np.float32)
-    every = slope.repeat(2, axis=0).repeat(2, axis=1)[: shape[0], : shape[1]]
     expected = image.astype(float)
     rows, columns = np.mgrid[: shape[0], : shape[1]]
-    for pair in ((-1, 1), (-3, 3)):
-        moved = [
-            map_coordinates(expected, [rows + step * every, columns + step], order=1, mode="nearest") for step in pair
-        ]
+    for reach in (1, 3):
+        moved = []
+        for step in (-reach, reach):
+            rise = vectorise.rise_along(slope, step).repeat(2, axis=0).repeat(2, axis=1)[: shape[0], : shape[1]]
+            moved.append(map_coordinates(expected, [rows + rise, columns + step], order=1, mode="nearest"))
         expected = (expected + sum(moved)) / 3
-    np.testing.assert_allclose(vectorise.averaged_along(image, slope), expected, atol=1e-5)
+    np.testing.assert_allclose(vectorise.averaged_along(image, slope, (1, 3)), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("step", [-5, -3, 3, 5])
+def test_a_path_follows_the_slope_round_a_bend(step):
+    middle = 2 * np.arange(32) + 0.5  # of each column of blocks
+    slope = np.tile((0.1 * (middle - 32)).astype(np.float32), (16, 1))  # of layers 0.05 (x - 32) ^ 2
+    rise = 0.05 * ((middle + step - 32) ** 2 - (middle - 32) ** 2)
+    assert np.abs(vectorise.rise_along(slope, step) - rise)[:, 1:-1].max() < 0.3  # a straight path misses by 1.25
+    np.testing.assert_array_equal(vectorise.rise_along(slope, 1), slope)
+
+
+def test_steep_layers_outvote_a_level_ghost_among_them():
+    image = ridge_map([(1, 10.0 + 14 * i + 1.5 * (X - 64), 0.9) for i in range(-9, 20)], 192, 128)[1]
+    ghost = ridge_map([(1, np.where(abs(X - 64) < 16, 100.0, np.nan), 0.5)], 192, 128)[1]
+    slope = vectorise.slopes(np.maximum(image, ghost))
+    assert np.abs(slope[50, 28:36] - 1.5).max() < 0.35
+    layers = vectorise.find_layers(np.stack([0 * image, np.maximum(image, ghost), 0 * image]), 128)
+    assert all(abs(np.polyfit(layer.traces, layer.rows, 1)[0] - 1.5) < 0.1 for layer in layers)
 
 
 def test_a_line_is_cut_where_the_map_does_not_support_it():
@@ -219,6 +237,14 @@ def test_a_line_is_cut_where_the_map_does_not_support_it():
     assert [(first, rows.tolist()) for first, rows, _ in pieces] == [(3, [0, 1, 2, 3]), (13, [10, 11, 12, 13])] * 2
     assert len(vectorise._likely([line], ridge=0.5, window=3, gap=5, shortest=3)) == 1
     assert vectorise._likely([], 0.5, 3, 2, 3) == []
+
+
+def test_a_short_piece_needs_more_support_than_a_long_one():
+    short, sure, long = ((0, np.zeros(n), np.full(n, p)) for n, p in ((24, 0.6), (24, 0.8), (60, 0.6)))
+    pieces = vectorise._likely([short, sure, long], ridge=0.5, window=12, gap=4, shortest=20)
+    assert [rows.size for _, rows, _ in pieces] == [24, 60]
+    faded = np.concatenate([np.full(30, 0.7), np.zeros(16), np.full(30, 0.7)])  # a gap is no evidence against a layer
+    assert len(vectorise._likely([(0, np.zeros(76), faded)], ridge=0.5, window=12, gap=24, shortest=20)) == 1
 
 
 def test_a_bed_that_is_more_of_a_layer_is_none():
