@@ -61,7 +61,7 @@ up: setup ## start the local cloud in the background and deploy to it
 down: setup ## stop it; what it holds is kept
 	@firnline down
 
-first-model: setup ## train the model that comes in the box, on simulated campaigns (about 40 minutes)
+first-model: setup ## train the model that comes in the box, on simulated campaigns (about 80 minutes)
 	@python -m workbench.first_model
 
 bench: setup ## our tracker, the reference network and classical trackers in one run, under 20 minutes [FULL=1: hours]

@@ -38,7 +38,7 @@ MXNET = ROOT / ".venv" / "mxnet" / "bin"
 UNSEEN = "demo"
 HYPERPARAMETERS = {
     "epochs": 60,
-    "max-seconds": 2100,
+    "max-seconds": 4200,
     "learning-rate": 0.003,
     "batch-size": 4,
     "crop-rows": 288,
