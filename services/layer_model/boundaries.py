@@ -17,7 +17,7 @@ PRESENT = 0.25
 """Least probability along a boundary."""
 UNSEEN = 1e-3
 """Probability where the map shows nothing: a boundary may still pass there, if the echo says so."""
-BRIGHTEST = 10.0
+BRIGHTEST = 20.0
 """What the surface's path pays for each half range of grey by which it is darker than the brightest of its trace."""
 LAST = 1.0
 """What the bed's path gains for each half range of grey by which it stands out."""
@@ -88,7 +88,7 @@ class Boundary:
 
 
 # Beds are rough: 8 rows in 10 traces is common.
-SURFACE, BED = Boundary(0.35, surface_evidence, -3.0), Boundary(0.1, bed_evidence, 0.5)
+SURFACE, BED = Boundary(2.0, surface_evidence, -6.0), Boundary(0.1, bed_evidence, 0.5)
 
 
 def best_path(gain, cost, jump=3):
