@@ -20,8 +20,8 @@ PACKAGES = ("numpy", "scipy", "scikit-image", "pillow")
 REFERENCE_RATE = 0.0003
 REFERENCE_RATES = (0.001, 0.0003, 0.0001)
 """A full run tries each; the network has no batch norm, and our own rate is too much for it."""
-FINE_TUNING_RATE = 0.002
-"""As retraining does it, see docs/decisions.md."""
+FINE_TUNING_RATE = 0.001
+"""Half of a retraining's (see docs/decisions.md): a dozen frames are learnt in the first minute."""
 REAL_DATA = Path(os.environ.get("FIRNLINE_REAL_DATA", ROOT.parent / "shared" / "data" / "real"))
 
 
