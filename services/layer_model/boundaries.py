@@ -3,13 +3,14 @@ along which the network's log-probability and what the echo itself says add up.
 
 The network draws either boundary well, but a handful of frames to train on may swap their names: a transmitter's line
 for the surface, a shelf's base or a multiple for the bed. The echo tells them apart by physics: nothing attenuates
-the surface's return, so it is the brightest of its trace, or nearly; and below the bed there is only noise.
+the surface's return, so it is the first that is as bright as any in its trace, or nearly; and below the bed there is
+only noise.
 """
 
 # ruff: noqa: B905 - zip's `strict` came after Python 3.8
 
 import numpy as np
-from echogram_input import prominence
+from echogram_input import brightest_before, prominence
 from lines import pieces, sub_pixel
 from scipy.ndimage import uniform_filter1d
 
@@ -19,6 +20,8 @@ UNSEEN = 1e-3
 """Probability where the map shows nothing: a boundary may still pass there, if the echo says so."""
 BRIGHTEST = 20.0
 """What the surface's path pays for each half range of grey by which it is darker than the brightest of its trace."""
+FIRST, AS_BRIGHT = 2.0, 0.3
+"""What it pays where something as bright lies above, and the half ranges of grey by which that may be darker to count."""
 LAST = 1.0
 """What the bed's path gains for each half range of grey by which it stands out."""
 SEEN = 0.25
@@ -62,12 +65,15 @@ def _boundary(image, layers, brightness, kind, above, gap, shortest):
 
 def surface_evidence(brightness):
     """Log-likelihood of a surface, (rows, columns), up to a constant in each column: how near it is to the brightest of
-    its trace.
+    its trace, and whether it is the first that is so bright.
     """
     smooth = uniform_filter1d(brightness, 5, axis=1, mode="nearest")
+    smooth -= smooth.min()
+    above = (brightest_before(smooth) - smooth) / np.float32(AS_BRIGHT)
+    above += 1
     smooth -= smooth.max(axis=0)
     smooth *= np.float32(BRIGHTEST)
-    return smooth
+    return smooth - np.float32(FIRST) * np.minimum(np.maximum(above, 0), 1)
 
 
 def bed_evidence(brightness):

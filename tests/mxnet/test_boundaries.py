@@ -26,6 +26,12 @@ def test_of_two_candidates_the_brighter_line_is_the_surface():
     assert np.allclose(support, 0.7, atol=0.01), "how sure we are is the network's own probability"
 
 
+def test_of_two_lines_as_bright_the_upper_is_the_surface():
+    surface, firn = (0, 20 * FLAT, 0.5), (0, 40 * FLAT, 0.8)
+    [[_, rows, _]], _ = find([surface, firn], echogram([(20, 1.0), (40, 1.0)]))
+    assert np.allclose(rows, 20, atol=0.1)
+
+
 def test_where_the_map_knows_no_better_the_bed_is_carried_on_by_its_echo():
     faint = (2, 50 * FLAT, np.where(X < 60, 0.8, 0.1))
     _, [[first, rows, _]] = find([faint], None)
