@@ -22,7 +22,7 @@ BRIGHTEST = 20.0
 """What the surface's path pays for each half range of grey by which it is darker than the brightest of its trace."""
 FIRST, AS_BRIGHT = 2.0, 0.3
 """What it pays where something as bright lies above, and the half ranges of grey by which that may be darker to count."""
-LAST = 1.0
+LAST = 2.0
 """What the bed's path gains for each half range of grey by which it stands out."""
 SEEN = 0.25
 """Share of columns in which the map must see a boundary, for the echo alone to carry it on elsewhere."""
@@ -94,7 +94,7 @@ class Boundary:
 
 
 # Beds are rough: 8 rows in 10 traces is common.
-SURFACE, BED = Boundary(2.0, surface_evidence, -6.0), Boundary(0.1, bed_evidence, 0.5)
+SURFACE, BED = Boundary(2.0, surface_evidence, -6.0), Boundary(0.1, bed_evidence, 1.0)
 
 
 def best_path(gain, cost, jump=3):
