@@ -8,7 +8,7 @@ from PIL import Image
 
 from firnline.frames import FrameDocument, revision_of
 from firnline.layers import LayersDocument, now
-from ingest_frame.annotations import read_annotation
+from firnline.radar.annotations import read_annotation
 
 
 def frames_with_picks(folder: Path) -> Iterator[tuple[Path, str, LayersDocument]]:

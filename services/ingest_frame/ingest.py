@@ -23,13 +23,14 @@ from firnline.events import EventBus, FrameReady, FrameRejected
 from firnline.frame_register import FrameRegister, Registered, comparable
 from firnline.frames import ANNOTATION_SUFFIXES, FrameDocument, UploadKey, parse_upload_key, revision_of
 from firnline.layers import LayersDocument, now
+from firnline.limits import MAX_FILE_BYTES
 from firnline.observability import logger
+from firnline.radar.annotations import MAX_ANNOTATION_BYTES, document_of, read_annotation
+from firnline.radar.formats import read_frame
+from firnline.radar.radar_files import LIGHT_SPEED_M_S
+from firnline.radar.radar_frame import Polarity, RadarFrame
 from firnline.table import Item
 from firnline.workspace import Bucket
-from ingest_frame.annotations import MAX_ANNOTATION_BYTES, document_of, read_annotation
-from ingest_frame.formats import MAX_FILE_BYTES, read_frame
-from ingest_frame.radar_files import LIGHT_SPEED_M_S
-from ingest_frame.radar_frame import Polarity, RadarFrame
 
 ICE_INDEX = 1.78
 """Refractive index of solid ice at radar frequencies."""

@@ -7,11 +7,12 @@ from typing import Literal
 import numpy as np
 
 from firnline import keys
-from firnline.echogram import MAX_PIXELS, decode_png, encode_png
+from firnline.echogram import decode_png, encode_png
 from firnline.errors import Refused
 from firnline.events import EventBus, FrameReady, FrameRejected, LayersPredicted
 from firnline.frame_register import FrameRegister
 from firnline.layers import LayersDocument
+from firnline.limits import MAX_PICTURE_PIXELS
 from firnline.overlay import draw_layers
 from firnline.table import Item
 from firnline.workspace import Bucket
@@ -51,7 +52,7 @@ class Predictor:
         return self._store(event, document, encode_png(draw_layers(grey, document)))
 
     def _predict(self, event: FrameReady) -> tuple[np.ndarray, LayersDocument]:
-        png = self.workspace.read(keys.echogram(event.frame_id, event.revision), MAX_PIXELS)
+        png = self.workspace.read(keys.echogram(event.frame_id, event.revision), MAX_PICTURE_PIXELS)
         grey = decode_png(png)
         height, width = grey.shape
         return grey, self.endpoint.layers(png, event.frame_id, width, height)

@@ -14,8 +14,8 @@ from PIL import Image
 from firnline.errors import Refused
 from firnline.frames import ANNOTATION_SUFFIXES, FrameDocument
 from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex
-from ingest_frame.annotations import document_of, read_annotation
-from ingest_frame.radar_frame import Picks
+from firnline.radar.annotations import document_of, read_annotation
+from firnline.radar.radar_frame import Picks
 
 UPLOADED = datetime(2026, 11, 22, tzinfo=UTC)
 WIDTH, HEIGHT = 30, 20

@@ -29,10 +29,10 @@ from PIL import Image
 from scipy.io import loadmat
 
 from firnline.errors import Refused
-from ingest_frame.formats import read_frame
-from ingest_frame.pictures import guess_polarity
-from ingest_frame.radar_files import LIGHT_SPEED_M_S
-from ingest_frame.variables import Matlab5
+from firnline.radar.formats import read_frame
+from firnline.radar.pictures import guess_polarity
+from firnline.radar.radar_files import LIGHT_SPEED_M_S
+from firnline.radar.variables import Matlab5
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from review_world import ENVIRONMENT, Context, World, make_world
 from firnline import keys
 from firnline.frames import FrameDocument
 from firnline.layers import LayersDocument
+from firnline.radar.pictures import guess_polarity
 from firnline.settings import load_settings
-from ingest_frame.pictures import guess_polarity
 
 FRAMES = "firnline-frames"
 KEY = "greenland/20120330_04/f_007"

@@ -5,8 +5,7 @@ import io
 import numpy as np
 from PIL import Image
 
-MAX_PIXELS = 40_000_000
-"""Larger echograms are refused before they are decoded (a decompression bomb is small as a file)."""
+from firnline.limits import MAX_PICTURE_PIXELS
 
 _LOW_PERCENTILE, _HIGH_PERCENTILE = 2.0, 99.7
 
@@ -43,10 +42,10 @@ def encode_png(grey: np.ndarray) -> bytes:
 
 
 def decode_png(png: bytes) -> np.ndarray:
-    """The (rows, columns) uint8 array of an echogram that Firnline wrote itself; refuses more than `MAX_PIXELS`."""
+    """The (rows, columns) uint8 array of an echogram that Firnline wrote itself; refuses more than `MAX_PICTURE_PIXELS`."""
     with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
-        if image.width * image.height > MAX_PIXELS:
+        if image.width * image.height > MAX_PICTURE_PIXELS:
             raise ValueError(
-                f"{image.width} x {image.height} pixels are more than the {MAX_PIXELS} that an echogram may have"
+                f"{image.width} x {image.height} pixels are more than the {MAX_PICTURE_PIXELS} that an echogram may have"
             )
         return np.asarray(image.convert("L"))

@@ -14,8 +14,8 @@ from typing import Protocol
 import h5py
 import numpy as np
 
-from firnline.echogram import MAX_PIXELS
 from firnline.errors import Refused
+from firnline.limits import MAX_SAMPLES
 
 MAX_VARIABLES = 2_000
 _MAX_STRUCT_BYTES = 64_000_000
@@ -54,10 +54,10 @@ def is_matlab5(content: bytes) -> bool:
 
 
 def _refuse_size(name: str, shape: tuple[int, ...]) -> None:
-    if int(np.prod(shape, dtype=object)) > MAX_PIXELS:
+    if int(np.prod(shape, dtype=object)) > MAX_SAMPLES:
         raise Refused(
             f"The variable '{name}' claims to hold {' x '.join(map(str, shape))} values; at most "
-            f"{MAX_PIXELS // 1_000_000} million can be read. Split the frame along the track and upload the parts."
+            f"{MAX_SAMPLES // 1_000_000} million can be read. Split the frame along the track and upload the parts."
         )
 
 

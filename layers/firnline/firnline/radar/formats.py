@@ -4,12 +4,10 @@ import struct
 import zlib
 
 from firnline.errors import Refused
-from ingest_frame.pictures import is_picture, read_picture
-from ingest_frame.radar_files import read_radar_file
-from ingest_frame.radar_frame import Polarity, RadarFrame, check_content
-from ingest_frame.variables import is_hdf5, is_matlab5, open_variables
-
-MAX_FILE_BYTES = 200_000_000
+from firnline.radar.pictures import is_picture, read_picture
+from firnline.radar.radar_files import read_radar_file
+from firnline.radar.radar_frame import Polarity, RadarFrame, check_content
+from firnline.radar.variables import is_hdf5, is_matlab5, open_variables
 
 DAMAGED = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, SyntaxError, EOFError,

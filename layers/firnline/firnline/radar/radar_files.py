@@ -13,8 +13,8 @@ from scipy.signal import hilbert
 
 from firnline.errors import Refused
 from firnline.layers import Label
-from ingest_frame.radar_frame import MAX_SIDE, Picks, RadarFrame, check_size
-from ingest_frame.variables import Hdf5, Variables
+from firnline.radar.radar_frame import MAX_SIDE, Picks, RadarFrame, check_size
+from firnline.radar.variables import Hdf5, Variables
 
 LIGHT_SPEED_M_S = 299_792_458.0
 _LEAP_SECONDS = [(1999, 1, 13), (2006, 1, 14), (2009, 1, 15), (2012, 7, 16), (2015, 7, 17), (2017, 1, 18)]

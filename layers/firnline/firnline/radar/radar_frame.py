@@ -5,9 +5,9 @@ from typing import Literal
 
 import numpy as np
 
-from firnline.echogram import MAX_PIXELS
 from firnline.errors import Refused
 from firnline.layers import Label
+from firnline.limits import MAX_SAMPLES
 
 Polarity = Literal["bright-strong", "dark-strong"]
 
@@ -48,9 +48,9 @@ class RadarFrame:
 
 def check_size(samples: int, traces: int) -> None:
     """`Refused` unless an echogram of this size can be worked with; called before anything so large is in memory."""
-    if samples * traces > MAX_PIXELS or max(samples, traces) > MAX_SIDE:
+    if samples * traces > MAX_SAMPLES or max(samples, traces) > MAX_SIDE:
         raise Refused(
-            f"The frame has {traces} traces x {samples} samples; at most {MAX_PIXELS // 1_000_000} million pixels and "
+            f"The frame has {traces} traces x {samples} samples; at most {MAX_SAMPLES // 1_000_000} million samples and "
             f"{MAX_SIDE} a side can be read. Split it along the track and upload the parts."
         )
     if min(samples, traces) < MIN_SIDE:

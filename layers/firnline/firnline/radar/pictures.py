@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from firnline.errors import Refused
-from ingest_frame.radar_frame import Polarity, RadarFrame, check_size
+from firnline.radar.radar_frame import Polarity, RadarFrame, check_size
 
 _FORMATS = ["PNG", "JPEG", "TIFF"]
 _COLOURED_SHARE = 0.3

@@ -17,9 +17,9 @@ from pydantic import ValidationError
 from firnline.errors import Refused
 from firnline.frames import FrameDocument
 from firnline.layers import MAX_LAYERS, ImageSize, Label, Layer, LayersDocument, Source, Vertex, order_by_depth
-from ingest_frame.formats import DAMAGED
-from ingest_frame.radar_frame import Picks
-from ingest_frame.variables import is_hdf5, is_matlab5, open_variables
+from firnline.radar.formats import DAMAGED
+from firnline.radar.radar_frame import Picks
+from firnline.radar.variables import is_hdf5, is_matlab5, open_variables
 
 MAX_ANNOTATION_BYTES = 50_000_000
 
