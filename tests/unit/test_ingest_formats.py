@@ -288,7 +288,7 @@ REFUSALS = {
     "no contrast": (picture(np.full((40, 24), 77, np.uint8)), "no contrast"),
     "too small": (picture(grey()[:10]), "at least 16 x 16"),
     "png bomb": (_huge_png(30_000), "Split it"),
-    "large png": (_huge_png(7_000), "Split it"),
+    "large png": (_huge_png(10_100), "Split it"),
     "mat bomb": (_mat_bomb(), "damaged"),
     "mat that claims too much": (_mat_claim(), "claims to hold 90000 x 90000"),
     "nc bomb": (
@@ -301,11 +301,11 @@ REFUSALS = {
     ),
     "nc chunk bomb": (
         _h5(
-            amplitude={"shape": (40, 24), "dtype": "f4", "chunks": (9_000, 9_000), "maxshape": (None, None)},
+            amplitude={"shape": (40, 24), "dtype": "f4", "chunks": (11_000, 11_000), "maxshape": (None, None)},
             fasttime={"data": np.arange(40.0)},
             lat={"data": np.arange(24.0)},
         ),
-        "claims to hold 9000 x 9000",
+        "claims to hold 11000 x 11000",
     ),
     "external link": (_linked(), "only a link"),
     "external storage": (_external(), "in another file"),

@@ -13,6 +13,7 @@ from scipy.signal import hilbert
 
 from firnline.errors import Refused
 from firnline.layers import Label
+from firnline.radar.origin import Origin
 from firnline.radar.radar_frame import MAX_SIDE, Picks, RadarFrame, check_size
 from firnline.radar.variables import Hdf5, Variables
 
@@ -256,6 +257,7 @@ def _resample(frame: RadarFrame, time_s: np.ndarray) -> float:
     above = np.minimum(place.astype(np.int64), time_s.size - 2)
     share = (place - above).astype(np.float32)[:, None]
     frame.power_db = frame.power_db[above] * (1 - share) + frame.power_db[above + 1] * share
+    frame.origin = Origin(sample_of_row=place)
     if frame.picks is not None:
         picked_s = np.interp(frame.picks.rows, np.arange(time_s.size), time_s)
         frame.picks.rows = (picked_s - time_s[0]) / dt
@@ -277,6 +279,7 @@ def _undo_elevation_correction(frame: RadarFrame, correction: np.ndarray) -> Non
         top = above - shift[trace]
         restored[top : top + samples, trace] = frame.power_db[:, trace]
     frame.power_db = restored
+    frame.origin = Origin(sample_shift=(above - shift).astype(np.float64))
     dt = frame.dt_s or 0.0
     frame.time_zero_s = (frame.time_zero_s or 0.0) - above * dt
     for name, step in (("surface_twtt_s", dt), ("bed_twtt_s", dt), ("elevation_m", dt * LIGHT_SPEED_M_S / 2)):

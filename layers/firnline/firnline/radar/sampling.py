@@ -1,0 +1,212 @@
+"""How an echogram is sampled, measured from the echogram itself: columns a trace, samples a pulse, where the echo lies.
+
+Nothing here trusts what a file says of itself; `picture` compares.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import uniform_filter1d
+
+FEWEST_TRACES, FEWEST_SAMPLES = 24, 64
+"""An echogram smaller than this tells too little of its sampling, and is taken as it is."""
+
+_ENOUGH_TRACES = 1024
+"""More traces than this add nothing to a measurement."""
+
+TRAINED_WAVELENGTH = 9.4
+"""Rows: middle wavelength of the coherent echo (`echo_wavelength`) in the frames that the network is trained on. Over
+28 simulated campaigns its logarithm has a standard deviation of 0.23."""
+TRAINED_SPECKLE = 1.1
+"""Rows: half width of the autocorrelation of speckle along fast time in those frames."""
+
+_REPEATED = 0.1
+"""Neighbouring columns that differ by less than this share of what columns differ by usually are one trace drawn
+twice."""
+_REPEATED_SHARE = 0.3
+_MOST_TRACES_APART = 32
+_QUIET_ROWS, _QUIET_SHARE = 32, 0.25
+_UNRELATED = 0.15
+_SIGNIFICANT = 3.0
+_MIDDLE = 0.5
+
+
+def filled(power_db: np.ndarray) -> np.ndarray:
+    """`power_db` (samples, traces) as float32 without its empty traces, missing samples at their trace's median."""
+    finite = np.isfinite(power_db)
+    kept = finite.mean(axis=0) > 0.5
+    power_db, finite = np.asarray(power_db[:, kept], np.float32), finite[:, kept]
+    if finite.all():
+        return power_db
+    with np.errstate(invalid="ignore"):
+        return np.where(finite, power_db, np.nanmedian(power_db, axis=0)).astype(np.float32)
+
+
+def columns_per_trace(power_db: np.ndarray) -> float:
+    """Columns that one independent trace takes in an echogram (samples, columns) without gaps; 1.0 if each is its own.
+
+    Columns that repeat exactly are counted. Columns that were interpolated, or whose apertures overlap, share their
+    speckle: its correlation along the track falls to nothing within one trace. It is measured where the echo is the
+    least like that of its neighbours, in noise, since layers are alike over far longer distances.
+    """
+    if power_db.shape[1] < FEWEST_TRACES or len(power_db) < FEWEST_SAMPLES:
+        return 1.0
+    start = (power_db.shape[1] - _ENOUGH_TRACES) // 2 if power_db.shape[1] > _ENOUGH_TRACES else 0
+    steps = np.diff(power_db[:, start : start + _ENOUGH_TRACES], axis=0)
+    change = np.abs(np.diff(steps, axis=1)).mean(axis=0)
+    repeated = change <= _REPEATED * np.percentile(change, 95)
+    if repeated.mean() > _REPEATED_SHARE:
+        changes = np.flatnonzero(~repeated)
+        # Where drawing blended two traces into a column between them, two changes follow each other: they are one.
+        changes = changes[np.diff(changes, prepend=-2) > 1]
+        return float((changes[-1] - changes[0]) / (changes.size - 1)) if changes.size > 1 else 1.0
+    correlation = _quietest_correlation(steps)
+    width = 2 * _half_width(correlation)
+    # Speckle is a triangle or narrower: what is still alike a whole trace on is structure, which tells no width.
+    beyond = int(np.ceil(width)) if np.isfinite(width) else correlation.size
+    if beyond >= correlation.size or correlation[beyond] > _UNRELATED:
+        return 1.0
+    return max(1.0, float(width))
+
+
+def _quietest_correlation(steps: np.ndarray) -> np.ndarray:
+    """Correlation along the track, by lag in columns, of the quarter of rows whose columns have the least in common.
+
+    `steps` (samples, columns) are differences along fast time, which speckle dominates.
+    """
+    lags = range(min(_MOST_TRACES_APART, steps.shape[1] // 2))
+    blocks = np.array_split(steps, max(1, len(steps) // _QUIET_ROWS))
+    power = np.array([np.mean(block**2) for block in blocks])
+    alike = np.array([
+        [np.mean(block[:, : block.shape[1] - lag] * block[:, lag:]) for lag in lags]
+        for block, strong in zip(blocks, power, strict=True)
+        if strong > 0
+    ])  # fmt: skip
+    if not alike.size:
+        return np.ones(1)
+    alike /= alike[:, :1]
+    quiet = np.argsort(alike[:, 1:].mean(axis=1))[: max(1, int(_QUIET_SHARE * len(alike)))]
+    return alike[quiet].mean(axis=0)
+
+
+def _half_width(correlation: np.ndarray) -> float:
+    """Lag at which a correlation falls to a half, by linear interpolation; NaN if it never does."""
+    below = np.flatnonzero(correlation < 0.5)
+    if not below.size or below[0] == 0:
+        return float("nan")
+    lag = int(below[0])
+    return lag - 1 + float((correlation[lag - 1] - 0.5) / (correlation[lag - 1] - correlation[lag]))
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Samples `top` up to, but not including, `bottom`, between which there is echo somewhere along the track."""
+
+    top: int
+    bottom: int
+
+
+_EXTENT_ROW_BLOCKS, _EXTENT_TRACE_BLOCKS = 1250, 32
+_FLOOR_SHARE = 0.2
+_ABOVE_FLOOR = 0.15
+_CLEARLY = 5.0
+_SPECKLE_SAMPLES = 4.0
+
+
+def echo_extent(power_db: np.ndarray) -> Extent:
+    """Where an echogram (samples, traces) holds more than noise. Every sample with echo lies inside; NaN is no echo.
+
+    Means over blocks are compared with the noise floor of the same traces, the quietest fifth of their blocks, so that
+    a step of the receiver's gain is no echo. A block counts as echo if it exceeds the floor by five standard errors and
+    by a share of the speckle's spread. Noise that grows with depth counts as echo: rather too much is kept.
+    """
+    samples, traces = power_db.shape
+    tall = max(1, samples // _EXTENT_ROW_BLOCKS)
+    wide = max(1, traces // _EXTENT_TRACE_BLOCKS)
+    row_edges = np.arange(0, samples, tall)
+    lowest, highest = samples, 0
+    for left in range(0, traces - wide + 1, wide):
+        part = np.asarray(power_db[:, left : left + wide if left + 2 * wide <= traces else traces], np.float32)
+        finite = np.isfinite(part)
+        count = np.add.reduceat(finite.sum(axis=1), row_edges).astype(float)
+        values = np.where(finite, part, 0)
+        total = np.add.reduceat(values.sum(axis=1, dtype=float), row_edges)
+        squares = np.add.reduceat(np.einsum("ij,ij->i", values, values, dtype=float), row_edges)
+        usable = count > 0
+        if usable.sum() < 4:
+            continue
+        mean = total[usable] / count[usable]
+        spread = float(np.median(np.sqrt(np.maximum(squares[usable] / count[usable] - mean**2, 0))))
+        floor = float(np.mean(np.sort(mean)[: max(2, int(_FLOOR_SHARE * mean.size))]))
+        error = spread * np.sqrt(_SPECKLE_SAMPLES / np.median(count[usable]))
+        echo = row_edges[usable][mean > floor + max(_CLEARLY * error, _ABOVE_FLOOR * spread)]
+        if echo.size:
+            lowest, highest = min(lowest, int(echo[0])), max(highest, int(echo[-1]) + tall)
+    return Extent(lowest, min(highest, samples)) if highest > lowest else Extent(0, samples)
+
+
+def echo_wavelength(power_db: np.ndarray) -> float:
+    """Middle wavelength, in samples, of the echo that neighbouring traces share; NaN if they share none.
+
+    `power_db` (samples, traces) without gaps, each trace independent. The cross spectrum of neighbouring traces holds
+    the layers and the surface and not the speckle, however finely it is sampled. Weighted with the square of the wave
+    number, as in a derivative, so that slow trends with depth tell little; half of it lies below the wavelength.
+    """
+    samples, traces = power_db.shape
+    if samples < FEWEST_SAMPLES or traces < FEWEST_TRACES:
+        return float("nan")
+    start = max(0, (traces - _ENOUGH_TRACES) // 2)
+    image = power_db[:, start : start + _ENOUGH_TRACES]
+    image = image - image.mean(axis=1, keepdims=True)
+    image = (image - image.mean(axis=0)) * np.hanning(samples).astype(np.float32)[:, None]
+    spectrum = np.fft.rfft(image, axis=0)
+    shared = (spectrum[:, :-1] * np.conj(spectrum[:, 1:])).real
+    window = max(3, samples // 64)
+    error = np.sqrt(uniform_filter1d(shared.var(axis=1), window) / (shared.shape[1] * window))
+    shared = uniform_filter1d(shared.mean(axis=1), window)
+    wave_number = np.arange(shared.size) / samples
+    weight = np.cumsum(np.where(shared > _SIGNIFICANT * error, shared * wave_number**2, 0.0))
+    if weight[-1] <= 0:
+        return float("nan")
+    return float(1 / wave_number[np.searchsorted(weight, _MIDDLE * weight[-1])])
+
+
+def speckle_width(power_db: np.ndarray) -> float:
+    """Half width, in samples, of the autocorrelation of speckle along fast time; NaN where it cannot be measured.
+
+    Taken from the differences of neighbouring independent traces, which share the layers and not the speckle, in the
+    rows that differ from each other the most like noise. `power_db` as for `echo_wavelength`.
+    """
+    if power_db.shape[0] < FEWEST_SAMPLES or power_db.shape[1] < FEWEST_TRACES:
+        return float("nan")
+    start = max(0, (power_db.shape[1] - _ENOUGH_TRACES) // 2)
+    part = power_db[:, start : start + _ENOUGH_TRACES]
+    difference = part[:, 1:] - part[:, :-1]
+    difference = difference - difference.mean(axis=0)
+    size = len(difference)
+    spectrum = (np.abs(np.fft.rfft(difference, 2 * size, axis=0)) ** 2).mean(axis=1)
+    correlation = np.fft.irfft(spectrum)[: size // 2]
+    return _half_width(correlation / correlation[0]) if correlation[0] > 0 else float("nan")
+
+
+_LEFT_ALONE = 1.25
+"""An echo up to this many times as wide as the middle of what the network knows is left as it is."""
+_OVERSAMPLED, _AGREE_LOW, _AGREE_HIGH = 1.3, 1 / 1.4, 1.6
+
+
+def samples_per_row(power_db: np.ndarray) -> tuple[float, str]:
+    """Samples to average into one row, so that the echo has the width that the network is trained for; and why.
+
+    `power_db` (samples, traces) without gaps, cut to its echo, each trace independent. The layers' own wavelength
+    decides. The width of speckle, which is that of the pulse, has half a say where it is wide too and does not
+    contradict: a record whose speckle is narrow may still hold layers that are wide.
+    """
+    by_layers = echo_wavelength(power_db) / TRAINED_WAVELENGTH
+    by_speckle = speckle_width(power_db) / TRAINED_SPECKLE
+    if not np.isfinite(by_layers):
+        return 1.0, "neighbouring traces share no echo that would tell its scale"
+    factor, source = by_layers, f"its layers are {by_layers:.2f} times as wide"
+    if by_speckle >= max(_OVERSAMPLED, _AGREE_LOW * by_layers):
+        factor = float(np.sqrt(by_layers * min(by_speckle, _AGREE_HIGH * by_layers)))
+        source += f" and its speckle {by_speckle:.2f} times"
+    return (factor if factor >= _LEFT_ALONE else 1.0), f"{source} as in the frames that the network is trained on"
