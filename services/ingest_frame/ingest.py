@@ -12,7 +12,6 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-import numpy as np
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
@@ -27,13 +26,11 @@ from firnline.limits import MAX_FILE_BYTES
 from firnline.observability import logger
 from firnline.radar.annotations import MAX_ANNOTATION_BYTES, document_of, read_annotation
 from firnline.radar.formats import read_frame
-from firnline.radar.radar_files import LIGHT_SPEED_M_S
-from firnline.radar.radar_frame import Polarity, RadarFrame
+from firnline.radar.picture import Picture, picture_of
+from firnline.radar.radar_frame import Picks, Polarity, RadarFrame
 from firnline.table import Item
 from firnline.workspace import Bucket
-
-ICE_INDEX = 1.78
-"""Refractive index of solid ice at radar frequencies."""
+from ingest_frame.description import Source, Stored, describe
 
 _POLARITIES: dict[str, Polarity] = {"bright-strong": "bright-strong", "dark-strong": "dark-strong"}
 _GONE = ("NoSuchKey", "NoSuchVersion", "404", "405", "MethodNotAllowed")
@@ -60,16 +57,6 @@ class Upload:
     key: str
     version: str | None
     sequencer: str
-
-
-@dataclass(frozen=True)
-class _Stored:
-    """What S3 says of an uploaded object before it is read."""
-
-    version: str | None
-    etag: str
-    uploaded: datetime
-    metadata: dict[str, str]
 
 
 class Ingest:
@@ -117,20 +104,28 @@ class Ingest:
             return Outcome.GONE
         except Refused as refusal:
             return self._reject(upload, key, revision, refusal)
-        document = _describe(frame, key, revision, self._uploads.name, upload.key, stored, content)
+        checksum = hashlib.sha256(content).hexdigest()
         del content
-        note = self._store(frame, document, stored.uploaded)
-        return self._settle(upload, key, "READY", revision, None, width=document.width, height=document.height, **note)
+        picture = picture_of(frame)
+        document = describe(frame, picture, key, revision, Source(self._uploads.name, upload.key, stored, checksum))
+        note = self._store(frame, picture, document, stored.uploaded)
+        return self._settle(
+            upload, key, "READY", revision, None,
+            width=document.width, height=document.height, polarity=document.polarity, **note,
+        )  # fmt: skip
 
-    def _store(self, frame: RadarFrame, document: FrameDocument, uploaded: datetime) -> dict[str, str]:
+    def _store(
+        self, frame: RadarFrame, picture: Picture, document: FrameDocument, uploaded: datetime
+    ) -> dict[str, str]:
         """Write the frame's objects; returns what the row should say of picks that came inside the file."""
         frame_id, revision = document.frame_id, document.revision
-        self._workspace.write(keys.echogram(frame_id, revision), encode_png(to_grey(frame.power_db)), "image/png")
+        self._workspace.write(keys.echogram(frame_id, revision), encode_png(to_grey(picture.power_db)), "image/png")
         self._workspace.write(keys.frame(frame_id, revision), document.to_json(), "application/json")
         if frame.picks is None:
             return {}
         try:
-            picked = document_of(frame.picks, document, uploaded)
+            rows = picture.framing.lines_on_picture(frame.picks.rows)
+            picked = document_of(Picks(frame.picks.labels, rows), document, uploaded)
         except (Refused, ValidationError) as refusal:
             logger.warning("picks in the frame refused", extra={"frame_id": frame_id}, exc_info=refusal)
             return {"annotation_reason": "The picks inside the file were not taken: they cross or make no line."}
@@ -216,7 +211,7 @@ class Ingest:
     def _write_partial(self, document: LayersDocument, revision: str) -> None:
         self._workspace.write(keys.partial(document.frame_id, revision), document.to_json(), "application/json")
 
-    def _stat(self, key: str, version: str | None) -> _Stored | None:
+    def _stat(self, key: str, version: str | None) -> Stored | None:
         """What is stored under a key; None if it was deleted meanwhile."""
         which = {"Bucket": self._uploads.name, "Key": key} | ({"VersionId": version} if version else {})
         try:
@@ -226,7 +221,7 @@ class Ingest:
                 logger.info("the object was deleted before it was read", extra={"key": key})
                 return None
             raise
-        return _Stored(head.get("VersionId", version), head["ETag"], head["LastModified"], head.get("Metadata", {}))
+        return Stored(head.get("VersionId", version), head["ETag"], head["LastModified"], head.get("Metadata", {}))
 
 
 def _revision(content: bytes, polarity: Polarity | None) -> str:
@@ -234,7 +229,7 @@ def _revision(content: bytes, polarity: Polarity | None) -> str:
     return revision_of(content + f"\npolarity={polarity}".encode() if polarity else content)
 
 
-def _polarity(stored: _Stored) -> Polarity | None:
+def _polarity(stored: Stored) -> Polarity | None:
     given = stored.metadata.get("polarity", "").strip().lower()
     if given and given not in _POLARITIES:
         raise Refused(f"The upload's metadata says polarity '{given[:40]}'; it can be bright-strong or dark-strong.")
@@ -246,41 +241,3 @@ def _taken(key: str, known: Item | None) -> Refused:
     return Refused(
         f"'{key}' would be the same frame as '{taken_by}', which stays as it is: upload it under another name."
     )
-
-
-def _describe(
-    frame: RadarFrame, key: UploadKey, revision: str, bucket: str, source_key: str, stored: _Stored, content: bytes
-) -> FrameDocument:
-    height, width = frame.power_db.shape
-    whole_clock = frame.gps_time_s is not None and bool(np.isfinite(frame.gps_time_s).all())
-    missing = np.mean(~np.isfinite(frame.power_db))
-    notes = [f"{missing:.2%} of the samples hold no data and are black"] if missing else []
-    return FrameDocument(
-        frame_id=key.frame_id,
-        revision=revision,
-        width=width,
-        height=height,
-        format=frame.format,
-        polarity=frame.polarity,
-        dt_s=frame.dt_s,
-        time_zero_s=frame.time_zero_s,
-        metres_per_row_ice=None if frame.dt_s is None else frame.dt_s * LIGHT_SPEED_M_S / (2 * ICE_INDEX),
-        gps_time_s=_numbers(frame.gps_time_s) if whole_clock else None,  # type: ignore[arg-type]
-        latitude=_numbers(frame.latitude),
-        longitude=_numbers(frame.longitude),
-        elevation_m=_numbers(frame.elevation_m),
-        surface_twtt_s=_numbers(frame.surface_twtt_s),
-        bed_twtt_s=_numbers(frame.bed_twtt_s),
-        source_bucket=bucket,
-        source_key=source_key,
-        source_version=stored.version,
-        checksum_sha256=hashlib.sha256(content).hexdigest(),
-        created=stored.uploaded,
-        transforms=[*frame.transforms, *notes, "scaled to 8 bits: 2nd percentile to 1, 99.7th to 255, no data to 0"],
-    )
-
-
-def _numbers(values: np.ndarray | None) -> list[float | None] | None:
-    if values is None or not np.isfinite(values).any():
-        return None
-    return [float(value) if np.isfinite(value) else None for value in values]
