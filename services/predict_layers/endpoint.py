@@ -6,7 +6,8 @@ from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from firnline.errors import Refused
-from firnline.layers import MAX_DOCUMENT_BYTES, LayersDocument
+from firnline.layers import LayersDocument
+from firnline.limits import MAX_DOCUMENT_BYTES
 
 MAX_PNG_BYTES = 6_291_456
 """SageMaker takes no larger body."""
