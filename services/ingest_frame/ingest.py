@@ -20,11 +20,19 @@ from firnline.echogram import encode_png, to_grey
 from firnline.errors import Refused
 from firnline.events import EventBus, FrameReady, FrameRejected
 from firnline.frame_register import FrameRegister, Registered, comparable
-from firnline.frames import ANNOTATION_SUFFIXES, FrameDocument, UploadKey, parse_upload_key, revision_of
+from firnline.frames import (
+    ANNOTATION_SUFFIXES,
+    ORGANISER_PREFIX,
+    FrameDocument,
+    UploadKey,
+    organiser_beside,
+    parse_upload_key,
+    revision_of,
+)  # fmt: skip
 from firnline.layers import LayersDocument, now
-from firnline.limits import MAX_FILE_BYTES
+from firnline.limits import MAX_ANNOTATION_BYTES, MAX_FILE_BYTES
 from firnline.observability import logger
-from firnline.radar.annotations import MAX_ANNOTATION_BYTES, document_of, read_annotation
+from firnline.radar.annotations import document_of, read_annotation
 from firnline.radar.formats import read_frame
 from firnline.radar.picture import Picture, picture_of
 from firnline.radar.radar_frame import Picks, Polarity, RadarFrame
@@ -48,6 +56,7 @@ class Outcome(StrEnum):
     ANNOTATED = "annotated"
     ANNOTATION_REFUSED = "annotation refused"
     ANNOTATION_WAITS = "annotation waits for its frame"
+    ORGANISED = "organised"
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,8 @@ class Ingest:
             key = parse_upload_key(upload.key)
         except Refused as refusal:
             return self._reject_key(upload, refusal)
+        if key.is_organiser:
+            return self._organise(key)
         if key.is_annotation:
             frame = self._register.get(key.frame_id)
             if frame is None or frame["status"] == "REJECTED":
@@ -184,9 +195,12 @@ class Ingest:
         stored = self._stat(beside[suffix], None)
         if stored is None:
             return None
+        organiser = self._organiser_beside(key) if suffix == ".layers.mat" else None
         try:
             content = self._uploads.read(beside[suffix], MAX_ANNOTATION_BYTES, stored.version)
-            document = read_annotation(content, suffix, self._frame_document(key.frame_id, revision), stored.uploaded)
+            names = None if organiser is None else self._uploads.read(organiser, MAX_ANNOTATION_BYTES)
+            frame = self._frame_document(key.frame_id, revision)
+            document = read_annotation(content, suffix, frame, stored.uploaded, names)
         except FileNotFoundError:
             return None
         except Refused as refusal:
@@ -196,6 +210,40 @@ class Ingest:
         self._write_partial(document, revision)
         self._register.note(key.frame_id, revision, annotation_reason="")
         return Outcome.ANNOTATED
+
+    def _organise(self, key: UploadKey) -> Outcome:
+        """Read the layer files of a segment again, whose layers now have names.
+
+        A segment may have hundreds. Each frame's row says which organiser its layers were read with, so that a delivery
+        that dies on the way is gone on with by the next.
+        """
+        stored = self._stat(f"{key.campaign}/{key.segment}/{key.stem}{key.suffix}", None)
+        if stored is None:
+            return Outcome.GONE
+        for file in self._files_of_segment(key, ""):
+            if not file.lower().endswith(".layers.mat"):
+                continue
+            try:
+                one = parse_upload_key(f"{key.campaign}/{key.segment}/{file}")
+            except Refused:  # its own upload was answered with that
+                continue
+            frame = self._register.get(one.frame_id)
+            if frame and frame["status"] != "REJECTED" and frame.get("organiser") != stored.etag:
+                self._annotate(one, frame["revision"])
+                self._register.note(one.frame_id, frame["revision"], organiser=stored.etag)
+        return Outcome.ORGANISED
+
+    def _organiser_beside(self, key: UploadKey) -> str | None:
+        """The key of the organiser that names the layers of a frame's layer file."""
+        file = organiser_beside(key.stem, key.segment, self._files_of_segment(key, ORGANISER_PREFIX))
+        return file and f"{key.campaign}/{key.segment}/{file}"
+
+    def _files_of_segment(self, key: UploadKey, prefix: str) -> list[str]:
+        folder = f"{key.campaign}/{key.segment}/"
+        pages = self._uploads.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._uploads.name, Prefix=folder + prefix
+        )
+        return [entry["Key"].removeprefix(folder) for page in pages for entry in page.get("Contents", [])]
 
     def _annotations_beside(self, key: UploadKey) -> dict[str, str]:
         """Suffix → key of the annotation objects of a frame."""

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from firnline.echogram import encode_png
 from firnline.errors import Refused
-from firnline.layers import MAX_DOCUMENT_BYTES, LayersDocument
+from firnline.layers import LayersDocument
+from firnline.limits import MAX_DOCUMENT_BYTES
 from firnline.tiles import stitched, tiles
 
 

@@ -149,7 +149,7 @@ REFUSALS = {
     "nothing picked": (csv_of("bed_row", *[" ," for _ in range(9)]), ".layers.csv", "no line of at least two"),
     "mask of another size": (picture(np.zeros((20, 31), np.uint8)), ".layers.png", "31 x 20 pixels"),
     "empty mask": (picture(np.zeros((20, 30), np.uint8)), ".layers.png", "no line"),
-    "inverted mask": (picture(np.full((20, 30), 255, np.uint8)), ".layers.png", "half of the mask"),
+    "full mask": (picture(np.full((20, 30), 255, np.uint8)), ".layers.png", "no line"),
     "no mask": (b"hello", ".layers.png", "damaged"),
     "no json": (b"{", ".layers.json", "JSON"),
     "other json": (b'{"layers": []}', ".layers.json", "Field required"),

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,10 @@ _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,99}\Z")
 LOOP_NAME_PATTERN = r"^[a-z0-9](-*[a-z0-9])*$"
 """Amazon A2I's rule for the name of a human loop, of at most 63 characters."""
 ANNOTATION_SUFFIXES = (".layers.json", ".layers.csv", ".layers.mat", ".layers.png")
+ORGANISER_PREFIX = "layer_"
+_ORGANISER = re.compile(r"layer_(.+)\.mat\Z")
+_SEGMENT = re.compile(r"\d{8}_\d{2}\Z")
+"""A flight segment as Open Polar Radar names it: the day, and the segment of that day."""
 FRAME_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".mat", ".nc")
 
 
@@ -36,6 +41,11 @@ class UploadKey(BaseModel):
     @property
     def is_annotation(self) -> bool:
         return self.suffix in ANNOTATION_SUFFIXES
+
+    @property
+    def is_organiser(self) -> bool:
+        """Whether it names the layers of the segment's layer files, and holds no frame."""
+        return organised_segment(self.stem + self.suffix, self.segment) is not None
 
 
 def parse_upload_key(key: str) -> UploadKey:
@@ -59,6 +69,28 @@ def parse_upload_key(key: str) -> UploadKey:
         f"'{file}' is of no kind that Firnline reads: upload .nc, .mat, .png, .jpg or .tif frames, "
         "or annotations named <frame>.layers.json, .csv, .mat or .png."
     )
+
+
+def organised_segment(file: str, folder: str) -> str | None:
+    """The flight segment whose layers a file names, by its own name `layer_<segment>.mat`; None if it is no organiser.
+
+    `folder` is the name of the folder that it lies in, which may be the segment's.
+    """
+    match = _ORGANISER.match(file)
+    if not match or file.lower().endswith(ANNOTATION_SUFFIXES):
+        return None
+    return match[1] if match[1] == folder or _SEGMENT.match(match[1]) else None
+
+
+def organiser_beside(stem: str, folder: str, files: Iterable[str]) -> str | None:
+    """Which of the files that lie beside the layer file of the frame `stem` names its layers.
+
+    It is the one of the frame's own segment, which OPR's names of frames hold, else the folder's, else the only one.
+    """
+    organisers = {segment: file for file in files if (segment := organised_segment(file, folder)) is not None}
+    own = next((file for segment, file in sorted(organisers.items()) if segment in stem), None)
+    only = next(iter(organisers.values())) if len(organisers) == 1 else None
+    return own or organisers.get(folder) or only
 
 
 def revision_of(content: bytes) -> str:

@@ -7,7 +7,6 @@ import numpy as np
 
 from firnline.geometry import as_layers
 from firnline.layers import (
-    MAX_LAYERS,
     ImageSize,
     Layer,
     LayersDocument,
@@ -15,7 +14,7 @@ from firnline.layers import (
     first_crossing,
     order_by_depth,
 )
-from firnline.limits import TILE_PIXELS
+from firnline.limits import MAX_LAYERS, TILE_PIXELS
 
 OVERLAP = 192
 """Columns that neighbouring tiles share: more than the network sees along the track on one side of a pixel."""
