@@ -2,7 +2,7 @@
 
 Objects are written before the table's row and the row before the event, so that whoever sees one finds the other. The
 row also comes before the look for annotations: an annotation that arrives meanwhile either is found by that look, or
-finds the row.
+finds the row. Which annotation counts follows from what lies in the buckets alone, not from the order of events.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from firnline.errors import Refused
 from firnline.events import EventBus, FrameReady, FrameRejected
 from firnline.frame_register import FrameRegister, Registered, comparable
 from firnline.frames import ANNOTATION_SUFFIXES, FrameDocument, UploadKey, parse_upload_key, revision_of
-from firnline.layers import LayersDocument, now
+from firnline.layers import MAX_DOCUMENT_BYTES, LayersDocument, now
 from firnline.limits import MAX_FILE_BYTES
 from firnline.observability import logger
 from firnline.radar.annotations import MAX_ANNOTATION_BYTES, document_of, read_annotation
@@ -51,6 +51,8 @@ class Outcome(StrEnum):
     ANNOTATED = "annotated"
     ANNOTATION_REFUSED = "annotation refused"
     ANNOTATION_WAITS = "annotation waits for its frame"
+    ANNOTATION_WITHDRAWN = "annotation withdrawn"
+    FRAME_KEPT = "upload deleted, frame kept"
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,15 @@ class _Stored:
     metadata: dict[str, str]
 
 
+@dataclass(frozen=True)
+class _Annotation:
+    """The uploaded annotation that lies beside a frame now."""
+
+    key: str
+    suffix: str
+    stored: _Stored
+
+
 class Ingest:
     def __init__(self, uploads: Bucket, workspace: Bucket, register: FrameRegister, bus: EventBus) -> None:
         self._uploads = uploads
@@ -88,12 +99,21 @@ class Ingest:
             key = parse_upload_key(upload.key)
         except Refused as refusal:
             return self._reject_key(upload, refusal)
-        if key.is_annotation:
-            frame = self._register.get(key.frame_id)
-            if frame is None or frame["status"] == "REJECTED":
-                return Outcome.ANNOTATION_WAITS
-            return self._annotate(key, frame["revision"]) or Outcome.GONE
-        return self._take_frame(upload, key)
+        return self._take_annotation(key) if key.is_annotation else self._take_frame(upload, key)
+
+    def withdraw(self, deleted_key: str) -> Outcome:
+        """An upload was deleted: an annotation no longer counts; a frame stays, with all that people made of it."""
+        try:
+            key = parse_upload_key(deleted_key)
+        except Refused:
+            return Outcome.FRAME_KEPT
+        return self._take_annotation(key) if key.is_annotation else Outcome.FRAME_KEPT
+
+    def _take_annotation(self, key: UploadKey) -> Outcome:
+        frame = self._register.get(key.frame_id)
+        if frame is None or frame["status"] == "REJECTED":
+            return Outcome.ANNOTATION_WAITS
+        return self._annotate(key, frame["revision"]) or Outcome.GONE
 
     def _take_frame(self, upload: Upload, key: UploadKey) -> Outcome:
         known = self._register.get(key.frame_id)
@@ -133,8 +153,8 @@ class Ingest:
             picked = document_of(frame.picks, document, uploaded)
         except (Refused, ValidationError) as refusal:
             logger.warning("picks in the frame refused", extra={"frame_id": frame_id}, exc_info=refusal)
-            return {"annotation_reason": "The picks inside the file were not taken: they cross or make no line."}
-        self._write_partial(picked, revision)
+            return {"picks_reason": "The picks inside the file were not taken: they cross or make no line."}
+        self._workspace.write(keys.picks(frame_id, revision), picked.to_json(), "application/json")
         return {}
 
     def _settle(
@@ -181,40 +201,71 @@ class Ingest:
         self._workspace.write(keys.rejection(frame_id), json.dumps(reason).encode(), "application/json")
 
     def _annotate(self, key: UploadKey, revision: str) -> Outcome | None:
-        """Take in the annotation beside a frame as it is now; of several the first of `ANNOTATION_SUFFIXES` counts."""
-        beside = self._annotations_beside(key)
-        if not beside:
+        """Make the row and `partial.json` say what the uploads say now; None if there is no annotation and was none.
+
+        Another delivery may write what it read before: so whoever has written looks again, and starts over if something
+        else lies beside the frame by then.
+        """
+        while True:
+            beside = self._annotation_beside(key)
+            outcome = self._follow(key.frame_id, revision, beside)
+            if outcome is None or self._annotation_beside(key) == beside:
+                return outcome
+
+    def _follow(self, frame_id: str, revision: str, beside: _Annotation | None) -> Outcome | None:
+        """The annotation beside a frame counts, else the picks inside its file. The object comes before the mark, which
+        is conditional on the revision; in taking back, the mark goes first."""
+        try:
+            document, reason = self._read_annotation(frame_id, revision, beside), ""
+        except Refused as refusal:
+            logger.warning("annotation refused", extra={"frame_id": frame_id}, exc_info=refusal)
+            document, reason = None, str(refusal)
+        refused = Outcome.ANNOTATION_REFUSED if reason else None
+        document = document or self._picks(frame_id, revision)
+        if document is not None:
+            self._workspace.write(keys.partial(frame_id, revision), document.to_json(), "application/json")
+            self._register.mark_annotated(frame_id, revision, document.coverage, reason)
+            return refused or Outcome.ANNOTATED
+        row = self._register.get(frame_id) or {}
+        if not (reason or row.get("annotated") or row.get("annotation_reason")):
             return None
-        suffix = min(beside, key=ANNOTATION_SUFFIXES.index)
-        stored = self._stat(beside[suffix], None)
-        if stored is None:
+        self._register.mark_annotated(frame_id, revision, "", reason)
+        self._workspace.delete(keys.partial(frame_id, revision))
+        return refused or Outcome.ANNOTATION_WITHDRAWN
+
+    def _annotation_beside(self, key: UploadKey) -> _Annotation | None:
+        """Of several annotations beside a frame the first of `ANNOTATION_SUFFIXES` counts."""
+        pages = self._uploads.client.get_paginator("list_objects_v2")
+        listed = pages.paginate(Bucket=self._uploads.name, Prefix=f"{key.frame_id}.")
+        names = [entry["Key"] for page in listed for entry in page.get("Contents", [])]
+        found = {name.removeprefix(key.frame_id).lower(): name for name in names}
+        for suffix in ANNOTATION_SUFFIXES:
+            stored = self._stat(found[suffix], None) if suffix in found else None
+            if stored is not None:
+                return _Annotation(found[suffix], suffix, stored)
+        return None
+
+    def _read_annotation(self, frame_id: str, revision: str, beside: _Annotation | None) -> LayersDocument | None:
+        """The layers in the annotation; None if there is none, or if it was deleted meanwhile. Raises `Refused`."""
+        if beside is None:
             return None
         try:
-            content = self._uploads.read(beside[suffix], MAX_ANNOTATION_BYTES, stored.version)
-            document = read_annotation(content, suffix, self._frame_document(key.frame_id, revision), stored.uploaded)
+            content = self._uploads.read(beside.key, MAX_ANNOTATION_BYTES, beside.stored.version)
         except FileNotFoundError:
             return None
-        except Refused as refusal:
-            logger.warning("annotation refused", extra={"key": beside[suffix]}, exc_info=refusal)
-            self._register.note(key.frame_id, revision, annotation_reason=str(refusal))
-            return Outcome.ANNOTATION_REFUSED
-        self._write_partial(document, revision)
-        self._register.note(key.frame_id, revision, annotation_reason="")
-        return Outcome.ANNOTATED
+        frame = self._frame_document(frame_id, revision)
+        return read_annotation(content, beside.suffix, frame, beside.stored.uploaded)
 
-    def _annotations_beside(self, key: UploadKey) -> dict[str, str]:
-        """Suffix → key of the annotation objects of a frame."""
-        prefix = f"{key.frame_id}.layers."
-        answer = self._uploads.client.list_objects_v2(Bucket=self._uploads.name, Prefix=prefix)
-        names = [entry["Key"] for entry in answer.get("Contents", [])]
-        found = {".layers." + name.removeprefix(prefix).lower(): name for name in names}
-        return {suffix: name for suffix, name in found.items() if suffix in ANNOTATION_SUFFIXES}
+    def _picks(self, frame_id: str, revision: str) -> LayersDocument | None:
+        """The picks that came inside the frame's file."""
+        try:
+            picks = self._workspace.read(keys.picks(frame_id, revision), MAX_DOCUMENT_BYTES)
+        except FileNotFoundError:
+            return None
+        return LayersDocument.model_validate_json(picks)
 
     def _frame_document(self, frame_id: str, revision: str) -> FrameDocument:
         return FrameDocument.model_validate_json(self._workspace.read(keys.frame(frame_id, revision), MAX_FILE_BYTES))
-
-    def _write_partial(self, document: LayersDocument, revision: str) -> None:
-        self._workspace.write(keys.partial(document.frame_id, revision), document.to_json(), "application/json")
 
     def _stat(self, key: str, version: str | None) -> _Stored | None:
         """What is stored under a key; None if it was deleted meanwhile."""
