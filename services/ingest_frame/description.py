@@ -1,7 +1,6 @@
 """The picture of a radar frame, and `frame.json`, which says how it was made and where its pixels lie."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 import numpy as np
 
@@ -9,19 +8,10 @@ from firnline.frames import FileOrigin, FrameDocument, UploadKey
 from firnline.radar.picture import Picture
 from firnline.radar.radar_files import LIGHT_SPEED_M_S
 from firnline.radar.radar_frame import RadarFrame
+from ingest_frame.stored import Stored
 
 ICE_INDEX = 1.78
 """Refractive index of solid ice at radar frequencies."""
-
-
-@dataclass(frozen=True)
-class Stored:
-    """What S3 says of an uploaded object before it is read."""
-
-    version: str | None
-    etag: str
-    uploaded: datetime
-    metadata: dict[str, str]
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,15 @@
 
 Objects are written before the table's row and the row before the event, so that whoever sees one finds the other. The
 row also comes before the look for annotations: an annotation that arrives meanwhile either is found by that look, or
-finds the row.
+finds the row. Which annotation counts follows from what lies in the buckets alone, not from the order of events.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from firnline import keys
@@ -20,43 +18,22 @@ from firnline.echogram import encode_png, to_grey
 from firnline.errors import Refused
 from firnline.events import EventBus, FrameReady, FrameRejected
 from firnline.frame_register import FrameRegister, Registered, comparable
-from firnline.frames import (
-    ANNOTATION_SUFFIXES,
-    ORGANISER_PREFIX,
-    FrameDocument,
-    UploadKey,
-    organiser_beside,
-    parse_upload_key,
-    revision_of,
-)  # fmt: skip
-from firnline.layers import LayersDocument, now
-from firnline.limits import MAX_ANNOTATION_BYTES, MAX_FILE_BYTES
+from firnline.frames import FrameDocument, UploadKey, parse_upload_key, revision_of
+from firnline.layers import now
+from firnline.limits import MAX_FILE_BYTES
 from firnline.observability import logger
-from firnline.radar.annotations import document_of, read_annotation
+from firnline.radar.annotations import document_of
 from firnline.radar.formats import read_frame
 from firnline.radar.picture import Picture, picture_of
 from firnline.radar.radar_frame import Picks, Polarity, RadarFrame
 from firnline.table import Item
 from firnline.workspace import Bucket
-from ingest_frame.description import Source, Stored, describe
+from ingest_frame.annotator import Annotator
+from ingest_frame.description import Source, describe
+from ingest_frame.outcome import Outcome
+from ingest_frame.stored import Stored, stat
 
 _POLARITIES: dict[str, Polarity] = {"bright-strong": "bright-strong", "dark-strong": "dark-strong"}
-_GONE = ("NoSuchKey", "NoSuchVersion", "404", "405", "MethodNotAllowed")
-
-
-class Outcome(StrEnum):
-    """What became of an upload."""
-
-    READY = "ready"
-    REJECTED = "rejected"
-    UNCHANGED = "unchanged"
-    STALE = "stale"
-    GONE = "gone"
-    FOLDER = "folder"
-    ANNOTATED = "annotated"
-    ANNOTATION_REFUSED = "annotation refused"
-    ANNOTATION_WAITS = "annotation waits for its frame"
-    ORGANISED = "organised"
 
 
 @dataclass(frozen=True)
@@ -74,6 +51,7 @@ class Ingest:
         self._workspace = workspace
         self._register = register
         self._bus = bus
+        self._annotator = Annotator(uploads, workspace, register)
 
     def handle(self, upload: Upload) -> Outcome:
         """Take one upload in. Whatever is wrong with it is written down for its sender; only passing troubles are
@@ -85,13 +63,16 @@ class Ingest:
         except Refused as refusal:
             return self._reject_key(upload, refusal)
         if key.is_organiser:
-            return self._organise(key)
-        if key.is_annotation:
-            frame = self._register.get(key.frame_id)
-            if frame is None or frame["status"] == "REJECTED":
-                return Outcome.ANNOTATION_WAITS
-            return self._annotate(key, frame["revision"]) or Outcome.GONE
-        return self._take_frame(upload, key)
+            return self._annotator.organise(key)
+        return self._annotator.take(key) if key.is_annotation else self._take_frame(upload, key)
+
+    def withdraw(self, deleted_key: str) -> Outcome:
+        """An upload was deleted: an annotation no longer counts; a frame stays, with all that people made of it."""
+        try:
+            key = parse_upload_key(deleted_key)
+        except Refused:
+            return Outcome.FRAME_KEPT
+        return self._annotator.take(key) if key.is_annotation else Outcome.FRAME_KEPT
 
     def _take_frame(self, upload: Upload, key: UploadKey) -> Outcome:
         known = self._register.get(key.frame_id)
@@ -99,7 +80,7 @@ class Ingest:
             return self._reject_key(upload, _taken(upload.key, known))
         if known and known["source_key"] == upload.key and known["sequencer"] > comparable(upload.sequencer):
             return Outcome.STALE
-        stored = self._stat(upload.key, upload.version)
+        stored = stat(self._uploads, upload.key, upload.version)
         if stored is None:
             return Outcome.GONE
         revision = revision_of(stored.etag.encode())  # of a file that is too large to be read
@@ -139,8 +120,8 @@ class Ingest:
             picked = document_of(Picks(frame.picks.labels, rows), document, uploaded)
         except (Refused, ValidationError) as refusal:
             logger.warning("picks in the frame refused", extra={"frame_id": frame_id}, exc_info=refusal)
-            return {"annotation_reason": "The picks inside the file were not taken: they cross or make no line."}
-        self._write_partial(picked, revision)
+            return {"picks_reason": "The picks inside the file were not taken: they cross or make no line."}
+        self._workspace.write(keys.picks(frame_id, revision), picked.to_json(), "application/json")
         return {}
 
     def _settle(
@@ -157,7 +138,7 @@ class Ingest:
         if frame["status"] == "REJECTED":
             self._bus.send(FrameRejected(frame_id=key.frame_id, source_key=upload.key, reason=frame["reason"]))
         else:
-            self._annotate(key, revision)
+            self._annotator.follow(key, revision)
         if frame["status"] == "READY":
             self._bus.send(FrameReady(frame_id=key.frame_id, revision=revision))
         if registered is Registered.SAME:
@@ -185,91 +166,6 @@ class Ingest:
             "source_version": upload.version, "reason": str(refusal), "refused": now().isoformat(),
         }  # fmt: skip
         self._workspace.write(keys.rejection(frame_id), json.dumps(reason).encode(), "application/json")
-
-    def _annotate(self, key: UploadKey, revision: str) -> Outcome | None:
-        """Take in the annotation beside a frame as it is now; of several the first of `ANNOTATION_SUFFIXES` counts."""
-        beside = self._annotations_beside(key)
-        if not beside:
-            return None
-        suffix = min(beside, key=ANNOTATION_SUFFIXES.index)
-        stored = self._stat(beside[suffix], None)
-        if stored is None:
-            return None
-        organiser = self._organiser_beside(key) if suffix == ".layers.mat" else None
-        try:
-            content = self._uploads.read(beside[suffix], MAX_ANNOTATION_BYTES, stored.version)
-            names = None if organiser is None else self._uploads.read(organiser, MAX_ANNOTATION_BYTES)
-            frame = self._frame_document(key.frame_id, revision)
-            document = read_annotation(content, suffix, frame, stored.uploaded, names)
-        except FileNotFoundError:
-            return None
-        except Refused as refusal:
-            logger.warning("annotation refused", extra={"key": beside[suffix]}, exc_info=refusal)
-            self._register.note(key.frame_id, revision, annotation_reason=str(refusal))
-            return Outcome.ANNOTATION_REFUSED
-        self._write_partial(document, revision)
-        self._register.note(key.frame_id, revision, annotation_reason="")
-        return Outcome.ANNOTATED
-
-    def _organise(self, key: UploadKey) -> Outcome:
-        """Read the layer files of a segment again, whose layers now have names.
-
-        A segment may have hundreds. Each frame's row says which organiser its layers were read with, so that a delivery
-        that dies on the way is gone on with by the next.
-        """
-        stored = self._stat(f"{key.campaign}/{key.segment}/{key.stem}{key.suffix}", None)
-        if stored is None:
-            return Outcome.GONE
-        for file in self._files_of_segment(key, ""):
-            if not file.lower().endswith(".layers.mat"):
-                continue
-            try:
-                one = parse_upload_key(f"{key.campaign}/{key.segment}/{file}")
-            except Refused:  # its own upload was answered with that
-                continue
-            frame = self._register.get(one.frame_id)
-            if frame and frame["status"] != "REJECTED" and frame.get("organiser") != stored.etag:
-                self._annotate(one, frame["revision"])
-                self._register.note(one.frame_id, frame["revision"], organiser=stored.etag)
-        return Outcome.ORGANISED
-
-    def _organiser_beside(self, key: UploadKey) -> str | None:
-        """The key of the organiser that names the layers of a frame's layer file."""
-        file = organiser_beside(key.stem, key.segment, self._files_of_segment(key, ORGANISER_PREFIX))
-        return file and f"{key.campaign}/{key.segment}/{file}"
-
-    def _files_of_segment(self, key: UploadKey, prefix: str) -> list[str]:
-        folder = f"{key.campaign}/{key.segment}/"
-        pages = self._uploads.client.get_paginator("list_objects_v2").paginate(
-            Bucket=self._uploads.name, Prefix=folder + prefix
-        )
-        return [entry["Key"].removeprefix(folder) for page in pages for entry in page.get("Contents", [])]
-
-    def _annotations_beside(self, key: UploadKey) -> dict[str, str]:
-        """Suffix → key of the annotation objects of a frame."""
-        prefix = f"{key.frame_id}.layers."
-        answer = self._uploads.client.list_objects_v2(Bucket=self._uploads.name, Prefix=prefix)
-        names = [entry["Key"] for entry in answer.get("Contents", [])]
-        found = {".layers." + name.removeprefix(prefix).lower(): name for name in names}
-        return {suffix: name for suffix, name in found.items() if suffix in ANNOTATION_SUFFIXES}
-
-    def _frame_document(self, frame_id: str, revision: str) -> FrameDocument:
-        return FrameDocument.model_validate_json(self._workspace.read(keys.frame(frame_id, revision), MAX_FILE_BYTES))
-
-    def _write_partial(self, document: LayersDocument, revision: str) -> None:
-        self._workspace.write(keys.partial(document.frame_id, revision), document.to_json(), "application/json")
-
-    def _stat(self, key: str, version: str | None) -> Stored | None:
-        """What is stored under a key; None if it was deleted meanwhile."""
-        which = {"Bucket": self._uploads.name, "Key": key} | ({"VersionId": version} if version else {})
-        try:
-            head = self._uploads.client.head_object(**which)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _GONE:
-                logger.info("the object was deleted before it was read", extra={"key": key})
-                return None
-            raise
-        return Stored(head.get("VersionId", version), head["ETag"], head["LastModified"], head.get("Metadata", {}))
 
 
 def _revision(content: bytes, polarity: Polarity | None) -> str:

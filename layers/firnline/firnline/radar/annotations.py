@@ -5,7 +5,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
@@ -45,7 +45,7 @@ class Geometry:
     gps_time_s: np.ndarray | None = None
     dt_s: float | None = None
     time_zero_s: float | None = None
-    origin: Origin = Origin()
+    origin: Origin = field(default_factory=Origin)
 
     @classmethod
     def of(cls, frame: FrameDocument) -> "Geometry":
