@@ -164,11 +164,19 @@ def status(
         rows = [row for name in statuses for row in connection.register.of_status(name)]
     counted = Counter(row["status"] for row in rows)
     console.print("  ".join(f"{name} {counted[name]}" for name in statuses))
+    annotated = Counter(row["annotated"] for row in rows if row.get("annotated"))
+    console.print(
+        f"annotated {annotated.total()}, of them {annotated['complete']} completely; "
+        "they count in the next training, `firnline retrain` starts one"
+        if annotated
+        else "annotated 0"
+    )
     shown: Counter[str] = Counter()
     listing = Listing("frame", "status", "confidence", "model", "note", box=None)
     for row in rows:
         shown[row["status"]] += 1
-        note = row.get("reason") or row.get("review_reason") or row.get("annotation_reason") or ""
+        notes = ("reason", "review_reason", "annotation_reason", "picks_reason")
+        note = next((row[name] for name in notes if row.get(name)), "")
         if shown[row["status"]] <= limit:
             confidence = f"{row['confidence']:.2f}" if "confidence" in row else ""
             listing.add_row(row["frame_id"], row["status"], confidence, row.get("model_version", ""), note)
@@ -241,7 +249,7 @@ def models() -> None:
 
 @app.command()
 def retrain() -> None:
-    """Ask for a retraining now, whatever the count; it waits its turn like any batch."""
+    """Ask for a retraining on all corrections and annotations now, whatever their count; it waits its turn like any batch."""
     from firnline.events import CorrectionBatchClaimed
 
     connection = connect()

@@ -9,6 +9,7 @@ from PIL import Image
 from firnline.frames import FrameDocument, revision_of
 from firnline.layers import LayersDocument, now
 from firnline.radar.annotations import read_annotation
+from firnline.radar.framing import Framing
 
 
 def frames_with_picks(folder: Path) -> Iterator[tuple[Path, str, LayersDocument]]:
@@ -23,12 +24,15 @@ def frames_with_picks(folder: Path) -> Iterator[tuple[Path, str, LayersDocument]
 
 
 def read_picks(picks: Path, frame: Path) -> LayersDocument:
-    """Surface and bed as an expert drew them: a partial annotation, since nobody drew the internal layers."""
+    """Surface and bed as an expert drew them, on the file's own pixels: a partial annotation, since nobody drew the
+    internal layers.
+    """
     with Image.open(frame) as image:
         width, height = image.size
     content, created = frame.read_bytes(), now()
     document = FrameDocument(
-        frame_id=frame.stem, revision=revision_of(content), width=width, height=height, format="PNG",
+        frame_id=frame.stem, revision=revision_of(content), width=width, height=height, traces=width, samples=height,
+        file_traces=width, file_samples=height, framing=Framing(rows=height, columns=width), format="PNG",
         polarity="dark-strong", source_bucket="", source_key=frame.name, checksum_sha256="", created=created, transforms=[],
     )  # fmt: skip
     return read_annotation(picks.read_bytes(), ".layers.csv", document, created)

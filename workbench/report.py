@@ -10,7 +10,8 @@ from liquid import Environment, FileSystemLoader
 
 from firnline import keys
 from firnline.echogram import decode_png, encode_png
-from firnline.layers import MAX_DOCUMENT_BYTES, LayersDocument
+from firnline.layers import LayersDocument
+from firnline.limits import MAX_DOCUMENT_BYTES
 from firnline.overlay import draw_layers
 from workbench.connection import Connection
 from workbench.uploads import MAX_PICTURE_BYTES

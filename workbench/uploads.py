@@ -8,7 +8,7 @@ from pathlib import Path
 
 from firnline import keys
 from firnline.frames import ANNOTATION_SUFFIXES, revision_of
-from firnline.layers import MAX_DOCUMENT_BYTES
+from firnline.limits import MAX_DOCUMENT_BYTES
 from workbench.connection import Connection
 
 PREDICTED = frozenset({"PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED"})

@@ -22,7 +22,8 @@ from build_dataset.annotated import AnnotatedFrame
 from build_dataset.shards import ShardWriter
 from firnline import keys
 from firnline.errors import Refused
-from firnline.layers import KINDS, MAX_DOCUMENT_BYTES, LayersDocument
+from firnline.layers import KINDS, LayersDocument
+from firnline.limits import MAX_DOCUMENT_BYTES
 from firnline.workspace import Bucket
 from layer_model.records import pack_record
 
@@ -137,11 +138,11 @@ def _check_enough(counts: dict[str, int], left_out: list[dict[str, Any]]) -> Non
     unusable = f" {len(left_out)} frames could not be used." if left_out else ""
     if not counts["train"]:
         raise NotEnoughData(
-            "No corrected frame lies in a flight segment for training, so there is nothing to learn from. "
-            f"Correct frames of more segments.{unusable}"
+            "No corrected or annotated frame lies in a flight segment for training, so there is nothing to learn from. "
+            f"Correct or annotate frames of more segments.{unusable}"
         )
     if not counts["holdout"]:
         raise NotEnoughData(
-            f"{counts['train']} corrected frames could be learned from, but none lies in a flight segment kept for "
-            f"judging. Correct frames of at least two segments.{unusable}"
+            f"{counts['train']} frames could be learned from, but none lies in a flight segment kept for judging. "
+            f"Correct or annotate frames of at least two segments.{unusable}"
         )

@@ -12,7 +12,8 @@ from compare_models.judgement import Answers, judge
 from firnline import keys
 from firnline.champion import Models
 from firnline.errors import Refused
-from firnline.layers import MAX_DOCUMENT_BYTES, LayersDocument
+from firnline.layers import LayersDocument
+from firnline.limits import MAX_DOCUMENT_BYTES
 from firnline.workspace import Bucket
 
 MAX_MANIFEST_BYTES = 256_000_000

@@ -1,4 +1,4 @@
-"""Lambda: uploads from the ingest queue → checked, normalised frames, `FrameReady` or `FrameRejected`."""
+"""Lambda: uploads and deletions from the ingest queue → checked, normalised frames, `FrameReady` or `FrameRejected`."""
 
 from functools import cache
 from typing import Any
@@ -36,8 +36,12 @@ def ingest() -> Ingest:
 
 
 def ingest_upload(record: SQSRecord) -> None:
-    stored = parse(event=record.json_body, model=S3EventNotificationEventBridgeModel).detail.object
-    outcome = ingest().handle(Upload(stored.key, stored.version_id, stored.sequencer or ""))
+    event = parse(event=record.json_body, model=S3EventNotificationEventBridgeModel)
+    stored = event.detail.object
+    if event.detail_type == "Object Deleted":
+        outcome = ingest().withdraw(stored.key)
+    else:
+        outcome = ingest().handle(Upload(stored.key, stored.version_id, stored.sequencer or ""))
     logger.info("upload handled", extra={"key": stored.key, "outcome": outcome})
     metrics.add_metric(f"Uploads {outcome}", MetricUnit.Count, 1)
 

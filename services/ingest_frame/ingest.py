@@ -2,18 +2,15 @@
 
 Objects are written before the table's row and the row before the event, so that whoever sees one finds the other. The
 row also comes before the look for annotations: an annotation that arrives meanwhile either is found by that look, or
-finds the row.
+finds the row. Which annotation counts follows from what lies in the buckets alone, not from the order of events.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
-import numpy as np
-from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
 from firnline import keys
@@ -21,36 +18,22 @@ from firnline.echogram import encode_png, to_grey
 from firnline.errors import Refused
 from firnline.events import EventBus, FrameReady, FrameRejected
 from firnline.frame_register import FrameRegister, Registered, comparable
-from firnline.frames import ANNOTATION_SUFFIXES, FrameDocument, UploadKey, parse_upload_key, revision_of
-from firnline.layers import LayersDocument, now
+from firnline.frames import FrameDocument, UploadKey, parse_upload_key, revision_of
+from firnline.layers import now
 from firnline.limits import MAX_FILE_BYTES
 from firnline.observability import logger
-from firnline.radar.annotations import MAX_ANNOTATION_BYTES, document_of, read_annotation
+from firnline.radar.annotations import document_of
 from firnline.radar.formats import read_frame
-from firnline.radar.radar_files import LIGHT_SPEED_M_S
-from firnline.radar.radar_frame import Polarity, RadarFrame
+from firnline.radar.picture import Picture, picture_of
+from firnline.radar.radar_frame import Picks, Polarity, RadarFrame
 from firnline.table import Item
 from firnline.workspace import Bucket
-
-ICE_INDEX = 1.78
-"""Refractive index of solid ice at radar frequencies."""
+from ingest_frame.annotator import Annotator
+from ingest_frame.description import Source, describe
+from ingest_frame.outcome import Outcome
+from ingest_frame.stored import Stored, stat
 
 _POLARITIES: dict[str, Polarity] = {"bright-strong": "bright-strong", "dark-strong": "dark-strong"}
-_GONE = ("NoSuchKey", "NoSuchVersion", "404", "405", "MethodNotAllowed")
-
-
-class Outcome(StrEnum):
-    """What became of an upload."""
-
-    READY = "ready"
-    REJECTED = "rejected"
-    UNCHANGED = "unchanged"
-    STALE = "stale"
-    GONE = "gone"
-    FOLDER = "folder"
-    ANNOTATED = "annotated"
-    ANNOTATION_REFUSED = "annotation refused"
-    ANNOTATION_WAITS = "annotation waits for its frame"
 
 
 @dataclass(frozen=True)
@@ -62,22 +45,13 @@ class Upload:
     sequencer: str
 
 
-@dataclass(frozen=True)
-class _Stored:
-    """What S3 says of an uploaded object before it is read."""
-
-    version: str | None
-    etag: str
-    uploaded: datetime
-    metadata: dict[str, str]
-
-
 class Ingest:
     def __init__(self, uploads: Bucket, workspace: Bucket, register: FrameRegister, bus: EventBus) -> None:
         self._uploads = uploads
         self._workspace = workspace
         self._register = register
         self._bus = bus
+        self._annotator = Annotator(uploads, workspace, register)
 
     def handle(self, upload: Upload) -> Outcome:
         """Take one upload in. Whatever is wrong with it is written down for its sender; only passing troubles are
@@ -88,12 +62,17 @@ class Ingest:
             key = parse_upload_key(upload.key)
         except Refused as refusal:
             return self._reject_key(upload, refusal)
-        if key.is_annotation:
-            frame = self._register.get(key.frame_id)
-            if frame is None or frame["status"] == "REJECTED":
-                return Outcome.ANNOTATION_WAITS
-            return self._annotate(key, frame["revision"]) or Outcome.GONE
-        return self._take_frame(upload, key)
+        if key.is_organiser:
+            return self._annotator.organise(key)
+        return self._annotator.take(key) if key.is_annotation else self._take_frame(upload, key)
+
+    def withdraw(self, deleted_key: str) -> Outcome:
+        """An upload was deleted: an annotation no longer counts; a frame stays, with all that people made of it."""
+        try:
+            key = parse_upload_key(deleted_key)
+        except Refused:
+            return Outcome.FRAME_KEPT
+        return self._annotator.take(key) if key.is_annotation else Outcome.FRAME_KEPT
 
     def _take_frame(self, upload: Upload, key: UploadKey) -> Outcome:
         known = self._register.get(key.frame_id)
@@ -101,7 +80,7 @@ class Ingest:
             return self._reject_key(upload, _taken(upload.key, known))
         if known and known["source_key"] == upload.key and known["sequencer"] > comparable(upload.sequencer):
             return Outcome.STALE
-        stored = self._stat(upload.key, upload.version)
+        stored = stat(self._uploads, upload.key, upload.version)
         if stored is None:
             return Outcome.GONE
         revision = revision_of(stored.etag.encode())  # of a file that is too large to be read
@@ -117,24 +96,32 @@ class Ingest:
             return Outcome.GONE
         except Refused as refusal:
             return self._reject(upload, key, revision, refusal)
-        document = _describe(frame, key, revision, self._uploads.name, upload.key, stored, content)
+        checksum = hashlib.sha256(content).hexdigest()
         del content
-        note = self._store(frame, document, stored.uploaded)
-        return self._settle(upload, key, "READY", revision, None, width=document.width, height=document.height, **note)
+        picture = picture_of(frame)
+        document = describe(frame, picture, key, revision, Source(self._uploads.name, upload.key, stored, checksum))
+        note = self._store(frame, picture, document, stored.uploaded)
+        return self._settle(
+            upload, key, "READY", revision, None,
+            width=document.width, height=document.height, polarity=document.polarity, **note,
+        )  # fmt: skip
 
-    def _store(self, frame: RadarFrame, document: FrameDocument, uploaded: datetime) -> dict[str, str]:
+    def _store(
+        self, frame: RadarFrame, picture: Picture, document: FrameDocument, uploaded: datetime
+    ) -> dict[str, str]:
         """Write the frame's objects; returns what the row should say of picks that came inside the file."""
         frame_id, revision = document.frame_id, document.revision
-        self._workspace.write(keys.echogram(frame_id, revision), encode_png(to_grey(frame.power_db)), "image/png")
+        self._workspace.write(keys.echogram(frame_id, revision), encode_png(to_grey(picture.power_db)), "image/png")
         self._workspace.write(keys.frame(frame_id, revision), document.to_json(), "application/json")
         if frame.picks is None:
             return {}
         try:
-            picked = document_of(frame.picks, document, uploaded)
+            rows = picture.framing.lines_on_picture(frame.picks.rows)
+            picked = document_of(Picks(frame.picks.labels, rows), document, uploaded)
         except (Refused, ValidationError) as refusal:
             logger.warning("picks in the frame refused", extra={"frame_id": frame_id}, exc_info=refusal)
-            return {"annotation_reason": "The picks inside the file were not taken: they cross or make no line."}
-        self._write_partial(picked, revision)
+            return {"picks_reason": "The picks inside the file were not taken: they cross or make no line."}
+        self._workspace.write(keys.picks(frame_id, revision), picked.to_json(), "application/json")
         return {}
 
     def _settle(
@@ -151,7 +138,7 @@ class Ingest:
         if frame["status"] == "REJECTED":
             self._bus.send(FrameRejected(frame_id=key.frame_id, source_key=upload.key, reason=frame["reason"]))
         else:
-            self._annotate(key, revision)
+            self._annotator.follow(key, revision)
         if frame["status"] == "READY":
             self._bus.send(FrameReady(frame_id=key.frame_id, revision=revision))
         if registered is Registered.SAME:
@@ -180,61 +167,13 @@ class Ingest:
         }  # fmt: skip
         self._workspace.write(keys.rejection(frame_id), json.dumps(reason).encode(), "application/json")
 
-    def _annotate(self, key: UploadKey, revision: str) -> Outcome | None:
-        """Take in the annotation beside a frame as it is now; of several the first of `ANNOTATION_SUFFIXES` counts."""
-        beside = self._annotations_beside(key)
-        if not beside:
-            return None
-        suffix = min(beside, key=ANNOTATION_SUFFIXES.index)
-        stored = self._stat(beside[suffix], None)
-        if stored is None:
-            return None
-        try:
-            content = self._uploads.read(beside[suffix], MAX_ANNOTATION_BYTES, stored.version)
-            document = read_annotation(content, suffix, self._frame_document(key.frame_id, revision), stored.uploaded)
-        except FileNotFoundError:
-            return None
-        except Refused as refusal:
-            logger.warning("annotation refused", extra={"key": beside[suffix]}, exc_info=refusal)
-            self._register.note(key.frame_id, revision, annotation_reason=str(refusal))
-            return Outcome.ANNOTATION_REFUSED
-        self._write_partial(document, revision)
-        self._register.note(key.frame_id, revision, annotation_reason="")
-        return Outcome.ANNOTATED
-
-    def _annotations_beside(self, key: UploadKey) -> dict[str, str]:
-        """Suffix → key of the annotation objects of a frame."""
-        prefix = f"{key.frame_id}.layers."
-        answer = self._uploads.client.list_objects_v2(Bucket=self._uploads.name, Prefix=prefix)
-        names = [entry["Key"] for entry in answer.get("Contents", [])]
-        found = {".layers." + name.removeprefix(prefix).lower(): name for name in names}
-        return {suffix: name for suffix, name in found.items() if suffix in ANNOTATION_SUFFIXES}
-
-    def _frame_document(self, frame_id: str, revision: str) -> FrameDocument:
-        return FrameDocument.model_validate_json(self._workspace.read(keys.frame(frame_id, revision), MAX_FILE_BYTES))
-
-    def _write_partial(self, document: LayersDocument, revision: str) -> None:
-        self._workspace.write(keys.partial(document.frame_id, revision), document.to_json(), "application/json")
-
-    def _stat(self, key: str, version: str | None) -> _Stored | None:
-        """What is stored under a key; None if it was deleted meanwhile."""
-        which = {"Bucket": self._uploads.name, "Key": key} | ({"VersionId": version} if version else {})
-        try:
-            head = self._uploads.client.head_object(**which)
-        except ClientError as error:
-            if error.response["Error"]["Code"] in _GONE:
-                logger.info("the object was deleted before it was read", extra={"key": key})
-                return None
-            raise
-        return _Stored(head.get("VersionId", version), head["ETag"], head["LastModified"], head.get("Metadata", {}))
-
 
 def _revision(content: bytes, polarity: Polarity | None) -> str:
     """Bytes make the revision; the same bytes under another instruction for their polarity are another one."""
     return revision_of(content + f"\npolarity={polarity}".encode() if polarity else content)
 
 
-def _polarity(stored: _Stored) -> Polarity | None:
+def _polarity(stored: Stored) -> Polarity | None:
     given = stored.metadata.get("polarity", "").strip().lower()
     if given and given not in _POLARITIES:
         raise Refused(f"The upload's metadata says polarity '{given[:40]}'; it can be bright-strong or dark-strong.")
@@ -246,41 +185,3 @@ def _taken(key: str, known: Item | None) -> Refused:
     return Refused(
         f"'{key}' would be the same frame as '{taken_by}', which stays as it is: upload it under another name."
     )
-
-
-def _describe(
-    frame: RadarFrame, key: UploadKey, revision: str, bucket: str, source_key: str, stored: _Stored, content: bytes
-) -> FrameDocument:
-    height, width = frame.power_db.shape
-    whole_clock = frame.gps_time_s is not None and bool(np.isfinite(frame.gps_time_s).all())
-    missing = np.mean(~np.isfinite(frame.power_db))
-    notes = [f"{missing:.2%} of the samples hold no data and are black"] if missing else []
-    return FrameDocument(
-        frame_id=key.frame_id,
-        revision=revision,
-        width=width,
-        height=height,
-        format=frame.format,
-        polarity=frame.polarity,
-        dt_s=frame.dt_s,
-        time_zero_s=frame.time_zero_s,
-        metres_per_row_ice=None if frame.dt_s is None else frame.dt_s * LIGHT_SPEED_M_S / (2 * ICE_INDEX),
-        gps_time_s=_numbers(frame.gps_time_s) if whole_clock else None,  # type: ignore[arg-type]
-        latitude=_numbers(frame.latitude),
-        longitude=_numbers(frame.longitude),
-        elevation_m=_numbers(frame.elevation_m),
-        surface_twtt_s=_numbers(frame.surface_twtt_s),
-        bed_twtt_s=_numbers(frame.bed_twtt_s),
-        source_bucket=bucket,
-        source_key=source_key,
-        source_version=stored.version,
-        checksum_sha256=hashlib.sha256(content).hexdigest(),
-        created=stored.uploaded,
-        transforms=[*frame.transforms, *notes, "scaled to 8 bits: 2nd percentile to 1, 99.7th to 255, no data to 0"],
-    )
-
-
-def _numbers(values: np.ndarray | None) -> list[float | None] | None:
-    if values is None or not np.isfinite(values).any():
-        return None
-    return [float(value) if np.isfinite(value) else None for value in values]

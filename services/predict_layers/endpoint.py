@@ -2,18 +2,23 @@
 
 from typing import Any
 
+import numpy as np
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
+from firnline.echogram import encode_png
 from firnline.errors import Refused
-from firnline.layers import MAX_DOCUMENT_BYTES, LayersDocument
-
-MAX_PNG_BYTES = 6_291_456
-"""SageMaker takes no larger body."""
+from firnline.layers import LayersDocument
+from firnline.limits import MAX_DOCUMENT_BYTES
+from firnline.tiles import stitched, tiles
 
 
 class MalformedAnswer(Exception):
     """The endpoint's answer is no layers document: a fault of the model, not of the frame."""
+
+
+class ModelChanged(Exception):
+    """Another model answered for one part of a picture than for the others: an update passed between them."""
 
 
 class Endpoint:
@@ -23,8 +28,8 @@ class Endpoint:
         self._client = client
         self._name = name
 
-    def layers(self, png: bytes, frame_id: str, width: int, height: int) -> LayersDocument:
-        """The layers of an echogram of `width` traces and `height` rows.
+    def layers(self, grey: np.ndarray, frame_id: str) -> LayersDocument:
+        """The layers of a picture (rows, columns) uint8, asked for in tiles if it is large.
 
         Raises
         ------
@@ -32,14 +37,23 @@ class Endpoint:
             The endpoint will never take this echogram.
         MalformedAnswer
             What came back is not what an endpoint of Firnline answers.
+        ModelChanged
+            Parts of the picture were answered by different models: ask again.
         ClientError
             The endpoint is not there yet, busy or broken: ask again later.
         """
-        if len(png) > MAX_PNG_BYTES:
-            raise Refused(
-                f"The echogram has {len(png):,} bytes as a PNG picture, and the endpoint takes {MAX_PNG_BYTES:,}. "
-                "Split the frame along the track and upload the parts."
-            )
+        rows, columns = grey.shape
+        parts = [
+            (tile, self._ask(np.ascontiguousarray(grey[:, tile.left : tile.right]), frame_id))
+            for tile in tiles(rows, columns)
+        ]
+        versions = {document.source.model_version for _, document in parts}
+        if len(versions) > 1:
+            raise ModelChanged(f"the models {', '.join(sorted(map(str, versions)))} answered for parts of {frame_id}")
+        return stitched(parts, columns)
+
+    def _ask(self, grey: np.ndarray, frame_id: str) -> LayersDocument:
+        png = encode_png(grey)
         try:
             answer = self._client.invoke_endpoint(
                 EndpointName=self._name, ContentType="image/png", Accept="application/json", Body=png
@@ -49,7 +63,7 @@ class Endpoint:
             if refusal is None:
                 raise
             raise Refused(f"The network cannot read this echogram: {refusal}") from error
-        return _checked(answer["Body"].read(MAX_DOCUMENT_BYTES + 1), frame_id, width, height)
+        return _checked(answer["Body"].read(MAX_DOCUMENT_BYTES + 1), frame_id, grey.shape[1], grey.shape[0])
 
 
 def _refusal(error: ClientError) -> str | None:

@@ -12,7 +12,7 @@ from firnline.errors import Refused
 from firnline.events import EventBus, FrameReady, FrameRejected, LayersPredicted
 from firnline.frame_register import FrameRegister
 from firnline.layers import LayersDocument
-from firnline.limits import MAX_PICTURE_PIXELS
+from firnline.limits import MAX_PICTURE_BYTES
 from firnline.overlay import draw_layers
 from firnline.table import Item
 from firnline.workspace import Bucket
@@ -52,10 +52,9 @@ class Predictor:
         return self._store(event, document, encode_png(draw_layers(grey, document)))
 
     def _predict(self, event: FrameReady) -> tuple[np.ndarray, LayersDocument]:
-        png = self.workspace.read(keys.echogram(event.frame_id, event.revision), MAX_PICTURE_PIXELS)
+        png = self.workspace.read(keys.echogram(event.frame_id, event.revision), MAX_PICTURE_BYTES)
         grey = decode_png(png)
-        height, width = grey.shape
-        return grey, self.endpoint.layers(png, event.frame_id, width, height)
+        return grey, self.endpoint.layers(grey, event.frame_id)
 
     def _store(self, event: FrameReady, document: LayersDocument, overlay: bytes) -> Outcome:
         version = document.source.model_version or ""

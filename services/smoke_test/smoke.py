@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from firnline import keys
 from firnline.echogram import decode_png
-from firnline.layers import MAX_DOCUMENT_BYTES, LayersDocument
+from firnline.layers import LayersDocument
+from firnline.limits import MAX_DOCUMENT_BYTES
 from firnline.workspace import Bucket
 
 MAX_ECHOGRAM_BYTES = 6_291_456

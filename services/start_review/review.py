@@ -7,7 +7,8 @@ from firnline.echogram import decode_png, encode_png
 from firnline.events import LayersPredicted
 from firnline.frame_register import FrameRegister
 from firnline.frames import loop_name
-from firnline.layers import MAX_DOCUMENT_BYTES, LayersDocument
+from firnline.layers import LayersDocument
+from firnline.limits import MAX_DOCUMENT_BYTES
 from firnline.observability import logger
 from firnline.overlay import draw_layers
 from firnline.workspace import Bucket

@@ -7,7 +7,8 @@ import pytest
 from conftest import wait_until
 
 from firnline import keys
-from firnline.layers import MAX_DOCUMENT_BYTES, LayersDocument
+from firnline.layers import LayersDocument
+from firnline.limits import MAX_DOCUMENT_BYTES
 from firnline.workspace import split_uri
 from workbench import uploads
 from workbench.connection import Connection

@@ -15,6 +15,7 @@ from firnline.errors import Refused
 from firnline.frames import ANNOTATION_SUFFIXES, FrameDocument
 from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex
 from firnline.radar.annotations import document_of, read_annotation
+from firnline.radar.framing import Framing
 from firnline.radar.radar_frame import Picks
 
 UPLOADED = datetime(2026, 11, 22, tzinfo=UTC)
@@ -23,7 +24,9 @@ WIDTH, HEIGHT = 30, 20
 
 def frame(width: int = WIDTH, height: int = HEIGHT, **more: object) -> FrameDocument:
     return FrameDocument(
-        frame_id="c/s/f", revision="0" * 12, width=width, height=height, format="png", polarity="bright-strong",
+        frame_id="c/s/f", revision="0" * 12, width=width, height=height, traces=width, samples=height,
+        file_traces=width, file_samples=height, framing=Framing(rows=height, columns=width), format="png",
+        polarity="bright-strong",
         source_bucket="frames", source_key="c/s/f.png", checksum_sha256="0", created=UPLOADED, transforms=[], **more,
     )  # fmt: skip
 
@@ -149,7 +152,7 @@ REFUSALS = {
     "nothing picked": (csv_of("bed_row", *[" ," for _ in range(9)]), ".layers.csv", "no line of at least two"),
     "mask of another size": (picture(np.zeros((20, 31), np.uint8)), ".layers.png", "31 x 20 pixels"),
     "empty mask": (picture(np.zeros((20, 30), np.uint8)), ".layers.png", "no line"),
-    "inverted mask": (picture(np.full((20, 30), 255, np.uint8)), ".layers.png", "half of the mask"),
+    "full mask": (picture(np.full((20, 30), 255, np.uint8)), ".layers.png", "no line"),
     "no mask": (b"hello", ".layers.png", "damaged"),
     "no json": (b"{", ".layers.json", "JSON"),
     "other json": (b'{"layers": []}', ".layers.json", "Field required"),

@@ -16,11 +16,13 @@ from firnline import keys
 from firnline.echogram import decode_png, encode_png
 from firnline.events import EventBus, FrameReady
 from firnline.frame_register import FrameRegister
+from firnline.layers import LayersDocument
 from firnline.settings import load_settings
 from firnline.table import Table
+from firnline.tiles import Tile, tiles
 from firnline.workspace import Bucket
 from predict_layers import app
-from predict_layers.endpoint import MAX_PNG_BYTES, Endpoint, MalformedAnswer
+from predict_layers.endpoint import Endpoint, MalformedAnswer
 from predict_layers.prediction import Predictor
 
 MESSAGE = json.loads((Path(__file__).parents[2] / "events" / "predict_layers.json").read_text())
@@ -222,16 +224,43 @@ def test_a_frame_that_the_network_refuses_is_rejected_with_its_reason(loop):
     assert loop.sent() == [("FrameRejected", expected)] * 2
 
 
-def test_a_picture_larger_than_the_endpoint_takes_is_rejected_unasked(loop):
-    # Given noise, which PNG cannot make smaller
+def test_a_picture_larger_than_a_request_is_asked_for_in_tiles(loop, monkeypatch):
+    # Given a picture of which at most half may be sent at once
     loop.upload()
-    grey = np.random.default_rng(1).integers(0, 255, (2600, 2600), dtype=np.uint8)
-    png = encode_png(grey)
-    assert len(png) > MAX_PNG_BYTES
-    loop.workspace.write(keys.echogram(READY.frame_id, READY.revision), png, "image/png")
-    # When its message comes, then it is refused with what to do; the endpoint, which has no answer ready, is not asked
+    grey = np.random.default_rng(1).integers(1, 255, (HEIGHT, 10 * WIDTH), dtype=np.uint8)
+    loop.workspace.write(keys.echogram(READY.frame_id, READY.revision), encode_png(grey), "image/png")
+    cut = tiles(HEIGHT, 10 * WIDTH, HEIGHT * 6 * WIDTH)
+    monkeypatch.setattr("predict_layers.endpoint.tiles", lambda rows, columns: cut)
+    for tile in cut:
+        wide = tile.right - tile.left
+        loop.answers(
+            encode_png(np.ascontiguousarray(grey[:, tile.left : tile.right])),
+            layers_document() | {
+                "image": {"width": wide, "height": HEIGHT},
+                "layers": [{"label": "surface", "vertices": [{"x": 0, "y": 4}, {"x": wide - 1, "y": 4}]}],
+            },
+        )  # fmt: skip
+    # When its message comes
     assert loop.deliver() == {"batchItemFailures": []}
-    assert "Split the frame along the track" in loop.frame()["reason"]
+    # Then every tile was asked for, and the surface is one line over the whole picture
+    loop.endpoint.assert_no_pending_responses()
+    document = LayersDocument.model_validate_json(loop.workspace.read(keys.prediction(*WHERE), 100_000))
+    assert (document.image.width, document.image.height) == (10 * WIDTH, HEIGHT)
+    [surface] = document.layers
+    assert [(vertex.x, vertex.y) for vertex in surface.vertices] == [(0, 4), (10 * WIDTH - 1, 4)]
+
+
+def test_tiles_that_two_models_answered_are_asked_for_again(loop, monkeypatch):
+    # Given an update of the endpoint that passes between two tiles
+    loop.upload()
+    monkeypatch.setattr("predict_layers.endpoint.tiles", lambda rows, columns: [Tile(0, columns), Tile(0, columns)])
+    png = loop.workspace.read(keys.echogram(READY.frame_id, READY.revision), 100_000)
+    for version in ("first", "second"):
+        answer = layers_document()
+        loop.answers(png, answer | {"source": answer["source"] | {"model_version": version}})
+    # When the message comes, then it goes back to its queue and the frame waits
+    assert loop.deliver() == {"batchItemFailures": [{"itemIdentifier": MESSAGE["Records"][0]["messageId"]}]}
+    assert loop.frame()["status"] == "READY"
 
 
 @pytest.mark.parametrize(

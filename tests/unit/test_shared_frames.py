@@ -1,3 +1,4 @@
+import json
 import re
 from datetime import UTC, datetime
 
@@ -123,6 +124,11 @@ def test_a_frame_document_refuses_what_it_does_not_know():
         "revision": "r",
         "width": 4,
         "height": 5,
+        "traces": 8,
+        "samples": 5,
+        "file_traces": 8,
+        "file_samples": 5,
+        "framing": {"rows": 5, "columns": 4, "traces_per_column": 2},
         "format": "png",
         "polarity": "bright-strong",
         "source_bucket": "b",
@@ -135,6 +141,21 @@ def test_a_frame_document_refuses_what_it_does_not_know():
     assert FrameDocument.model_validate_json(document.to_json()) == document
     with pytest.raises(ValueError, match="Extra inputs"):
         FrameDocument(**known, surprise=1)
+    with pytest.raises(ValueError, match="latitude has 4 values for 8 traces"):
+        FrameDocument(**known, latitude=[70.0] * 4)
+    with pytest.raises(ValueError, match="picture of another size"):
+        FrameDocument(**known | {"width": 8})
+
+
+def test_a_frame_of_before_framing_is_its_own_picture():
+    old = {
+        "schema": "firnline.frame/1", "frame_id": "c/s/f", "revision": "r", "width": 4, "height": 5, "format": "png",
+        "polarity": "bright-strong", "source_bucket": "b", "source_key": "k", "checksum_sha256": "x",
+        "created": "2026-01-01T00:00:00Z", "transforms": [],
+    }  # fmt: skip
+    document = FrameDocument.model_validate_json(json.dumps(old))
+    assert document.framing.is_identity
+    assert document.in_file(2, 3) == (2, 3)
 
 
 @pytest.mark.parametrize("uri", ["s3://bucket", "s3:///key", "http://bucket/key", "bucket/key", ""])

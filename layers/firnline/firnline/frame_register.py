@@ -93,6 +93,14 @@ class FrameRegister:
         values = {f":{name}": value for name, value in details.items()} | {":revision": revision}
         return self._table.update(f"FRAME#{frame_id}", "STATUS", f"SET {sets}", values, "revision = :revision")
 
+    def mark_annotated(self, frame_id: str, revision: str, coverage: str, reason: str = "") -> bool:
+        """Say that the frame's `partial.json` counts in the next snapshot; False if another revision counts by now.
+
+        `coverage` is the document's, `complete` or `partial`, or empty: then there is none that counts. `reason` says why
+        the annotation beside the frame was refused. A new revision begins without a mark.
+        """
+        return self.note(frame_id, revision, annotated=coverage, annotation_reason=reason)
+
     def of_status(self, status: str) -> Iterator[Item]:
         """Frames of a status, longest unchanged first."""
         return self._table.query_index("by_status", f"STATUS#{status}")

@@ -2,17 +2,25 @@
 
 import hashlib
 import re
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from firnline.errors import Refused
+from firnline.radar.framing import Framing
+from firnline.radar.origin import Origin
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,99}\Z")
 LOOP_NAME_PATTERN = r"^[a-z0-9](-*[a-z0-9])*$"
 """Amazon A2I's rule for the name of a human loop, of at most 63 characters."""
 ANNOTATION_SUFFIXES = (".layers.json", ".layers.csv", ".layers.mat", ".layers.png")
+ORGANISER_PREFIX = "layer_"
+_ORGANISER = re.compile(r"layer_(.+)\.mat\Z")
+_SEGMENT = re.compile(r"\d{8}_\d{2}\Z")
+"""A flight segment as Open Polar Radar names it: the day, and the segment of that day."""
 FRAME_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".mat", ".nc")
 
 
@@ -33,6 +41,11 @@ class UploadKey(BaseModel):
     @property
     def is_annotation(self) -> bool:
         return self.suffix in ANNOTATION_SUFFIXES
+
+    @property
+    def is_organiser(self) -> bool:
+        """Whether it names the layers of the segment's layer files, and holds no frame."""
+        return organised_segment(self.stem + self.suffix, self.segment) is not None
 
 
 def parse_upload_key(key: str) -> UploadKey:
@@ -58,6 +71,28 @@ def parse_upload_key(key: str) -> UploadKey:
     )
 
 
+def organised_segment(file: str, folder: str) -> str | None:
+    """The flight segment whose layers a file names, by its own name `layer_<segment>.mat`; None if it is no organiser.
+
+    `folder` is the name of the folder that it lies in, which may be the segment's.
+    """
+    match = _ORGANISER.match(file)
+    if not match or file.lower().endswith(ANNOTATION_SUFFIXES):
+        return None
+    return match[1] if match[1] == folder or _SEGMENT.match(match[1]) else None
+
+
+def organiser_beside(stem: str, folder: str, files: Iterable[str]) -> str | None:
+    """Which of the files that lie beside the layer file of the frame `stem` names its layers.
+
+    It is the one of the frame's own segment, which OPR's names of frames hold, else the folder's, else the only one.
+    """
+    organisers = {segment: file for file in files if (segment := organised_segment(file, folder)) is not None}
+    own = next((file for segment, file in sorted(organisers.items()) if segment in stem), None)
+    only = next(iter(organisers.values())) if len(organisers) == 1 else None
+    return own or organisers.get(folder) or only
+
+
 def revision_of(content: bytes) -> str:
     """The revision that these bytes make: the first 12 hexadecimal digits of their SHA-256."""
     return hashlib.sha256(content).hexdigest()[:12]
@@ -70,19 +105,58 @@ def loop_name(frame_id: str, revision: str, model_version: str) -> str:
     return f"{slug}-{digest}"
 
 
-class FrameDocument(BaseModel):
-    """`frame.json`: everything that is needed to go from a pixel back to two-way travel time and a place on the ice.
+class FileOrigin(BaseModel):
+    """`firnline.radar.origin.Origin` as it stands in `frame.json`."""
 
-    Lists over traces have `width` entries. `time_zero_s + row * dt_s` is the two-way travel time of a row in seconds.
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    first_trace: float = 0.0
+    first_sample: float = 0.0
+    sample_shift: list[float] | None = None
+    sample_of_row: list[float] | None = None
+
+    @classmethod
+    def of(cls, origin: Origin) -> "FileOrigin":
+        return cls(
+            first_trace=origin.first_trace,
+            first_sample=origin.first_sample,
+            sample_shift=None if origin.sample_shift is None else np.asarray(origin.sample_shift, float).tolist(),
+            sample_of_row=None if origin.sample_of_row is None else np.asarray(origin.sample_of_row, float).tolist(),
+        )
+
+    def to_origin(self) -> Origin:
+        return Origin(
+            self.first_trace,
+            self.first_sample,
+            None if self.sample_shift is None else np.array(self.sample_shift),
+            None if self.sample_of_row is None else np.array(self.sample_of_row),
+        )
+
+
+class FrameDocument(BaseModel):
+    """`frame.json`: everything that is needed to go from a pixel back to the uploaded file, to two-way travel time and to
+    a place on the ice.
+
+    Three grids lie over each other: the picture (`width` columns x `height` rows), the echogram that the reader made of
+    the file (`traces` x `samples`), and the echogram as it lies in the file (`file_traces` x `file_samples`). `framing`
+    leads from the picture to the echogram, `origin` from there to the file; where nothing was cut from the file,
+    shifted or resampled, the last two are the same. Lists over traces have `traces` entries.
+    `time_zero_s + sample * dt_s` is the two-way travel time of an echogram's sample in seconds.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
-    schema_: Literal["firnline.frame/1"] = Field(default="firnline.frame/1", alias="schema")
+    schema_: Literal["firnline.frame/2"] = Field(default="firnline.frame/2", alias="schema")
     frame_id: str
     revision: str
     width: Annotated[int, Field(ge=2)]
     height: Annotated[int, Field(ge=2)]
+    traces: Annotated[int, Field(ge=2)]
+    samples: Annotated[int, Field(ge=2)]
+    file_traces: Annotated[int, Field(ge=2)]
+    file_samples: Annotated[int, Field(ge=2)]
+    framing: Framing
+    origin: FileOrigin = FileOrigin()
     format: str
     polarity: Literal["bright-strong", "dark-strong"]
     dt_s: float | None = None
@@ -100,6 +174,37 @@ class FrameDocument(BaseModel):
     checksum_sha256: str
     created: datetime
     transforms: list[str]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_before_framing(cls, data: Any) -> Any:
+        """`firnline.frame/1` had one grid for picture, echogram and file."""
+        if not isinstance(data, dict) or data.get("schema") != "firnline.frame/1":
+            return data
+        width, height = data.get("width"), data.get("height")
+        return data | {
+            "schema": "firnline.frame/2", "traces": width, "samples": height, "file_traces": width,
+            "file_samples": height, "framing": {"rows": height, "columns": width},
+        }  # fmt: skip
+
+    @model_validator(mode="after")
+    def _sizes_agree(self) -> "FrameDocument":
+        if (self.framing.columns, self.framing.rows) != (self.width, self.height):
+            raise ValueError("the framing speaks of a picture of another size")
+        for name in ("gps_time_s", "latitude", "longitude", "elevation_m", "surface_twtt_s", "bed_twtt_s"):
+            values = getattr(self, name)
+            if values is not None and len(values) != self.traces:
+                raise ValueError(f"{name} has {len(values)} values for {self.traces} traces")
+        return self
+
+    def in_file(self, column: np.ndarray | float, row: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+        """(trace, sample) in the uploaded file of positions in the picture; floats, zero-based, whole at centres."""
+        return self.origin.to_origin().to_file(self.framing.trace_of(column), self.framing.sample_of(row))
+
+    def on_picture(self, trace: np.ndarray | float, sample: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+        """(column, row) in the picture of positions in the uploaded file: the inverse of `in_file`."""
+        trace, sample = self.origin.to_origin().from_file(trace, sample)
+        return self.framing.column_of(trace), self.framing.row_of(sample)
 
     def to_json(self) -> bytes:
         return self.model_dump_json(by_alias=True, exclude_none=True).encode()

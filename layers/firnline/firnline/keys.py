@@ -9,6 +9,10 @@ def frame(frame_id: str, revision: str) -> str:
     return f"frames/{frame_id}/{revision}/frame.json"
 
 
+def picks(frame_id: str, revision: str) -> str:
+    return f"frames/{frame_id}/{revision}/picks.json"
+
+
 def partial(frame_id: str, revision: str) -> str:
     return f"frames/{frame_id}/{revision}/partial.json"
 

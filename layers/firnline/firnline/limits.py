@@ -8,3 +8,44 @@ MAX_SAMPLES = 100_000_000
 
 MAX_PICTURE_PIXELS = 16_000_000
 """Pixels of the picture that the network, the reviewer and the training share."""
+
+MAX_PICTURE_BYTES = MAX_PICTURE_PIXELS + 1_000_000
+"""That picture as a PNG of 8-bit grey, which even for noise is hardly larger than its pixels."""
+
+MAX_PICTURE_ROWS = 8_192
+"""Rows of that picture, so that the tiles below still reach far enough along the track."""
+
+MAX_REQUEST_BYTES = 6_291_456
+"""SageMaker takes no larger body in a request to an endpoint."""
+
+TILE_PIXELS = 4_000_000
+"""Pixels of a picture that are sent to the endpoint at once. A PNG of 8-bit grey never has more than a few bytes a row
+more than its pixels, so no request comes near `MAX_REQUEST_BYTES`."""
+
+MAX_ANNOTATION_BYTES = 50_000_000
+"""An uploaded annotation, of whatever form."""
+
+MAX_PICKS = 16_000_000
+"""Layers times traces of anything that holds layers: 128 MB where it is one array of rows."""
+
+MAX_LAYERS = 1_000
+"""Polylines of a layers document."""
+
+MAX_VERTICES = 20_000
+"""Vertices of one polyline."""
+
+MAX_DOCUMENT_VERTICES = 200_000
+"""Vertices of all polylines that a person drew or picked, as Firnline writes them: under `MAX_DOCUMENT_BYTES` in JSON,
+whatever their numbers."""
+
+MAX_DOCUMENT_BYTES = 6_291_456
+"""A layers document, whoever writes or reads it. SageMaker's limit for an endpoint's answer."""
+
+MAX_ANSWER_BYTES = 8_000_000
+"""What one reviewer submits. A task is given 3 MB at most, and its answer is hardly more."""
+
+MAX_OUTPUT_BYTES = 32_000_000
+"""`output.json` of a human loop: its task and the answers of up to three people."""
+
+MAX_SENTENCE_CHARACTERS = 1_000
+"""A reason that a person reads. An item of the table takes 400 kB, an event 256 kB, with what stands beside it."""

@@ -33,6 +33,10 @@ class Bucket:
     def write(self, key: str, body: bytes, content_type: str) -> None:
         self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
 
+    def delete(self, key: str) -> None:
+        """Remove an object; no object is no error."""
+        self.client.delete_object(Bucket=self.name, Key=key)
+
     def exists(self, key: str) -> bool:
         try:
             self.client.head_object(Bucket=self.name, Key=key)

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from firnline.limits import MAX_PICTURE_PIXELS
+from firnline.limits import MAX_PICTURE_PIXELS, MAX_PICTURE_ROWS
 from firnline.radar.framing import Framing
-from firnline.radar.sampling import Extent, columns_per_trace, echo_extent, filled, samples_per_row
+from firnline.radar.radar_frame import RadarFrame
+from firnline.radar.sampling import Extent, TraceGrid, echo_extent, filled, samples_per_row, trace_grid
 
 MARGIN_ROWS = 48
 """Rows of noise that are kept above the first and below the last echo: the network takes a surface for the first strong
@@ -30,6 +31,21 @@ class Picture:
     notes: list[str] = field(default_factory=list)
 
 
+PICTURE_FORMATS = frozenset({"png", "jpeg", "tiff"})
+PICTURE_DECIBELS = 40.0
+"""What the range of greys of an uploaded picture stands for: no picture tells its own decibels."""
+
+
+def picture_of(frame: RadarFrame) -> Picture:
+    """The picture of a radar frame, whatever kind of file it came in."""
+    step = 1.0
+    if frame.format in PICTURE_FORMATS:
+        low, high = np.nanpercentile(frame.power_db, [2, 99.7])
+        step = PICTURE_DECIBELS / float(high - low)
+    pulse = 1 / (frame.bandwidth_hz * frame.dt_s) if frame.bandwidth_hz and frame.dt_s else None
+    return make_picture(frame.power_db, step, pulse)
+
+
 def make_picture(power_db: np.ndarray, decibels_per_step: float = 1.0, pulse_samples: float | None = None) -> Picture:
     """Trim an echogram to its echo, and scale it so that a trace is one column and a pulse as wide as the network knows.
 
@@ -44,12 +60,14 @@ def make_picture(power_db: np.ndarray, decibels_per_step: float = 1.0, pulse_sam
     whole = filled(power_db)
     if whole.size == 0:
         whole = np.nan_to_num(power_db.astype(np.float32), nan=float(np.nanmedian(power_db)))
-    per_column = columns_per_trace(whole)
-    per_column = 1.0 if per_column < _SAME_TRACE or traces / per_column < _FEWEST_COLUMNS else per_column
+    grid = trace_grid(whole)
+    if grid.width < _SAME_TRACE or traces / grid.width < _FEWEST_COLUMNS:
+        grid = TraceGrid()
+    per_column = grid.width
     if per_column > 1:
         notes.append(f"each independent trace takes {per_column:.2f} columns of the file: averaged to one")
     extent = echo_extent(power_db)
-    part = _merged(whole[extent.top : extent.bottom], per_column, decibels_per_step)
+    part = _merged(whole[extent.top : extent.bottom], grid, decibels_per_step)
     per_row, why = samples_per_row(part)
     del whole, part
     if pulse_samples and per_row > _DISAGREE * max(1.0, pulse_samples):
@@ -60,17 +78,22 @@ def make_picture(power_db: np.ndarray, decibels_per_step: float = 1.0, pulse_sam
     per_row = min(per_row, max(1.0, (bottom - top) / _FEWEST_ROWS))
     if per_row > 1:
         notes.append(f"{per_row:.2f} samples averaged into a row in power, since {why}")
-    columns, rows = max(2, round(traces / per_column)), max(2, round((bottom - top) / per_row))
+    if (bottom - top) / per_row > MAX_PICTURE_ROWS:
+        per_row = (bottom - top) / MAX_PICTURE_ROWS
+        notes.append(f"{per_row:.2f} samples averaged into a row, to stay within {MAX_PICTURE_ROWS:,} rows")
+    columns = max(2, round((traces - grid.first) / per_column))
+    rows = max(2, round((bottom - top) / per_row))
     if rows * columns > MAX_PICTURE_PIXELS:
         notes.append(
             f"averaged further along the track, from {columns} columns, to stay within "
             f"{MAX_PICTURE_PIXELS // 1_000_000} million pixels"
         )
         columns = max(2, MAX_PICTURE_PIXELS // rows)
-        per_column = traces / columns
+        per_column = (traces - grid.first) / columns
     framing = Framing(
-        first_sample=float(top), samples_per_row=per_row, traces_per_column=per_column, rows=rows, columns=columns
-    )
+        first_sample=float(top), samples_per_row=per_row, first_trace=grid.first, traces_per_column=per_column,
+        rows=rows, columns=columns,
+    )  # fmt: skip
     return Picture(averaged(power_db, framing, decibels_per_step), framing, notes)
 
 
@@ -83,12 +106,12 @@ def _window(extent: Extent, samples: int, per_row: float) -> tuple[int, int]:
     return (top, bottom) if bottom - top < _WORTH_CUTTING * samples else (0, samples)
 
 
-def _merged(power_db: np.ndarray, per_column: float, decibels_per_step: float) -> np.ndarray:
-    if per_column == 1:
+def _merged(power_db: np.ndarray, grid: TraceGrid, decibels_per_step: float) -> np.ndarray:
+    if grid.width == 1:
         return power_db
-    columns = int(power_db.shape[1] / per_column)
-    framing = Framing(rows=len(power_db), columns=columns, traces_per_column=per_column)
-    return averaged(power_db, framing, decibels_per_step)
+    columns = int((power_db.shape[1] - grid.first) / grid.width)
+    framing = Framing(rows=len(power_db), columns=columns, first_trace=grid.first, traces_per_column=grid.width)
+    return filled(averaged(power_db, framing, decibels_per_step))
 
 
 def averaged(power_db: np.ndarray, framing: Framing, decibels_per_step: float = 1.0) -> np.ndarray:

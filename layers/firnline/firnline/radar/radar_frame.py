@@ -18,10 +18,11 @@ MAX_SIDE = 100_000
 
 @dataclass
 class Picks:
-    """Layers that came inside a radar file: `rows` (len(labels), traces), row indices, NaN where nothing was picked."""
+    """Layers that came with a frame: `rows` (len(labels), traces), row indices, NaN where nothing was picked."""
 
     labels: list[Label]
     rows: np.ndarray
+    coverage: Literal["complete", "partial"] = "partial"
 
 
 @dataclass

@@ -24,10 +24,14 @@ _REPEATED = 0.1
 """Neighbouring columns that differ by less than this share of what columns differ by usually are one trace drawn
 twice."""
 _REPEATED_SHARE = 0.3
+_FEWEST_EDGES = 4
 _MOST_TRACES_APART = 32
 _QUIET_ROWS, _QUIET_SHARE = 32, 0.25
 _UNRELATED = 0.15
+_ROUNDED, _WIDTH_ROUNDED, _WIDTH_TRIANGLE = 0.79, 1.4, 2.0
 _SIGNIFICANT = 3.0
+_LEAST_SHARED = 0.01
+"""Share of an echogram's variance below which what neighbouring traces share may be chance."""
 _MIDDLE = 0.5
 
 
@@ -42,31 +46,52 @@ def filled(power_db: np.ndarray) -> np.ndarray:
         return np.where(finite, power_db, np.nanmedian(power_db, axis=0)).astype(np.float32)
 
 
-def columns_per_trace(power_db: np.ndarray) -> float:
-    """Columns that one independent trace takes in an echogram (samples, columns) without gaps; 1.0 if each is its own.
+@dataclass(frozen=True)
+class TraceGrid:
+    """Independent traces among the columns of an echogram: each takes `width` columns, and one begins at the left edge
+    of column `first`, which is at most 0."""
+
+    width: float = 1.0
+    first: float = 0.0
+
+
+def trace_grid(power_db: np.ndarray) -> TraceGrid:
+    """How many columns one independent trace takes in an echogram (samples, columns) without gaps.
 
     Columns that repeat exactly are counted. Columns that were interpolated, or whose apertures overlap, share their
     speckle: its correlation along the track falls to nothing within one trace. It is measured where the echo is the
     least like that of its neighbours, in noise, since layers are alike over far longer distances.
     """
     if power_db.shape[1] < FEWEST_TRACES or len(power_db) < FEWEST_SAMPLES:
-        return 1.0
+        return TraceGrid()
     start = (power_db.shape[1] - _ENOUGH_TRACES) // 2 if power_db.shape[1] > _ENOUGH_TRACES else 0
     steps = np.diff(power_db[:, start : start + _ENOUGH_TRACES], axis=0)
     change = np.abs(np.diff(steps, axis=1)).mean(axis=0)
     repeated = change <= _REPEATED * np.percentile(change, 95)
     if repeated.mean() > _REPEATED_SHARE:
-        changes = np.flatnonzero(~repeated)
-        # Where drawing blended two traces into a column between them, two changes follow each other: they are one.
-        changes = changes[np.diff(changes, prepend=-2) > 1]
-        return float((changes[-1] - changes[0]) / (changes.size - 1)) if changes.size > 1 else 1.0
+        return _repeats(np.flatnonzero(~repeated) + 1 + start)
     correlation = _quietest_correlation(steps)
-    width = 2 * _half_width(correlation)
+    half = _half_width(correlation)
+    # A trace drawn several times has a triangle for its correlation; interpolation rounds the triangle's top.
+    rounded = np.interp(half / 2, np.arange(correlation.size), correlation) > _ROUNDED if half > 2 else False
+    width = half * (_WIDTH_ROUNDED if rounded else _WIDTH_TRIANGLE)
     # Speckle is a triangle or narrower: what is still alike a whole trace on is structure, which tells no width.
-    beyond = int(np.ceil(width)) if np.isfinite(width) else correlation.size
+    beyond = int(np.ceil(2 * half)) if np.isfinite(half) else correlation.size
     if beyond >= correlation.size or correlation[beyond] > _UNRELATED:
-        return 1.0
-    return max(1.0, float(width))
+        return TraceGrid()
+    return TraceGrid(max(1.0, float(width)))
+
+
+def _repeats(edges: np.ndarray) -> TraceGrid:
+    """The even grid that best explains where drawn traces change: `edges` (n,) are left edges of columns."""
+    # Where drawing blended two traces into a column between them, two changes follow each other: they are one.
+    edges = edges[np.diff(edges, prepend=-2) > 1].astype(float)
+    if edges.size < _FEWEST_EDGES:
+        return TraceGrid()
+    # Two neighbouring traces may look the same, so an edge may be missing: every step is as many traces as fit.
+    steps = np.maximum(1, np.rint(np.diff(edges) / np.median(np.diff(edges))))
+    width, first = (float(value) for value in np.polyfit(np.concatenate([[0], np.cumsum(steps)]), edges, 1))
+    return TraceGrid(width, first - width * np.ceil(first / width))
 
 
 def _quietest_correlation(steps: np.ndarray) -> np.ndarray:
@@ -164,8 +189,11 @@ def echo_wavelength(power_db: np.ndarray) -> float:
     window = max(3, samples // 64)
     error = np.sqrt(uniform_filter1d(shared.var(axis=1), window) / (shared.shape[1] * window))
     shared = uniform_filter1d(shared.mean(axis=1), window)
+    shared = np.where(shared > _SIGNIFICANT * error, shared, 0.0)
+    if shared.sum() <= _LEAST_SHARED * np.mean(np.abs(spectrum) ** 2, axis=1).sum():
+        return float("nan")
     wave_number = np.arange(shared.size) / samples
-    weight = np.cumsum(np.where(shared > _SIGNIFICANT * error, shared * wave_number**2, 0.0))
+    weight = np.cumsum(shared * wave_number**2)
     if weight[-1] <= 0:
         return float("nan")
     return float(1 / wave_number[np.searchsorted(weight, _MIDDLE * weight[-1])])

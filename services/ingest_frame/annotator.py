@@ -1,0 +1,145 @@
+"""The annotation beside a frame: what the uploads say now is what the frame's row and `partial.json` say."""
+
+from dataclasses import dataclass
+
+from firnline import keys
+from firnline.errors import Refused
+from firnline.frame_register import FrameRegister
+from firnline.frames import (
+    ANNOTATION_SUFFIXES,
+    ORGANISER_PREFIX,
+    FrameDocument,
+    UploadKey,
+    organiser_beside,
+    parse_upload_key,
+)
+from firnline.layers import LayersDocument
+from firnline.limits import MAX_ANNOTATION_BYTES, MAX_DOCUMENT_BYTES, MAX_FILE_BYTES
+from firnline.observability import logger
+from firnline.radar.annotations import read_annotation
+from firnline.workspace import Bucket
+from ingest_frame.outcome import Outcome
+from ingest_frame.stored import Stored, stat
+
+
+@dataclass(frozen=True)
+class Beside:
+    """The uploaded annotation that lies beside a frame now, and the organiser that names its layers, by key and ETag."""
+
+    key: str
+    suffix: str
+    stored: Stored
+    organiser: tuple[str, str] | None
+
+
+class Annotator:
+    def __init__(self, uploads: Bucket, workspace: Bucket, register: FrameRegister) -> None:
+        self._uploads = uploads
+        self._workspace = workspace
+        self._register = register
+
+    def take(self, key: UploadKey) -> Outcome:
+        """An annotation was uploaded or deleted."""
+        frame = self._register.get(key.frame_id)
+        if frame is None or frame["status"] == "REJECTED":
+            return Outcome.ANNOTATION_WAITS
+        return self.follow(key, frame["revision"]) or Outcome.GONE
+
+    def follow(self, key: UploadKey, revision: str) -> Outcome | None:
+        """Make the row and `partial.json` say what the uploads say now; None if there is no annotation and was none.
+
+        Another delivery may write what it read before: so whoever has written looks again, and starts over if something
+        else lies beside the frame by then.
+        """
+        while True:
+            beside = self._beside(key)
+            outcome = self._settle(key.frame_id, revision, beside)
+            if outcome is None or self._beside(key) == beside:
+                return outcome
+
+    def organise(self, key: UploadKey) -> Outcome:
+        """Read the layer files of a segment again, whose layers now have names.
+
+        A segment may have hundreds. Each frame's row says which organiser its layers were read with, so that a delivery
+        that dies on the way is gone on with by the next.
+        """
+        stored = stat(self._uploads, f"{key.campaign}/{key.segment}/{key.stem}{key.suffix}", None)
+        if stored is None:
+            return Outcome.GONE
+        for file in self._files_of_segment(key, ""):
+            if not file.lower().endswith(".layers.mat"):
+                continue
+            try:
+                one = parse_upload_key(f"{key.campaign}/{key.segment}/{file}")
+            except Refused:  # its own upload was answered with that
+                continue
+            frame = self._register.get(one.frame_id)
+            if frame and frame["status"] != "REJECTED" and frame.get("organiser") != stored.etag:
+                self.follow(one, frame["revision"])
+                self._register.note(one.frame_id, frame["revision"], organiser=stored.etag)
+        return Outcome.ORGANISED
+
+    def _settle(self, frame_id: str, revision: str, beside: Beside | None) -> Outcome | None:
+        """The annotation beside a frame counts, else the picks inside its file. The object comes before the mark, which
+        is conditional on the revision; in taking back, the mark goes first.
+        """
+        try:
+            document, reason = self._read(frame_id, revision, beside), ""
+        except Refused as refusal:
+            logger.warning("annotation refused", extra={"frame_id": frame_id}, exc_info=refusal)
+            document, reason = None, str(refusal)
+        refused = Outcome.ANNOTATION_REFUSED if reason else None
+        document = document or self._picks(frame_id, revision)
+        if document is not None:
+            self._workspace.write(keys.partial(frame_id, revision), document.to_json(), "application/json")
+            self._register.mark_annotated(frame_id, revision, document.coverage, reason)
+            return refused or Outcome.ANNOTATED
+        row = self._register.get(frame_id) or {}
+        if not (reason or row.get("annotated") or row.get("annotation_reason")):
+            return None
+        self._register.mark_annotated(frame_id, revision, "", reason)
+        self._workspace.delete(keys.partial(frame_id, revision))
+        return refused or Outcome.ANNOTATION_WITHDRAWN
+
+    def _beside(self, key: UploadKey) -> Beside | None:
+        """Of several annotations beside a frame the first of `ANNOTATION_SUFFIXES` counts."""
+        names = self._files_of_segment(key, f"{key.stem}.")
+        found = {name.removeprefix(key.stem).lower(): f"{key.campaign}/{key.segment}/{name}" for name in names}
+        for suffix in ANNOTATION_SUFFIXES:
+            stored = stat(self._uploads, found[suffix], None) if suffix in found else None
+            if stored is not None:
+                organiser = self._organiser_beside(key) if suffix == ".layers.mat" else None
+                return Beside(found[suffix], suffix, stored, organiser)
+        return None
+
+    def _read(self, frame_id: str, revision: str, beside: Beside | None) -> LayersDocument | None:
+        """The layers in the annotation; None if there is none, or if it was deleted meanwhile. Raises `Refused`."""
+        if beside is None:
+            return None
+        try:
+            content = self._uploads.read(beside.key, MAX_ANNOTATION_BYTES, beside.stored.version)
+            organiser = beside.organiser and self._uploads.read(beside.organiser[0], MAX_ANNOTATION_BYTES)
+        except FileNotFoundError:
+            return None
+        frame = FrameDocument.model_validate_json(self._workspace.read(keys.frame(frame_id, revision), MAX_FILE_BYTES))
+        return read_annotation(content, beside.suffix, frame, beside.stored.uploaded, organiser)
+
+    def _picks(self, frame_id: str, revision: str) -> LayersDocument | None:
+        """The picks that came inside the frame's file."""
+        try:
+            picks = self._workspace.read(keys.picks(frame_id, revision), MAX_DOCUMENT_BYTES)
+        except FileNotFoundError:
+            return None
+        return LayersDocument.model_validate_json(picks)
+
+    def _organiser_beside(self, key: UploadKey) -> tuple[str, str] | None:
+        file = organiser_beside(key.stem, key.segment, self._files_of_segment(key, ORGANISER_PREFIX))
+        stored = file and stat(self._uploads, f"{key.campaign}/{key.segment}/{file}", None)
+        return (f"{key.campaign}/{key.segment}/{file}", stored.etag) if stored else None
+
+    def _files_of_segment(self, key: UploadKey, prefix: str) -> list[str]:
+        folder = f"{key.campaign}/{key.segment}/"
+        pages = self._uploads.client.get_paginator("list_objects_v2").paginate(
+            Bucket=self._uploads.name, Prefix=folder + prefix
+        )
+        return [entry["Key"].removeprefix(folder) for page in pages for entry in page.get("Contents", [])]
