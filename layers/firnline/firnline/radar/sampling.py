@@ -138,6 +138,7 @@ _ABOVE_FLOOR = 0.15
 _CLEARLY = 5.0
 _LOOKS_A_BLOCK = 100.0
 """Independent samples of a block: its mean then has an error of a tenth of the speckle's spread."""
+_WIDEST = 4
 _QUIETEST_OF = 16
 _MOST_SAMPLES_ALIKE, _MOST_COLUMNS_ALIKE = 40, 8
 _STILL_ALIKE = 0.1
@@ -157,7 +158,8 @@ def echo_extent(power_db: np.ndarray) -> Extent:
     wide = max(1, traces // _EXTENT_TRACE_BLOCKS)
     short = max(1, samples // _EXTENT_ROW_BLOCKS)
     tall = min(round(_LOOKS_A_BLOCK * alike / wide), samples // _QUIETEST_OF)
-    found = [_echo_between(power_db, height, wide, spread, alike) for height in {short, max(short, tall)}]
+    blocks = {(short, wide), (max(short, tall), wide), (max(short, tall), max(1, traces // _WIDEST))}
+    found = [_echo_between(power_db, *size, spread, alike) for size in blocks]
     top, bottom = min(extent.top for extent in found), max(extent.bottom for extent in found)
     return Extent(top, bottom) if bottom > top else Extent(0, samples)
 
@@ -272,7 +274,8 @@ def speckle_width(power_db: np.ndarray) -> float:
 
 _LEFT_ALONE = 1.25
 """An echo up to this many times as wide as the middle of what the network knows is left as it is."""
-_FINELY_SAMPLED, _MAY_BE_PULSE, _APART = 1.3, 0.8, 1.6
+_FINELY_SAMPLED, _MAY_BE_PULSE = 1.3, 0.8
+_NARROWER, _WIDER = 1.6, 1.25
 
 
 def samples_per_row(power_db: np.ndarray) -> tuple[float, str]:
@@ -292,8 +295,8 @@ def samples_per_row(power_db: np.ndarray) -> tuple[float, str]:
         return 1.0, "neighbouring traces share no echo that would tell its scale"
     if not np.isfinite(by_layers):
         factor, why = by_speckle, speckle
-    elif by_speckle >= _FINELY_SAMPLED or by_speckle >= max(_MAY_BE_PULSE, by_layers / _APART):
-        factor = float(by_speckle * np.sqrt(np.clip(by_layers / by_speckle, 1 / _APART, _APART)))
+    elif by_speckle >= _FINELY_SAMPLED or by_speckle >= max(_MAY_BE_PULSE, by_layers / _NARROWER):
+        factor = float(by_speckle * np.sqrt(np.clip(by_layers / by_speckle, 1 / _NARROWER, _WIDER)))
         why = f"{layers} and {speckle}"
     else:
         factor, why = by_layers, layers
