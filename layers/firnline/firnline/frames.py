@@ -13,6 +13,12 @@ _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,99}\Z")
 LOOP_NAME_PATTERN = r"^[a-z0-9](-*[a-z0-9])*$"
 """Amazon A2I's rule for the name of a human loop, of at most 63 characters."""
 ANNOTATION_SUFFIXES = (".layers.json", ".layers.csv", ".layers.mat", ".layers.png")
+_FOREIGN_SUFFIXES = {
+    ".dzt": ("GSSI", "gssi"), ".dt1": ("pulseEKKO", "pe"), ".hd": ("pulseEKKO", "pe"), ".rd3": ("MALA", "ramac"),
+    ".rd7": ("MALA", "ramac"), ".rad": ("MALA", "ramac"), ".h5": ("gprMax", "gprMax"), ".sgy": ("SEG-Y", "segy"),
+    ".segy": ("SEG-Y", "segy"),
+}  # fmt: skip
+"""Raw files of ground-penetrating radars, and ImpDAR's name for each form."""
 FRAME_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".mat", ".nc")
 
 
@@ -52,6 +58,12 @@ def parse_upload_key(key: str) -> UploadKey:
     for suffix in (*ANNOTATION_SUFFIXES, *FRAME_SUFFIXES):
         if file.lower().endswith(suffix) and len(file) > len(suffix):
             return UploadKey(campaign=campaign, segment=segment, stem=file[: -len(suffix)], suffix=suffix)
+    for suffix, (system, loader) in _FOREIGN_SUFFIXES.items():
+        if file.lower().endswith(suffix):
+            raise Refused(
+                f"'{file}' is {system} data: convert it with ImpDAR (impdar load {loader}) and upload the .mat that it "
+                "writes."
+            )
     raise Refused(
         f"'{file}' is of no kind that Firnline reads: upload .nc, .mat, .png, .jpg or .tif frames, "
         "or annotations named <frame>.layers.json, .csv, .mat or .png."
