@@ -73,8 +73,11 @@ demo: setup ## the whole loop: upload, predict, review, correct, retrain, redepl
 up: setup ## start the local cloud in the background and deploy to it
 	@firnline up
 
-down: setup ## stop it; what it holds is kept
+down: setup ## stop it, and the demonstration's; what they hold is kept
 	@firnline down
+
+demo-down: setup ## stop the demonstration's stack only
+	@firnline down --demo
 
 first-model: setup ## train the model that comes in the box, on simulated campaigns (about 80 minutes)
 	@python -m workbench.first_model
@@ -95,4 +98,4 @@ test-slow: setup ## only the tests marked slow
 check: setup ## format, lint, types, template
 	@ruff format --check . && ruff check . && mypy && AWS_DEFAULT_REGION=us-east-1 sam validate --lint
 
-.PHONY: help setup lock demo up down first-model bench test test-slow check
+.PHONY: help setup lock demo up down demo-down first-model bench test test-slow check
