@@ -105,6 +105,11 @@ def organiser_beside(stem: str, folder: str, files: Iterable[str]) -> str | None
     return own or organisers.get(folder) or only
 
 
+def refusal_id(key: str) -> str:
+    """Under which id the register holds the refusal of an upload that can have no frame of its own."""
+    return f"_keys/refused/{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
 def revision_of(content: bytes) -> str:
     """The revision that these bytes make: the first 12 hexadecimal digits of their SHA-256."""
     return hashlib.sha256(content).hexdigest()[:12]
