@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from firnline.layers import LayersDocument
+from firnline.placement import on_picture
 from firnline.splits import Splits
 from workbench import expert_picks, local_cloud, local_environment, report, stack, uploads
 from workbench.connection import Connection, connect
@@ -64,7 +65,7 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Expected:
-    """A frame to upload and what the scripted reviewer will answer for it."""
+    """A frame to upload and what the scripted reviewer will answer for it, drawn on the file's own pixels."""
 
     file: Path
     segment: str
@@ -152,7 +153,10 @@ def _run(
             lambda: f"only {len(reviewer.open_tasks())} of {corrections} review tasks were opened; see `firnline status`",
         )  # fmt: skip
     started = len(reviewer.open_tasks())
-    truths = {item.frame_id: frame.truth for item, frame in zip(sent, frames, strict=True)}
+    truths = {
+        item.frame_id: on_picture(frame.truth, uploads.frame_document(connection, rows[item.frame_id]))
+        for item, frame in zip(sent, frames, strict=True)
+    }
     _review(reviewer, connection, truths, corrections, timeline, console, holdout)
     batches = corrections // retrain_every
     rounds = [_watch_batch(connection, batch, timeline, console) for batch in range(1, batches + 1)]

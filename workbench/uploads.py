@@ -9,8 +9,8 @@ from pathlib import Path
 
 from firnline import keys
 from firnline.errors import Refused
-from firnline.frames import parse_upload_key, refusal_id, revision_of
-from firnline.limits import MAX_DOCUMENT_BYTES
+from firnline.frames import FrameDocument, parse_upload_key, refusal_id, revision_of
+from firnline.limits import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES
 from workbench.connection import Connection
 
 PREDICTED = frozenset({"PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED"})
@@ -144,6 +144,12 @@ def _answer(connection: Connection, upload: Upload) -> dict | None:
         return row
     refused = connection.register.get(refusal_id(upload.key))
     return refused if refused and refused["sequencer"] > upload.refused_before else None
+
+
+def frame_document(connection: Connection, row: dict) -> FrameDocument:
+    """What ingest wrote of the frame of a table row: how its picture lies on the uploaded file."""
+    content = connection.workspace.read(keys.frame(row["frame_id"], row["revision"]), MAX_FILE_BYTES)
+    return FrameDocument.model_validate_json(content)
 
 
 def fetch_layers(connection: Connection, row: dict, out: Path, stem: str, overwrite: bool = True) -> tuple[Path, Path]:

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from workbench import stack
+from firnline.layers import LayersDocument
+from firnline.placement import on_picture
+from workbench import stack, uploads
 from workbench.connection import Connection, connect
 
 from review_editor import CHROMIUM  # isort: skip
@@ -59,6 +61,17 @@ def campaign(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Path, Path]
 
     files = simulate_campaign("demo", tmp_path_factory.mktemp("frames"), frames=12, segments=4)
     return [(Path(frame), Path(truth)) for frame, truth in files]
+
+
+def truths_on_pictures(
+    stack: Connection, sent: list[uploads.Upload], campaign: list[tuple[Path, Path]]
+) -> dict[str, LayersDocument]:
+    """What an expert would draw on the pictures of simulated frames that are ingested, by frame_id."""
+    found = {}
+    for item, (_, truth) in zip(sent, campaign, strict=False):
+        frame = uploads.frame_document(stack, stack.register.get(item.frame_id))
+        found[item.frame_id] = on_picture(LayersDocument.model_validate_json(truth.read_bytes()), frame)
+    return found
 
 
 @pytest.fixture
