@@ -14,6 +14,8 @@ IN_MOTION = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"
 SETTLE_SECONDS = 780
 """Below the function's own limit, so that CloudFormation hears what is wrong."""
 POLL_SECONDS = 5
+MAX_TRANSFORM_BYTES = 20 << 20
+"""A request of batch transform; the model server refuses more than 6.5 MB if it is not told."""
 
 
 class Serving(NamedTuple):
@@ -125,6 +127,7 @@ class EndpointKeeper:
                     "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
                     "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
                     "SAGEMAKER_REGION": region,
+                    "MMS_MAX_REQUEST_SIZE": str(MAX_TRANSFORM_BYTES),
                 },
             },
         )

@@ -9,8 +9,8 @@ MAX_SAMPLES = 100_000_000
 MAX_PICTURE_PIXELS = 16_000_000
 """Pixels of the picture that the network, the reviewer and the training share."""
 
-MAX_PICTURE_BYTES = MAX_PICTURE_PIXELS + 1_000_000
-"""That picture as a PNG of 8-bit grey, which even for noise is hardly larger than its pixels."""
+MAX_PICTURE_BYTES = 20_000_000
+"""Its PNG: noise does not compress, and every row and every block of the format adds some bytes."""
 
 MAX_PICTURE_ROWS = 8_192
 """Rows of that picture, so that the tiles below still reach far enough along the track."""
