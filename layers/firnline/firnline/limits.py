@@ -12,8 +12,8 @@ MAX_PICTURE_PIXELS = 16_000_000
 MAX_ANNOTATION_BYTES = 50_000_000
 """An uploaded annotation, of whatever form."""
 
-MAX_PICKS = 16_000_000
-"""Layers times traces of anything that holds layers: 128 MB where it is one array of rows."""
+MAX_PICKS = 8_000_000
+"""Layers times traces of anything that holds layers: 64 MB where it is one array of rows."""
 
 MAX_LAYERS = 1_000
 """Polylines of a layers document."""
