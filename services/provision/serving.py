@@ -79,6 +79,14 @@ class EndpointKeeper:
             )
             self._models.promote(FIRST, expected=None, **wanted._asdict())
 
+    def first_model_failed(self) -> bool:
+        """Whether the endpoint failed with the model in the box, before any other was promoted."""
+        champion = self._models.champion()
+        if champion and champion["model_version"] != FIRST:
+            return False
+        standing = find(self._client.describe_endpoint, EndpointName=self._properties.endpoint_name)
+        return standing is not None and standing["EndpointStatus"] == "Failed"
+
     def ensure_model_package_group(self) -> None:
         name = self._properties.model_package_group_name
         if find(self._client.describe_model_package_group, ModelPackageGroupName=name) is None:
