@@ -18,18 +18,33 @@ help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 # ------------------------------------------------------------------------------------------------ environments
+# MXNet's training toolkit has one module in C, a preload for MPI on several hosts. With `true` for a compiler it is left
+# out, and so no machine needs a compiler or Python's headers; a module of its name stands in where it is imported.
+NO_COMPILER := CC=true CXX=true LDSHARED=true
+# uv leaves lock files in the temporary directory.
+WITHOUT_TRACES = mkdir -p .tools/tmp && trap 'rm -rf .tools/tmp' EXIT && TMPDIR=$(CURDIR)/.tools/tmp
+NO_PYTHON := echo "Python 3.11 was not found, and uv could not make an environment with it (its reason is above). \
+  On Debian 12 and Ubuntu 22.04: sudo apt install python3.11; on a newer Ubuntu it is in the PPA deadsnakes."
+
+define CHECK
+@command -v python3 >/dev/null || { echo "python3 is not installed. On Debian and Ubuntu: sudo apt install python3-venv" >&2; exit 1; }
+@python3 workbench/prerequisites.py
+endef
+
 $(UV): requirements/uv.txt
+	$(CHECK)
 	@echo "· bringing uv, the installer"
 	@python3 -m pip install -q --disable-pip-version-check --require-hashes --upgrade --target .tools/uv -r requirements/uv.txt 2>/dev/null \
 	  || { python3 -m venv .tools/venv && .tools/venv/bin/pip install -q --require-hashes -r requirements/uv.txt \
 	       && mkdir -p .tools/uv/bin && cp .tools/venv/bin/uv $(UV); } \
-	  || { echo "uv could not be installed: python3 needs pip or venv (on Debian: apt install python3-venv)"; exit 1; }
+	  || { echo "uv could not be installed (the reason is above): it takes a package index that answers, and python3-venv."; exit 1; }
 	@touch $(UV)
 
 $(APP)/.ready: requirements/app.txt | $(UV)
+	$(CHECK)
 	@echo "· installing the application's environment (about 1 GB; a minute or two)"
-	@$(UV) venv -q --clear --seed --python 3.11 $(APP)
-	@$(UV) pip install -q --python $(APP)/bin/python --require-hashes -r requirements/app.txt
+	@$(UV) venv -q --clear --seed --python 3.11 $(APP) || { $(NO_PYTHON); exit 1; }
+	@$(WITHOUT_TRACES) $(UV) pip install -q --python $(APP)/bin/python --require-hashes -r requirements/app.txt
 	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/layers/firnline" "$(CURDIR)/services" \
 	  > "$$($(APP)/bin/python -c 'import site; print(site.getsitepackages()[0])')/firnline.pth"
 	@printf '#!%s\nfrom workbench.cli import app\n\napp()\n' "$(CURDIR)/$(APP)/bin/python" > $(APP)/bin/firnline
@@ -38,8 +53,10 @@ $(APP)/.ready: requirements/app.txt | $(UV)
 
 $(MXNET)/.ready: requirements/mxnet.txt | $(UV)
 	@echo "· installing MXNet's environment, the stand-in for the SageMaker image (400 MB)"
-	@$(UV) venv -q --clear --python 3.11 $(MXNET)
-	@$(UV) pip install -q --python $(MXNET)/bin/python --require-hashes -r requirements/mxnet.txt
+	@$(UV) venv -q --clear --python 3.11 $(MXNET) || { $(NO_PYTHON); exit 1; }
+	@$(WITHOUT_TRACES) $(NO_COMPILER) $(UV) pip install -q --python $(MXNET)/bin/python --require-hashes -r requirements/mxnet.txt
+	@$(MXNET)/bin/python -c 'import gethostname' 2>/dev/null || echo '"""Stands in for a preload for MPI, which one machine does not use."""' \
+	  > "$$($(MXNET)/bin/python -c 'import site; print(site.getsitepackages()[0])')/gethostname.py"
 	@touch $@
 
 setup: $(APP)/.ready $(MXNET)/.ready ## install both environments (every other target does so by itself)
@@ -58,8 +75,11 @@ demo: setup ## the whole loop: upload, predict, review, correct, retrain, redepl
 up: setup ## start the local cloud in the background and deploy to it
 	@firnline up
 
-down: setup ## stop it; what it holds is kept
+down: setup ## stop it, and the demonstration's; what they hold is kept
 	@firnline down
+
+demo-down: setup ## stop the demonstration's stack only
+	@firnline down --demo
 
 first-model: setup ## train the model that comes in the box, on simulated campaigns (about 80 minutes)
 	@python -m workbench.first_model
@@ -80,4 +100,4 @@ test-slow: setup ## only the tests marked slow
 check: setup ## format, lint, types, template
 	@ruff format --check . && ruff check . && mypy && AWS_DEFAULT_REGION=us-east-1 sam validate --lint
 
-.PHONY: help setup lock demo up down first-model bench test test-slow check
+.PHONY: help setup lock demo up down demo-down first-model bench test test-slow check

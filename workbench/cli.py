@@ -1,17 +1,37 @@
 """The command `firnline`. Each subcommand says what it did and what to do next."""
 
 import json
+import signal
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as Listing
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_show_locals=False)
+
+class Commands(typer.Typer):
+    """Ends with a sentence where the machine, and not Firnline, is at fault."""
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        from workbench import troubles
+
+        try:
+            return super().__call__(*args, **options)
+        except troubles.OF_THE_MACHINE as error:
+            sentence = troubles.sentence(error)
+            if sentence is None:
+                raise
+            raise SystemExit(fail(sentence).exit_code) from None
+
+
+app = Commands(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_show_locals=False)
 console = Console(highlight=False)
 
 Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readable=True, help="radar frames")]
@@ -28,7 +48,7 @@ def progress() -> Progress:
 
 
 def fail(message: str) -> typer.Exit:
-    Console(stderr=True, highlight=False).print(message, style="red", markup=False)
+    Console(stderr=True, highlight=False).print(message, style="red", markup=False, soft_wrap=True)
     return typer.Exit(1)
 
 
@@ -42,6 +62,32 @@ def connect():
         raise fail(str(error)) from error
 
 
+@contextmanager
+def last_words(say: Callable[[], str]) -> Iterator[None]:
+    """After Ctrl+C, or a signal that asks the command to end, the last lines are those that `say` gives."""
+
+    def interrupt(number: int, _frame: Any) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    handlers = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    except KeyboardInterrupt:
+        console.print(f"\n[bold]stopped, as you asked[/bold]; {say()}")
+        raise typer.Exit(130) from None
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+def own_stack() -> None:
+    """What starts and stops a stack means that of this clone, whatever this shell has loaded."""
+    from workbench import local_environment
+
+    if other := local_environment.forget_other_clone():
+        console.print(f"[dim]this shell has loaded the env.sh of {other}; this is about the stack of this clone[/dim]")
+
+
 @app.command()
 def up(
     parameter: Annotated[
@@ -52,10 +98,14 @@ def up(
     from workbench import stack
     from workbench.local_cloud import LocalCloudError
 
+    own_stack()
+    if wrong := [pair for pair in parameter or [] if "=" not in pair]:
+        raise fail(f"'{wrong[0]}' is no Name=Value.")
     try:
-        environment = stack.up(dict(pair.split("=", 1) for pair in parameter or []), console)
+        with last_words(stack.what_is_left):
+            environment = stack.up(dict(pair.split("=", 1) for pair in parameter or []), console)
     except (stack.CommandFailed, LocalCloudError) as error:
-        raise fail(str(error)) from error
+        raise fail(f"{error}\n{stack.what_is_left()}") from error
     _say_where(environment)
 
 
@@ -73,11 +123,23 @@ def _say_where(environment: dict[str, str]) -> None:
 
 
 @app.command()
-def down() -> None:
-    """Stop the local cloud; what it holds is kept for the next `up`."""
+def down(
+    demo: Annotated[bool, typer.Option("--demo", help="only the demonstration's stack")] = False,
+) -> None:
+    """Stop this clone's local clouds, that of `up` and the demonstration's; what they hold is kept."""
     from workbench import stack
+    from workbench.local_cloud.settings import default_state_dir, demo_state_dir
 
-    console.print("stopped; `make up` goes on where it was" if stack.down() else "it was not running")
+    own_stack()
+    states = {demo_state_dir()} if demo else {default_state_dir(), *stack.states_of_this_clone()}
+    stopped = [state_dir for state_dir in sorted(states) if stack.down(state_dir)]
+    for state_dir in stopped:
+        if state_dir == demo_state_dir():
+            console.print(f"the demonstration's stack is stopped; `source {state_dir}/env.sh && firnline up` goes on")
+        else:
+            console.print("stopped; `make up` goes on where it was")
+    if not stopped:
+        console.print("it was not running")
 
 
 @app.command()
@@ -90,16 +152,22 @@ def demo(
 ) -> None:
     """Run the whole loop, and write build/demo/summary.json and build/demo/report.html."""
     from workbench import demo as demonstration
-    from workbench import stack
+    from workbench import stack, troubles
     from workbench.local_cloud import LocalCloudError
 
     try:
-        if frames:
-            demonstration.on_real_frames(frames, retrain_every or 10, console)
-        else:
-            demonstration.on_simulated_campaign(retrain_every or 100, console)
+        with last_words(demonstration.what_is_left):
+            if frames:
+                demonstration.on_real_frames(frames, retrain_every or 10, console)
+            else:
+                demonstration.on_simulated_campaign(retrain_every or 100, console)
     except (demonstration.DidNotHappen, stack.CommandFailed, LocalCloudError, TimeoutError) as error:
-        raise fail(f"the demonstration failed: {error}") from error
+        raise fail(f"the demonstration failed: {error}\n{demonstration.what_is_left()}") from error
+    except troubles.OF_THE_MACHINE as error:
+        sentence = troubles.sentence(error)
+        if sentence is None:
+            raise
+        raise fail(f"the demonstration failed: {sentence}\n{demonstration.what_is_left()}") from error
 
 
 @app.command()
@@ -122,32 +190,48 @@ def predict(
     campaign: Campaign = "adhoc",
     segment: Segment = None,
     timeout: Annotated[float, typer.Option(help="seconds to wait for all of them")] = 900,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="replace earlier outputs in that folder")] = False,
 ) -> None:
-    """Upload frames, wait for their layers, and write <stem>.layers.json and <stem>.png for each."""
+    """Upload frames, wait for their layers, and write <stem>.layers.json and <stem>.overlay.png for each."""
     from workbench import uploads
 
-    connection = connect()
-    out.mkdir(parents=True, exist_ok=True)
-    with progress() as bar:
-        sent = [uploads.upload(connection, f, campaign, segment) for f in bar.track(files, description="uploading")]
-        task = bar.add_task("predicting", total=len(sent))
-        try:
-            rows = uploads.follow(connection, sent, timeout, lambda done, _rejected: bar.update(task, completed=done))
-        except TimeoutError as error:
-            raise fail(str(error)) from error
+    refusals = {file: reason for file in files if (reason := uploads.refusal_of(file, campaign, segment))}
+    for file, reason in refusals.items():
+        console.print(f"[red]{escape(str(file))} is refused:[/red] {escape(reason)}", soft_wrap=True)
+    good = [file for file in files if file not in refusals]
+    try:
+        uploads.check_outputs(good, out, overwrite)
+    except uploads.CannotPredict as error:
+        raise fail(str(error)) from error
+    rows: dict[str, dict] = {}
+    sent: list[uploads.Upload] = []
+    if good:
+        connection = connect()
+        with progress() as bar, last_words(_still_predicting):
+            sent = [uploads.upload(connection, f, campaign, segment) for f in bar.track(good, description="uploading")]
+            task = bar.add_task("predicting", total=len(sent))
+            try:
+                rows = uploads.follow(connection, sent, timeout, lambda done, _: bar.update(task, completed=done))
+            except TimeoutError as error:
+                raise fail(str(error)) from error
     listing = Listing("frame", "layers", "confidence", "status", "written to", box=None)
     for item in sent:
         row = rows[item.frame_id]
         if row["status"] == "REJECTED":
-            listing.add_row(item.file.name, "", "", "[red]rejected[/red]", row["reason"])
+            listing.add_row(item.file.name, "", "", "[red]rejected[/red]", escape(row["reason"]))
             continue
-        document, _ = uploads.fetch_layers(connection, row, out, item.file.stem)
+        document, _ = uploads.fetch_layers(connection, row, out, item.file.stem, overwrite)
         layers = json.loads(document.read_text())["layers"]
         listing.add_row(item.file.name, str(len(layers)), f"{row['confidence']:.2f}", row["status"], str(document))
-    console.print(listing)
-    rejected = sum(row["status"] == "REJECTED" for row in rows.values())
+    if sent:
+        console.print(listing)
+    rejected = len(refusals) + sum(row["status"] == "REJECTED" for row in rows.values())
     if rejected:
-        raise fail(f"{rejected} of {len(rows)} files were rejected; the reasons are above.")
+        raise fail(f"{rejected} of {len(files)} files were rejected; the reasons are above.")
+
+
+def _still_predicting() -> str:
+    return "what was uploaded is worked on all the same: `firnline status` shows it"
 
 
 @app.command()
@@ -223,12 +307,18 @@ def executions() -> None:
     """The latest retraining executions and how they ended."""
     connection = connect()
     machines = connection.client("stepfunctions")
-    listing = Listing("execution", "status", "started", "stopped", box=None)
+    listing = Listing("execution", "status", "started", "stopped", "outcome", box=None)
     for name in ("RetrainStateMachineArn", "DeployStateMachineArn"):
         answer = machines.list_executions(stateMachineArn=connection.outputs[name], maxResults=20)
         for item in answer["executions"]:
             stopped = f"{item['stopDate']:%Y-%m-%d %H:%M:%S}" if "stopDate" in item else ""
-            listing.add_row(item["name"], item["status"], f"{item['startDate']:%Y-%m-%d %H:%M:%S}", stopped)
+            ended = machines.describe_execution(executionArn=item["executionArn"]) if stopped else {}
+            told = json.loads(ended.get("output") or "{}")
+            outcome = ": ".join(told[word] for word in ("outcome", "reason") if told.get(word)) or ended.get(
+                "cause", ""
+            )
+            started = f"{item['startDate']:%Y-%m-%d %H:%M:%S}"
+            listing.add_row(item["name"], item["status"], started, stopped, outcome)
     console.print(listing)
 
 

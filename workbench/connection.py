@@ -1,9 +1,13 @@
 """The deployed stack as the command line sees it: a boto3 session, the stack's outputs, and the gateways over them."""
 
 import os
+import shlex
+import socket
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import boto3
 from botocore.config import Config
@@ -16,6 +20,9 @@ from firnline.frame_register import FrameRegister
 from firnline.table import Table
 from firnline.workspace import Bucket
 from workbench import local_environment
+from workbench.local_cloud.settings import ROOT
+
+_LOOPBACK = ("127.0.0.1", "localhost")
 
 
 class NotConnected(Exception):
@@ -64,16 +71,43 @@ def connect(stack_name: str | None = None) -> Connection:
     """Connect to the stack named by FIRNLINE_STACK (default `firnline`).
 
     With AWS credentials or a profile in the environment, that account is meant. With none, the local stack is, if there is one.
+    Raises NotConnected.
     """
     local_environment.load_if_none_is_chosen()
     stack_name = stack_name or os.environ.get("FIRNLINE_STACK", "firnline")
-    session = boto3.Session()
+    address = os.environ.get("AWS_ENDPOINT_URL", "")
+    local = urlsplit(address).hostname in _LOOPBACK
+    if local and not _listens(address):
+        raise NotConnected(f"The local stack at {address} is not running: `{_starter()}` starts it; its state is kept.")
     try:
-        stacks = session.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
+        session = boto3.Session()
+        if session.region_name is None:
+            raise NotConnected(
+                "There is no stack to talk to. Start one here with `make up`; or, for one in an AWS account, "
+                "set AWS_PROFILE and AWS_DEFAULT_REGION."
+            )
+        client = session.client("cloudformation", config=Config(connect_timeout=5, retries={"total_max_attempts": 2}))
+        stacks = client.describe_stacks(StackName=stack_name)["Stacks"]
     except (BotoCoreError, ClientError) as error:
-        raise NotConnected(
-            f"No stack '{stack_name}' answers ({error}). Start one here with `make up`, "
-            "or deploy to your account with `sam build && sam deploy --guided` and set AWS_PROFILE."
-        ) from error
+        deploy = "`make up` deploys it" if local else "`sam build && sam deploy --guided` deploys it"
+        raise NotConnected(f"There is no stack '{stack_name}' to talk to ({error}): {deploy}.") from error
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
-    return Connection(session, outputs, local="127.0.0.1" in os.environ.get("AWS_ENDPOINT_URL", ""))
+    if not outputs:
+        again = "`make up`" if local else "`sam deploy`"
+        raise NotConnected(
+            f"The stack '{stack_name}' is {stacks[0]['StackStatus']}: its deployment has not come to its end; {again} goes on."
+        )
+    return Connection(session, outputs, local)
+
+
+def _listens(address: str) -> bool:
+    parts = urlsplit(address)
+    with socket.socket() as probe:
+        probe.settimeout(2)
+        return probe.connect_ex((parts.hostname, parts.port or 80)) == 0
+
+
+def _starter() -> str:
+    state_dir = os.environ.get("FIRNLINE_STATE")
+    beside = state_dir and Path(state_dir) != ROOT / "build" / "local"
+    return f"source {shlex.quote(str(Path(state_dir or '') / 'env.sh'))} && firnline up" if beside else "make up"

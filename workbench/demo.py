@@ -5,6 +5,8 @@ expected to happen and does not is `DidNotHappen`.
 """
 
 import json
+import os
+import shlex
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -18,15 +20,24 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from firnline.layers import LayersDocument
+from firnline.placement import on_picture
 from firnline.splits import Splits
-from workbench import expert_picks, report, stack, uploads
+from workbench import expert_picks, local_cloud, local_environment, report, stack, uploads
 from workbench.connection import Connection, connect
-from workbench.local_cloud.settings import ROOT
+from workbench.local_cloud.settings import ROOT, default_port, demo_state_dir
 from workbench.reviewer import Reviewer
 from workbench.uploads import PREDICTED
 
 OUT = ROOT / "build" / "demo"
 SIMULATED_FRAMES, SIMULATED_SEGMENTS = 120, 12
+GENUINE_SAMPLES = 10_000
+GENUINE_FRAMES = (
+    (4, 1.0, 1.0), (19, 1.5, 1.0), (34, 2.0, 2.0), (49, 2.5, 1.0), (64, 3.0, 1.0), (79, 3.5, 2.0), (94, 4.0, 2.0), (109, 4.0, 1.0),
+)  # fmt: skip
+"""Number of the frame, samples a row and columns a trace of those that come as a lab has them."""
+SIMULATED_MINUTES, REAL_MINUTES = 8, 6
+"""As measured on two cores, of which nobody else used any."""
+NEEDED_BYTES = 2_000_000_000
 REAL_HOLDOUT = ("*ASB_JKB2h_R26Ea", "*DVG_JKB2e_Y26a")
 """Two transects, focused and unfocused each, that no training sees: one long and smooth, one steep."""
 
@@ -59,20 +70,49 @@ class Timeline:
 
 @dataclass(frozen=True)
 class Expected:
-    """A frame to upload and what the scripted reviewer will answer for it."""
+    """A frame to upload and what the scripted reviewer will answer for it, drawn on the file's own pixels."""
 
     file: Path
     segment: str
     truth: LayersDocument
 
 
-def on_simulated_campaign(retrain_every: int, console: Console) -> None:
-    """120 frames, half `.nc` and half `.mat`, of a simulated campaign that the first model has not seen."""
-    from workbench.simulator import simulate_campaign
+def _begin(console: Console, minutes: int) -> None:
+    """Before anything is computed: a port, room on the disk, and an empty state of the demonstration's own.
 
+    The stack of `make up` stays as it is. Of demonstrations there is one: the state of the one before is removed.
+    """
+    state_dir = demo_state_dir()
+    local_environment.forget_stack()
+    console.print(f"This takes about {minutes} minutes on two cores. Ctrl+C stops it.")
+    if stack.down(state_dir):
+        console.print("· the stack of the demonstration before was stopped")
+    if state_dir.exists():
+        shutil.rmtree(state_dir)
+        console.print("· what the demonstration before had stored was removed")
+    state_dir.mkdir(parents=True)
+    if (free := shutil.disk_usage(state_dir).free) < NEEDED_BYTES:
+        raise DidNotHappen(
+            f"{OUT} has {free / 1e9:.1f} GB free, and about {NEEDED_BYTES / 1e9:.0f} GB are needed: free some space."
+        )
+    port = local_cloud.free_port(default_port())
+    if port != default_port():
+        console.print(f"· port {default_port()} is taken; the demonstration uses {port}")
+    os.environ |= {"FIRNLINE_STATE": str(state_dir), "FIRNLINE_PORT": str(port)}
+
+
+def on_simulated_campaign(retrain_every: int, console: Console) -> None:
+    """120 frames, half `.nc` and half `.mat`, of a simulated campaign that the first model has not seen.
+
+    Eight of them have the size and the sampling of files as NSIDC delivers them.
+    """
+    from workbench.simulator import Genuine, simulate_campaign
+
+    _begin(console, minutes=SIMULATED_MINUTES)
     folder = _empty(OUT / "frames")
     with console.status("simulating the campaign"):
-        files = simulate_campaign("demo", folder, frames=SIMULATED_FRAMES, segments=SIMULATED_SEGMENTS)
+        genuine = {number: Genuine(finely, GENUINE_SAMPLES, along) for number, finely, along in GENUINE_FRAMES}
+        files = simulate_campaign("demo", folder, SIMULATED_FRAMES, SIMULATED_SEGMENTS, genuine)
     frames = [
         Expected(
             Path(file), uploads.segment_of(Path(file)), LayersDocument.model_validate_json(Path(truth).read_bytes())
@@ -93,6 +133,7 @@ def on_real_frames(folder: Path, retrain_every: int, console: Console) -> None:
     frames = [Expected(file, segment, truth) for file, segment, truth in expert_picks.frames_with_picks(folder)]
     if not frames:
         raise DidNotHappen(f"{folder} has no <stem>.png with a <stem>.picks.csv beside it.")
+    _begin(console, minutes=REAL_MINUTES)
     _run(
         frames, "real", retrain_every, corrections=len(frames), holdout=",".join(REAL_HOLDOUT),
         training_seconds=150, must_improve=False, console=console,
@@ -103,12 +144,7 @@ def _run(
     frames: list[Expected], campaign: str, retrain_every: int, corrections: int, holdout: str,
     training_seconds: int, must_improve: bool, console: Console,
 ) -> None:  # fmt: skip
-    OUT.mkdir(parents=True, exist_ok=True)
     timeline = Timeline(console)
-    stack.down()
-    aside = stack.set_state_aside()
-    if aside:
-        console.print(f"an earlier stack's state was set aside in {aside}")
     with timeline.step("local cloud started, stack deployed, endpoint in service"):
         # Every frame goes to review, so that the reviewer has enough to do: in production this is a share.
         parameters = {"RetrainEvery": str(retrain_every), "AuditRate": "1", "TrainingSeconds": str(training_seconds)}
@@ -126,7 +162,10 @@ def _run(
             lambda: f"only {len(reviewer.open_tasks())} of {corrections} review tasks were opened; see `firnline status`",
         )  # fmt: skip
     started = len(reviewer.open_tasks())
-    truths = {item.frame_id: frame.truth for item, frame in zip(sent, frames, strict=True)}
+    truths = {
+        item.frame_id: on_picture(frame.truth, uploads.frame_document(connection, rows[item.frame_id]))
+        for item, frame in zip(sent, frames, strict=True)
+    }
     _review(reviewer, connection, truths, corrections, timeline, console, holdout)
     batches = corrections // retrain_every
     rounds = [_watch_batch(connection, batch, timeline, console) for batch in range(1, batches + 1)]
@@ -157,7 +196,8 @@ def _run(
         "seconds": timeline.seconds(),
     }  # fmt: skip
     (OUT / "summary.json").write_text(json.dumps(summary, indent=2) + "\n")
-    report.write(OUT / "report.html", summary, timeline.steps, shown, layers_after, truths, held_out, connection)
+    whole = report.whole_frame(connection, rows.values())
+    report.write(OUT / "report.html", summary, timeline.steps, shown, layers_after, truths, held_out, connection, whole)
     _tell(summary, environment, console, len(reviewer.open_tasks()))
 
 
@@ -267,6 +307,27 @@ def _tell(summary: dict, environment: dict[str, str], console: Console, open_tas
         f"in {summary['seconds']['total']:.0f} s in all\n"
         f"report   {OUT / 'report.html'}\n"
         f"review   {environment['AWS_ENDPOINT_URL']}/review/ has {open_tasks} open tasks\n"
-        f"command  source build/local/env.sh && firnline status\n"
-        "stop     make down"
+        f"command  source {environment_file()} && firnline status\n"
+        f"stop     {STOP}"
+    )
+
+
+STOP = "make demo-down   (`make down` stops the stack of `make up`, too, if one runs)"
+
+
+def environment_file() -> str:
+    return shlex.quote(os.path.relpath(demo_state_dir() / "env.sh"))
+
+
+def what_is_left() -> str:
+    """After a failure or Ctrl+C: what still runs, how to look at it, to stop it, or to begin again."""
+    port = local_cloud.running_port(demo_state_dir())
+    if port is None:
+        return "nothing of it runs any more\nagain    make demo"
+    look = f"look     source {environment_file()} && firnline status\n"
+    return (
+        f"its stack still runs at http://127.0.0.1:{port}\n"
+        + (look if (demo_state_dir() / "env.sh").exists() else "")
+        + f"stop     {STOP}\n"
+        "again    make demo, which begins anew"
     )

@@ -7,7 +7,6 @@ before anything is written.
 import json
 import re
 import subprocess
-import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
 from firnline.echogram import to_grey
 from firnline.workspace import split_uri
+from layer_model import archives
 from layer_model.echogram_input import MULTIPLE, normalise, pad
 from workbench.connection import Connection
 from workbench.mxnet_files import NotReadable, read_parameters, read_symbol
@@ -35,8 +35,8 @@ MXNET_PYTHON = Path(__file__).resolve().parents[1] / ".venv" / "mxnet" / "bin" /
 _PARAMETERS, _SYMBOL = "model.params", "model-symbol.json"
 _LIMITS = {_PARAMETERS: 256 << 20, _SYMBOL: 4 << 20, CARD: 1 << 20}
 _MOST_CODE, _MOST_UNPACKED = 1 << 20, 512 << 20
-# Of the serving code, these two are MXNet's and SageMaker's; the others work as well with onnxruntime.
-_CODE, _NOT_PORTABLE = re.compile(r"code/([a-z_]+\.py)"), {"artefact.py", "inference.py"}
+# Of the serving code, these are MXNet's and SageMaker's; the others work as well with onnxruntime.
+_CODE, _NOT_PORTABLE = re.compile(r"code/([a-z_]+\.py)"), {"archives.py", "artefact.py", "inference.py"}
 
 _RUNTIME_ERRORS = (runtime.Fail, runtime.InvalidArgument, runtime.InvalidGraph, runtime.NotImplemented,
                   runtime.RuntimeException)  # fmt: skip
@@ -125,24 +125,15 @@ def write_beside(archive: Path) -> Exported:
 
 def read_archive(path: Path) -> Artefact:
     """The parts of a model.tar.gz, held in memory within limits; nothing is unpacked to disk. Raises NotExportable."""
-    parts: dict[str, bytes] = {}
-    unpacked = 0
     try:
-        with tarfile.open(path, "r:gz") as archive:
-            for member in archive:
-                unpacked += member.size
-                if unpacked > _MOST_UNPACKED:
-                    raise NotExportable(f"{path} unpacks to more than {_MOST_UNPACKED >> 20} MB; no model does.")
-                name = member.name.removeprefix("./")
-                limit = _MOST_CODE if _CODE.fullmatch(name) else _LIMITS.get(name)
-                if limit is None:
-                    continue
-                stream = archive.extractfile(member) if member.isfile() else None
-                if stream is None or member.size > limit or name in parts:
-                    raise NotExportable(f"{path} holds a {name} that is no plain file, too large, or there twice.")
-                parts[name] = stream.read()
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise NotExportable(f"{path} is not a readable model archive ({error}).") from error
+        parts = {
+            name: archives.read(path, stream)
+            for name, stream in archives.files(
+                path, lambda name: _MOST_CODE if _CODE.fullmatch(name) else _LIMITS.get(name), _MOST_UNPACKED
+            )
+        }
+    except archives.ArchiveError as error:
+        raise NotExportable(str(error)) from error
     if missing := sorted(_LIMITS.keys() - parts.keys()):
         raise NotExportable(f"{path} lacks {', '.join(missing)}.")
     code = {

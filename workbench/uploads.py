@@ -1,14 +1,16 @@
 """Uploading frames and following them until their layers are there."""
 
+import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from firnline import keys
-from firnline.frames import ANNOTATION_SUFFIXES, revision_of
-from firnline.limits import MAX_DOCUMENT_BYTES
+from firnline.errors import Refused
+from firnline.frames import FrameDocument, parse_upload_key, refusal_id, revision_of
+from firnline.limits import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES
 from workbench.connection import Connection
 
 PREDICTED = frozenset({"PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED"})
@@ -16,14 +18,34 @@ _SEGMENT_IN_NAME = re.compile(r"(\d{8}_\d{2})_\d{3,4}")
 MAX_PICTURE_BYTES = 120_000_000
 
 
+class CannotPredict(Exception):
+    """Nothing was uploaded; the message says of each file what is in the way, and what to do."""
+
+
 @dataclass(frozen=True)
 class Upload:
-    """A file on its way: where it went and which frame and revision it makes."""
+    """A file on its way: where it went and which frame and revision it makes.
+
+    `refused_before` is the sequencer of an earlier refusal of this key, empty if there is none.
+    """
 
     file: Path
     key: str
     frame_id: str
     revision: str
+    refused_before: str = ""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What `firnline predict` writes for a frame, each under a name that no frame and no annotation of it has."""
+
+    document: Path
+    overlay: Path
+
+
+def outputs_of(out: Path, stem: str) -> Outputs:
+    return Outputs(out / f"{stem}.layers.json", out / f"{stem}.overlay.png")
 
 
 def segment_of(file: Path) -> str:
@@ -32,18 +54,60 @@ def segment_of(file: Path) -> str:
     return found[1] if found else re.sub(r"[^A-Za-z0-9._=-]+", "-", file.resolve().parent.name).strip("-.") or "frames"
 
 
+def key_of(file: Path, campaign: str, segment: str | None = None) -> str:
+    return f"{campaign}/{segment or segment_of(file)}/{file.name}"
+
+
+def refusal_of(file: Path, campaign: str, segment: str | None) -> str | None:
+    """Why a file's name alone makes it no frame to predict, or None."""
+    try:
+        key = parse_upload_key(key_of(file, campaign, segment))
+    except Refused as refusal:
+        return str(refusal)
+    if key.is_annotation:
+        return f"'{file.name}' is an annotation, which has no layers to predict: `firnline upload` takes it."
+    return None
+
+
+def check_outputs(files: Sequence[Path], out: Path, overwrite: bool) -> None:
+    """See that `out` can take the outputs of all `files`, and that they replace nothing; makes the folder.
+
+    With `overwrite`, earlier outputs may be replaced, but never a file that is itself to be predicted. Raises
+    CannotPredict.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CannotPredict(f"{out} cannot be made ({error.strerror}): choose another folder with --out.") from error
+    if not os.access(out, os.W_OK | os.X_OK):
+        raise CannotPredict(f"{out} cannot be written to: choose another folder with --out.")
+    said, inputs, meant_for = [], {file.resolve() for file in files}, dict[Path, Path]()
+    for file in files:
+        outputs = outputs_of(out, file.stem)
+        if (other := meant_for.setdefault(outputs.document, file)) is not file:
+            said.append(f"{file} and {other} would both be written to {outputs.document}: predict them one by one, "
+                        "each with an --out of its own.")  # fmt: skip
+            continue
+        for path in (outputs.document, outputs.overlay):
+            if path.resolve() in inputs:
+                said.append(f"{path} is one of the files to predict: choose another folder with --out.")
+            elif os.path.lexists(path) and not overwrite:
+                said.append(f"{path} exists: choose another folder with --out, or replace it with --overwrite.")
+    if said:
+        raise CannotPredict("\n".join([*said, "Nothing was uploaded."]))
+
+
 def upload(connection: Connection, file: Path, campaign: str, segment: str | None = None) -> Upload:
     """Put one file where Firnline looks for frames."""
     content = file.read_bytes()
-    stem = file.name
-    for suffix in (*ANNOTATION_SUFFIXES, file.suffix):
-        if suffix and stem.lower().endswith(suffix.lower()):
-            stem = stem[: -len(suffix)]
-            break
-    segment = segment or segment_of(file)
-    key = f"{campaign}/{segment}/{file.name}"
+    key = key_of(file, campaign, segment)
+    try:
+        frame_id = parse_upload_key(key).frame_id
+    except Refused:  # the stack refuses it, too, and writes down why
+        frame_id = refusal_id(key)
+    refused = connection.register.get(refusal_id(key))
     connection.frames.client.put_object(Bucket=connection.frames.name, Key=key, Body=content)
-    return Upload(file, key, f"{campaign}/{segment}/{stem}", revision_of(content))
+    return Upload(file, key, frame_id, revision_of(content), refused["sequencer"] if refused else "")
 
 
 def follow(
@@ -53,30 +117,53 @@ def follow(
 
     `tell` is called with (done, rejected) as they come. Raises `TimeoutError` naming what is still missing.
     """
-    waiting = {upload.frame_id: upload for upload in uploads}
+    waiting = list(uploads)
     rows: dict[str, dict] = {}
     deadline = time.monotonic() + seconds
     while waiting:
-        for frame_id, upload in list(waiting.items()):
-            row = connection.register.get(frame_id)
-            if row and row["revision"] == upload.revision and row["status"] in PREDICTED | {"REJECTED"}:
-                rows[frame_id] = row
-                del waiting[frame_id]
+        for upload in list(waiting):
+            row = _answer(connection, upload)
+            if row:
+                rows[upload.frame_id] = row
+                waiting.remove(upload)
         tell(len(rows), sum(row["status"] == "REJECTED" for row in rows.values()))
         if waiting:
             if time.monotonic() > deadline:
                 raise TimeoutError(
                     f"{len(waiting)} of {len(waiting) + len(rows)} frames had no layers after {seconds:.0f} s, "
-                    f"{next(iter(waiting))} among them: see `firnline status` and the dead-letter queues."
+                    f"{waiting[0].frame_id} among them: see `firnline status` and the dead-letter queues."
                 )
             time.sleep(0.5)
     return rows
 
 
-def fetch_layers(connection: Connection, row: dict, out: Path, stem: str) -> tuple[Path, Path]:
-    """Write a predicted frame's layers document and overlay to `<stem>.layers.json` and `<stem>.png` in `out`."""
+def _answer(connection: Connection, upload: Upload) -> dict | None:
+    """The row that says what became of an upload, its frame's or that of its refusal; None as long as there is none."""
+    row = connection.register.get(upload.frame_id)
+    if row and row["revision"] == upload.revision and row["status"] in PREDICTED | {"REJECTED"}:
+        return row
+    refused = connection.register.get(refusal_id(upload.key))
+    return refused if refused and refused["sequencer"] > upload.refused_before else None
+
+
+def frame_document(connection: Connection, row: dict) -> FrameDocument:
+    """What ingest wrote of the frame of a table row: how its picture lies on the uploaded file."""
+    content = connection.workspace.read(keys.frame(row["frame_id"], row["revision"]), MAX_FILE_BYTES)
+    return FrameDocument.model_validate_json(content)
+
+
+def fetch_layers(connection: Connection, row: dict, out: Path, stem: str, overwrite: bool = True) -> tuple[Path, Path]:
+    """Write a predicted frame's layers document and overlay to `outputs_of(out, stem)`.
+
+    Raises FileExistsError without `overwrite`, if either is there.
+    """
     which = (row["frame_id"], row["revision"], row["model_version"])
-    document, picture = out / f"{stem}.layers.json", out / f"{stem}.png"
-    document.write_bytes(connection.workspace.read(keys.prediction(*which), MAX_DOCUMENT_BYTES))
-    picture.write_bytes(connection.workspace.read(keys.prediction_overlay(*which), MAX_PICTURE_BYTES))
-    return document, picture
+    outputs = outputs_of(out, stem)
+    for path, key, most in (
+        (outputs.document, keys.prediction(*which), MAX_DOCUMENT_BYTES),
+        (outputs.overlay, keys.prediction_overlay(*which), MAX_PICTURE_BYTES),
+    ):
+        content = connection.workspace.read(key, most)
+        with path.open("wb" if overwrite else "xb") as stream:
+            stream.write(content)
+    return outputs.document, outputs.overlay

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from firnline.frames import FileOrigin, FrameDocument, UploadKey
+from firnline.radar.axes import LIGHT_SPEED_M_S
 from firnline.radar.picture import Picture
-from firnline.radar.radar_files import LIGHT_SPEED_M_S
 from firnline.radar.radar_frame import RadarFrame
 from ingest_frame.stored import Stored
 

@@ -7,14 +7,15 @@ modules, and perhaps ``rehearsal.rec``, a few of the frames that the first model
 import json
 import os
 import shutil
-import tarfile
 
+import archives
 import mxnet as mx
 
 REHEARSAL = "rehearsal.rec"
 PARAMETERS, SYMBOL, CARD, ARCHIVE = "model.params", "model-symbol.json", "model_card.json", "model.tar.gz"
 SERVING_MODULES = (
     "inference.py",
+    "archives.py",
     "artefact.py",
     "tracker.py",
     "vectorise.py",
@@ -93,22 +94,10 @@ def unpack(folder, into):
     Nothing is written but under these names in `into`, whatever paths the archive holds.
     """
     path = os.path.join(folder, ARCHIVE)
-    found = set()
     try:
-        with tarfile.open(path, "r:gz") as archive:
-            for member in archive:
-                name = member.name[2:] if member.name.startswith("./") else member.name
-                if name not in MAX_MEMBER_BYTES:
-                    continue
-                if not member.isfile() or member.size > MAX_MEMBER_BYTES[name] or name in found:
-                    raise ArtefactError(
-                        "{} holds a {} that is no plain file, too large, or there twice.".format(path, name)
-                    )
-                found.add(name)
-                with open(os.path.join(into, name), "wb") as stream:
-                    shutil.copyfileobj(archive.extractfile(member), stream)
-    except (OSError, EOFError, tarfile.TarError) as error:
-        raise ArtefactError("{} is not a readable model archive ({}).".format(path, error)) from error
+        found = set(archives.unpack(path, into, MAX_MEMBER_BYTES.get))
+    except archives.ArchiveError as error:
+        raise ArtefactError(str(error)) from error
     if not found >= NEEDED:
         raise ArtefactError("{} lacks {}.".format(path, ", ".join(sorted(NEEDED - found))))
 

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
+from conftest import truths_on_pictures, wait_until
 
 from firnline import keys
 from firnline.layers import LayersDocument
@@ -57,13 +57,9 @@ def test_every_prediction_is_a_valid_layers_document_with_an_overlay(
 def test_corrections_fill_a_batch_which_is_trained_judged_and_decided(
     deployed: Connection, campaign: list[tuple[Path, Path]]
 ) -> None:
-    files, truths = zip(*campaign, strict=True)
-    sent = _upload(deployed, list(files), "loop")
+    sent = _upload(deployed, [file for file, _ in campaign], "loop")
     _follow(deployed, sent)
-    truth_of = {
-        item.frame_id: LayersDocument.model_validate_json(truth.read_bytes())
-        for item, truth in zip(sent, truths, strict=True)
-    }
+    truth_of = truths_on_pictures(deployed, sent, campaign)
     reviewer = _reviewer(deployed)
 
     def opened() -> list:

@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import free_port, wait_until
+from conftest import free_port, truths_on_pictures, wait_until
 
-from firnline.layers import LayersDocument
 from workbench import uploads
 from workbench.connection import Connection, connect
 from workbench.reviewer import Reviewer
@@ -66,12 +65,9 @@ def test_corrections_made_at_the_portal_fill_a_batch(
     stack = stack_with_portal
     assert stack.outputs["FlowDefinitionArn"] == "none"
     before = stack.corrections.counts()
-    truth_of = {}
-    sent = []
-    for frame, truth in campaign[:4]:
-        sent.append(uploads.upload(stack, frame, "portal"))
-        truth_of[sent[-1].frame_id] = LayersDocument.model_validate_json(truth.read_bytes())
+    sent = [uploads.upload(stack, frame, "portal") for frame, _ in campaign[:4]]
     uploads.follow(stack, sent, 120, lambda _done, _rejected: None)
+    truth_of = truths_on_pictures(stack, sent, campaign)
     reviewer = Reviewer(page)
     tasks = wait_until(lambda: len(tasks := reviewer.open_tasks()) == 4 and tasks, 60, "a task for each frame")
     for task in tasks:

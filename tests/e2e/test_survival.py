@@ -5,9 +5,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import wait_until
+from conftest import truths_on_pictures, wait_until
 
-from firnline.layers import LayersDocument
 from workbench import local_cloud, uploads
 from workbench.connection import Connection
 from workbench.local_cloud.settings import default_port, default_state_dir
@@ -30,11 +29,8 @@ def test_every_accepted_submission_is_there_and_counted_once(
 ) -> None:
     name = "killed" if end is _kill else "stopped"
     sent = [uploads.upload(deployed, frame, name) for frame, _ in campaign[:6]]
-    truths = {
-        item.frame_id: LayersDocument.model_validate_json(truth.read_bytes())
-        for item, (_, truth) in zip(sent, campaign, strict=False)
-    }
     uploads.follow(deployed, sent, 120, lambda _done, _rejected: None)
+    truths = truths_on_pictures(deployed, sent, campaign)
     reviewer = Reviewer(deployed.client("s3").meta.endpoint_url)
 
     def tasks() -> list:

@@ -29,9 +29,9 @@ from PIL import Image
 from scipy.io import loadmat
 
 from firnline.errors import Refused
+from firnline.radar.axes import LIGHT_SPEED_M_S
 from firnline.radar.formats import read_frame
 from firnline.radar.pictures import guess_polarity
-from firnline.radar.radar_files import LIGHT_SPEED_M_S
 from firnline.radar.variables import Matlab5
 
 
@@ -229,7 +229,9 @@ def _mat_bomb() -> bytes:
 def _mat_claim() -> bytes:
     header = struct.pack("<IIII", 6, 8, 6, 0) + struct.pack("<IIii", 5, 8, 90_000, 90_000)
     payload = header + struct.pack("<HH4s", 1, 4, b"Data") + struct.pack("<II", 9, 0)
-    return mat5({"Time": np.arange(40.0), "Latitude": np.zeros(24)}) + struct.pack("<II", 14, len(payload)) + payload
+    return (
+        mat5({"Time": DT * np.arange(40.0), "Latitude": np.zeros(24)}) + struct.pack("<II", 14, len(payload)) + payload
+    )
 
 
 def _h5(**datasets: dict[str, object]) -> bytes:
@@ -317,7 +319,7 @@ REFUSALS = {
     "no fasttime": (irsno1b(fasttime=None), "'fasttime' is missing"),
     "no lat": (irsno1b(lat=None), "'lat' is missing"),
     "no traces": (mat5(cresis_variables(GPS_time=None, Latitude=None)), "'GPS_time' is missing"),
-    "wrong Time": (mat5(cresis_variables(Time=np.arange(39.0))), "'Data' is 40 x 24"),
+    "wrong Time": (mat5(cresis_variables(Time=DT * np.arange(39.0))), "'Data' is 40 x 24"),
     "wrong per-trace length": (mat5(cresis_variables(Elevation=np.zeros((1, 23)))), "elevation has 23 values"),
     "Time a table": (mat5(cresis_variables(Time=np.zeros((40, 2)))), "one row or one column"),
     "time runs backwards": (mat5(cresis_variables(Time=np.arange(40.0)[::-1])), "does not grow"),

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import tarfile
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from layer_model import archives
 from workbench.benchmark.classical import TRACKERS, Tracked
 from workbench.benchmark.frames import Frame
 from workbench.benchmark.measures import Points, Truth, line_scores, response_scores
@@ -70,8 +70,7 @@ def box_model(plan: Plan) -> Path:
     """The model in the box, unpacked."""
     folder = plan.out / "training" / "box" / "model"
     shutil.rmtree(folder, ignore_errors=True)
-    with tarfile.open(OUTPUT / "model.tar.gz") as archive:
-        archive.extractall(folder, filter="data")
+    archives.unpack(OUTPUT / "model.tar.gz", folder)
     return folder
 
 

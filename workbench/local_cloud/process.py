@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,10 +14,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from .identity import Credentials, admin_credentials
-from .settings import REGION, ROOT, Settings, default_port, default_state_dir
+from .settings import REGION, ROOT, Settings, default_port, default_state_dir, demo_state_dir
 
 START_SECONDS = 60.0
 STOP_SECONDS = 90.0
+CLOSE_SECONDS = 5.0
+PORTS_TRIED = 50
 Say = Callable[[str], None]
 
 
@@ -38,9 +41,10 @@ def start(state_dir: Path | None = None, port: int | None = None, say: Say = pri
     if running is not None:
         say(f"The local cloud runs already (process {running}) at {settings.endpoint}.")
         return running
-    if _answers(settings):
+    if not _free_by_now(settings):
         raise LocalCloudError(
-            f"Port {settings.port} is taken by another program. Stop it, or choose another port: FIRNLINE_PORT=4567."
+            f"Port {settings.port} is taken by {_holder(settings.port)}, or choose another port: "
+            f"FIRNLINE_PORT={free_port(settings.port)} before the command."
         )
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     with settings.log_file.open("ab") as log:
@@ -136,6 +140,42 @@ def client_environment(state_dir: Path | None = None, port: int | None = None) -
 
 def review_url(state_dir: Path | None = None, port: int | None = None) -> str:
     return f"{settings_for(state_dir, port or running_port(state_dir)).endpoint}/review/"
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this port of the loopback address."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what lingers of a closed one is in nobody's way
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _free_by_now(settings: Settings) -> bool:
+    """A killed local cloud has no command line any more a moment before its sockets are closed."""
+    record = _record(settings)
+    deadline = time.monotonic() + (CLOSE_SECONDS if record and record["port"] == settings.port else 0)
+    while not (free := is_free(settings.port)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return free
+
+
+def free_port(first: int) -> int:
+    """The first free port from `first` on."""
+    for port in range(first, min(first + PORTS_TRIED, 65536)):
+        if is_free(port):
+            return port
+    raise LocalCloudError(f"No port from {first} on is free; choose one with FIRNLINE_PORT.")
+
+
+def _holder(port: int) -> str:
+    """Who has a port, with what to do about it, as the first half of a sentence."""
+    for state_dir, command in ((demo_state_dir(), "make demo-down"), (ROOT / "build" / "local", "make down")):
+        if running_port(state_dir) == port:
+            return f"the local cloud of {state_dir}: stop it with `{command}`"
+    return "another program: stop that one"
 
 
 def _record(settings: Settings) -> dict | None:

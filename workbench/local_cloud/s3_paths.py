@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from layer_model import archives
+
 from .errors import ValidationException
 
 
@@ -56,12 +58,14 @@ def upload_folder(s3: Any, folder: Path, uri: str) -> None:
 
 
 def download_archive(s3: Any, uri: str, folder: Path) -> None:
-    """Unpack a `.tar.gz` of S3 into `folder`; links and names that lead out of it are refused."""
+    """Unpack a `.tar.gz` of S3 into `folder`; what `layer_model.archives` refuses is a ValidationException."""
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder.with_name(folder.name + ".tar.gz")
     s3.download_file(*split_uri(uri), str(archive))
-    with tarfile.open(archive, "r:gz") as tar:
-        tar.extractall(folder, filter="data")
+    try:
+        archives.unpack(archive, folder)
+    except archives.ArchiveError as error:
+        raise ValidationException(f"{uri}: {error}") from error
     archive.unlink()
 
 

@@ -18,6 +18,11 @@ def default_state_dir() -> Path:
     return Path(os.environ.get("FIRNLINE_STATE", ROOT / "build" / "local"))
 
 
+def demo_state_dir() -> Path:
+    """The demonstration's own, beside which the stack of `make up` stays as it is."""
+    return ROOT / "build" / "demo" / "stack"
+
+
 def mxnet_python() -> Path:
     """The interpreter of the environment that stands in for SageMaker's MXNet image."""
     return Path(os.environ.get("FIRNLINE_MXNET_PYTHON", ROOT / ".venv" / "mxnet" / "bin" / "python"))

@@ -26,7 +26,7 @@ class Bucket:
         if answer["ContentLength"] > limit:
             raise Refused(
                 f"'{key}' has {answer['ContentLength'] / 1e6:.0f} MB; at most {limit / 1e6:.0f} MB can be read. "
-                "Split the frame along the track and upload the parts."
+                "Split it into parts, or leave out what is not needed."
             )
         return answer["Body"].read()
 
