@@ -19,7 +19,10 @@ def write(variables: dict[str, str]) -> Path:
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     lines.append(f'export PATH={shlex.quote(str(ROOT / ".venv/app/bin"))}:"$PATH"')
     path().parent.mkdir(parents=True, exist_ok=True)
-    path().write_text("\n".join(["# The local cloud. `source` this, then use firnline, aws or boto3.", *lines, ""]))
+    path().unlink(missing_ok=True)  # a file that is there keeps its mode, and this one holds the stack's secret key
+    descriptor = os.open(path(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write("\n".join(["# The local cloud. `source` this, then use firnline, aws or boto3.", *lines, ""]))
     return path()
 
 

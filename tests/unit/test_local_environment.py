@@ -34,3 +34,9 @@ def test_a_chosen_profile_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("AWS_PROFILE", "glaciology")
     local_environment.load_if_none_is_chosen()
     assert os.environ["PLACE"] == "before"
+
+
+def test_only_its_owner_may_read_the_file_with_the_secret_key() -> None:
+    for _ in range(2):
+        local_environment.write({"AWS_SECRET_ACCESS_KEY": "secret"}).chmod(0o644)
+    assert local_environment.write({"AWS_SECRET_ACCESS_KEY": "secret"}).stat().st_mode & 0o777 == 0o600
