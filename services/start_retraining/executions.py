@@ -5,7 +5,6 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-
 _LOST = "States.ServiceRestart"
 """How the local cloud says that an execution ended because it did. AWS's executions outlive what runs them."""
 
