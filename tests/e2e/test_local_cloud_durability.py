@@ -6,9 +6,11 @@ import re
 import urllib.error
 import urllib.request
 import zipfile
+from pathlib import Path
 
 import pytest
 
+from workbench.local_cloud.process import running_pid
 from workbench.local_cloud.testing import temporary_stack, wait_for
 
 BUCKET = "frames"
@@ -276,3 +278,35 @@ def test_an_execution_running_at_the_kill_is_reported_as_failed(stack):
     stack.start()
     done = stack.client("stepfunctions").describe_execution(executionArn=arn)
     assert (done["status"], done["error"]) == ("FAILED", "States.ServiceRestart")
+
+
+def resident_megabytes(stack):
+    status = (Path("/proc") / str(running_pid(stack.folder)) / "status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1000
+
+
+def test_versions_lie_on_disk_and_not_in_memory(stack):
+    s3 = stack.client("s3")
+    s3.create_bucket(Bucket="versions")
+    s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket="versions", Key="first", Body=bytes(1_000_000))
+    before = resident_megabytes(stack)
+    written = {}
+    for number in range(60):
+        body = number.to_bytes(1, "big") * 1_000_000
+        written[s3.put_object(Bucket="versions", Key=f"f{number % 20}", Body=body)["VersionId"]] = number
+    assert resident_megabytes(stack) - before < 20
+    marker = s3.delete_object(Bucket="versions", Key="f7")["VersionId"]
+
+    def assert_all_there():
+        for version, number in written.items():
+            answer = stack.client("s3").get_object(Bucket="versions", Key=f"f{number % 20}", VersionId=version)
+            assert answer["Body"].read() == number.to_bytes(1, "big") * 1_000_000
+
+    assert_all_there()
+    stack.stop()
+    stack.start()
+    assert_all_there()
+    s3 = stack.client("s3")
+    s3.delete_object(Bucket="versions", Key="f7", VersionId=marker)
+    assert s3.get_object(Bucket="versions", Key="f7")["Body"].read(1) == b"\x2f"  # 47, the last one written there
