@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as Listing
 
+from firnline.radar.radar_frame import Polarity
+
 
 class Commands(typer.Typer):
     """Ends with a sentence where the machine, and not Firnline, is at fault."""
@@ -38,6 +40,10 @@ Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readab
 Campaign = Annotated[str, typer.Option(help="the campaign that the frames belong to")]
 Segment = Annotated[
     str | None, typer.Option(help="their flight segment; by default what the file's name tells, or its folder")
+]
+PolarityOfPictures = Annotated[
+    Polarity | None,
+    typer.Option(help="whether strong echoes are drawn bright or dark; found from the picture without it"),
 ]
 
 
@@ -232,6 +238,43 @@ def predict(
 
 def _still_predicting() -> str:
     return "what was uploaded is worked on all the same: `firnline status` shows it"
+
+
+@app.command()
+def inspect(
+    files: Annotated[list[Path], typer.Argument(help="radar frames")],
+    layer_file: Annotated[
+        Path | None, typer.Option("--with", help="an annotation, read as if it lay beside the one frame given")
+    ] = None,
+    polarity: PolarityOfPictures = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line, and nothing else")] = False,
+    picture: Annotated[
+        Path | None, typer.Option(file_okay=False, help="a folder for <stem>.picture.png, what the network would see")
+    ] = None,
+) -> None:
+    """Say how Firnline reads files: what is in them, what was decided, and how they are framed. Needs no stack."""
+    from workbench import inspection, inspection_pictures, inspection_report
+
+    if layer_file and len(files) > 1:
+        raise typer.BadParameter(
+            f"an annotation belongs to one frame, and {len(files)} were given: inspect them one by one.",
+            param_hint="--with",
+        )
+    try:
+        pictures = inspection_pictures.places(files, picture, layer_file) if picture else {}
+    except inspection_pictures.InTheWay as error:
+        raise fail(str(error)) from error
+    refused = 0
+    for file in files:
+        found = inspection.inspect(file, polarity, layer_file)
+        refused += found.told.outcome == "refused"
+        written = pictures[file] if picture and inspection_pictures.write(found, pictures[file]) else None
+        if as_json:
+            typer.echo(json.dumps(found.told.model_dump(), allow_nan=False))
+        else:
+            console.print(inspection_report.report(found, written))
+    if refused:
+        raise typer.Exit(1)
 
 
 @app.command()

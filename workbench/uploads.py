@@ -15,6 +15,7 @@ from workbench.connection import Connection
 
 PREDICTED = frozenset({"PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED"})
 _SEGMENT_IN_NAME = re.compile(r"(\d{8}_\d{2})_\d{3,4}")
+_LONGEST_SEGMENT = 100
 MAX_PICTURE_BYTES = 120_000_000
 
 
@@ -51,7 +52,10 @@ def outputs_of(out: Path, stem: str) -> Outputs:
 def segment_of(file: Path) -> str:
     """The flight segment that a file's name tells (`IRSNO1B_20120330_04_001.nc` → `20120330_04`), else its folder's name."""
     found = _SEGMENT_IN_NAME.search(file.name)
-    return found[1] if found else re.sub(r"[^A-Za-z0-9._=-]+", "-", file.resolve().parent.name).strip("-.") or "frames"
+    if found:
+        return found[1]
+    folder = re.sub(r"[^A-Za-z0-9._=-]+", "-", file.resolve().parent.name)[:_LONGEST_SEGMENT]
+    return folder.strip("-._=") or "frames"
 
 
 def key_of(file: Path, campaign: str, segment: str | None = None) -> str:
