@@ -27,8 +27,8 @@ from firnline.limits import MAX_ANNOTATION_BYTES, MAX_DOCUMENT_BYTES, MAX_FILE_B
 from firnline.placement import samples_in_file
 from firnline.radar.annotations import Geometry, annotation_of, read_annotation, read_picks
 from firnline.radar.formats import read_frame
-from firnline.radar.picture import PICTURE_FORMATS, Picture
-from firnline.radar.radar_frame import Picks, Polarity, RadarFrame
+from firnline.radar.picture import Picture
+from firnline.radar.radar_frame import PICTURE_FORMATS, Picks, Polarity, RadarFrame
 from firnline.workspace import too_large
 from workbench.uploads import key_of
 

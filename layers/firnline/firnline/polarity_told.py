@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from firnline.radar.picture import PICTURE_FORMATS
-from firnline.radar.radar_frame import SURE_OF_POLARITY, Polarity
+from firnline.radar.radar_frame import PICTURE_FORMATS, SURE_OF_POLARITY, Polarity
 
 OPPOSITE: dict[Polarity, Polarity] = {"bright-strong": "dark-strong", "dark-strong": "bright-strong"}
 

@@ -12,6 +12,7 @@ from firnline.radar.origin import Origin
 
 Polarity = Literal["bright-strong", "dark-strong"]
 
+PICTURE_FORMATS = frozenset({"png", "jpeg", "tiff"})
 SURE_OF_POLARITY = 0.9
 """Below this confidence people are told that the polarity of a picture is a guess."""
 
