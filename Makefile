@@ -21,6 +21,8 @@ help: ## this list
 # MXNet's training toolkit has one module in C, a preload for MPI on several hosts. With `true` for a compiler it is left
 # out, and so no machine needs a compiler or Python's headers; a module of its name stands in where it is imported.
 NO_COMPILER := CC=true CXX=true LDSHARED=true
+# uv leaves lock files in the temporary directory.
+WITHOUT_TRACES = mkdir -p .tools/tmp && trap 'rm -rf .tools/tmp' EXIT && TMPDIR=$(CURDIR)/.tools/tmp
 NO_PYTHON := echo "Python 3.11 was not found, and uv could not make an environment with it (its reason is above). \
   On Debian 12 and Ubuntu 22.04: sudo apt install python3.11; on a newer Ubuntu it is in the PPA deadsnakes."
 
@@ -42,7 +44,7 @@ $(APP)/.ready: requirements/app.txt | $(UV)
 	$(CHECK)
 	@echo "· installing the application's environment (about 1 GB; a minute or two)"
 	@$(UV) venv -q --clear --seed --python 3.11 $(APP) || { $(NO_PYTHON); exit 1; }
-	@$(UV) pip install -q --python $(APP)/bin/python --require-hashes -r requirements/app.txt
+	@$(WITHOUT_TRACES) $(UV) pip install -q --python $(APP)/bin/python --require-hashes -r requirements/app.txt
 	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/layers/firnline" "$(CURDIR)/services" \
 	  > "$$($(APP)/bin/python -c 'import site; print(site.getsitepackages()[0])')/firnline.pth"
 	@printf '#!%s\nfrom workbench.cli import app\n\napp()\n' "$(CURDIR)/$(APP)/bin/python" > $(APP)/bin/firnline
@@ -52,7 +54,7 @@ $(APP)/.ready: requirements/app.txt | $(UV)
 $(MXNET)/.ready: requirements/mxnet.txt | $(UV)
 	@echo "· installing MXNet's environment, the stand-in for the SageMaker image (400 MB)"
 	@$(UV) venv -q --clear --python 3.11 $(MXNET) || { $(NO_PYTHON); exit 1; }
-	@$(NO_COMPILER) $(UV) pip install -q --python $(MXNET)/bin/python --require-hashes -r requirements/mxnet.txt
+	@$(WITHOUT_TRACES) $(NO_COMPILER) $(UV) pip install -q --python $(MXNET)/bin/python --require-hashes -r requirements/mxnet.txt
 	@$(MXNET)/bin/python -c 'import gethostname' 2>/dev/null || echo '"""Stands in for a preload for MPI, which one machine does not use."""' \
 	  > "$$($(MXNET)/bin/python -c 'import site; print(site.getsitepackages()[0])')/gethostname.py"
 	@touch $@

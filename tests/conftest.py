@@ -15,3 +15,12 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"real radar data is not at {folder} (set FIRNLINE_REAL_DATA)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def field_data(real_data: Path) -> Path:
+    """The folder of files of the kinds that people have had trouble with."""
+    folder = real_data.parent / "field"
+    if not folder.is_dir():
+        pytest.skip(f"files of the field are not at {folder}")
+    return folder

@@ -374,12 +374,18 @@ def executions() -> None:
     """The latest retraining executions and how they ended."""
     connection = connect()
     machines = connection.client("stepfunctions")
-    listing = Listing("execution", "status", "started", "stopped", box=None)
+    listing = Listing("execution", "status", "started", "stopped", "outcome", box=None)
     for name in ("RetrainStateMachineArn", "DeployStateMachineArn"):
         answer = machines.list_executions(stateMachineArn=connection.outputs[name], maxResults=20)
         for item in answer["executions"]:
             stopped = f"{item['stopDate']:%Y-%m-%d %H:%M:%S}" if "stopDate" in item else ""
-            listing.add_row(item["name"], item["status"], f"{item['startDate']:%Y-%m-%d %H:%M:%S}", stopped)
+            ended = machines.describe_execution(executionArn=item["executionArn"]) if stopped else {}
+            told = json.loads(ended.get("output") or "{}")
+            outcome = ": ".join(told[word] for word in ("outcome", "reason") if told.get(word)) or ended.get(
+                "cause", ""
+            )
+            started = f"{item['startDate']:%Y-%m-%d %H:%M:%S}"
+            listing.add_row(item["name"], item["status"], started, stopped, outcome)
     console.print(listing)
 
 

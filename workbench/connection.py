@@ -23,7 +23,6 @@ from workbench import local_environment
 from workbench.local_cloud.settings import ROOT
 
 _LOOPBACK = ("127.0.0.1", "localhost")
-_NEEDED = frozenset({"FramesBucketName", "WorkspaceBucketName", "TableName"})
 
 
 class NotConnected(Exception):
@@ -93,10 +92,10 @@ def connect(stack_name: str | None = None) -> Connection:
         deploy = "`make up` deploys it" if local else "`sam build && sam deploy --guided` deploys it"
         raise NotConnected(f"There is no stack '{stack_name}' to talk to ({error}): {deploy}.") from error
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
-    if missing := sorted(_NEEDED - outputs.keys()):
+    if not outputs:
+        again = "`make up`" if local else "`sam deploy`"
         raise NotConnected(
-            f"The stack '{stack_name}' is {stacks[0]['StackStatus']} and has no {missing[0]}: its deployment did not "
-            f"come to its end; {'`make up`' if local else '`sam deploy`'} goes on with it."
+            f"The stack '{stack_name}' is {stacks[0]['StackStatus']}: its deployment has not come to its end; {again} goes on."
         )
     return Connection(session, outputs, local)
 

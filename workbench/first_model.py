@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
@@ -156,6 +157,26 @@ def pack_model(model_dir: Path, archive: Path) -> None:
     archive.write_bytes(gzip.compress(plain.getvalue(), mtime=0))
 
 
+def serving_modules() -> list[str]:
+    """The modules that an artefact carries, by name."""
+    command = [str(MXNET / "python"), "-c", "import artefact, json; print(json.dumps(artefact.SERVING_MODULES))"]
+    told = subprocess.run(command, cwd=LAYER_MODEL, check=True, capture_output=True, text=True).stdout
+    return json.loads(told.splitlines()[-1])
+
+
+def carry_todays_code(archive: Path) -> None:
+    """Put today's serving modules into a model.tar.gz; its weights, card and rehearsal stay."""
+    with tempfile.TemporaryDirectory() as folder:
+        with tarfile.open(archive) as tar:
+            tar.extractall(folder, filter="data")
+        code = Path(folder) / "code"
+        shutil.rmtree(code)
+        code.mkdir()
+        for name in serving_modules():
+            shutil.copy(LAYER_MODEL / name, code / name)
+        pack_model(Path(folder), archive)
+
+
 def evaluate(model_dir: Path, channels: dict[str, Path]) -> dict:
     """Scores by channel name, by the serving code in MXNet's environment."""
     named = [f"{name}={folder}" for name, folder in channels.items()]
@@ -172,8 +193,16 @@ def main() -> None:
         action="store_true",
         help="train on from the model that is in the box; --max-seconds 1 recalibrates it",
     )
+    parser.add_argument(
+        "--code-only",
+        action="store_true",
+        help="only put today's serving modules into the model in the box, where they answer as those before",
+    )
     parser.add_argument("--workers", type=int, default=os.cpu_count())
     options = parser.parse_args()
+    if options.code_only:
+        carry_todays_code(OUTPUT / "model.tar.gz")
+        return
     known = sorted(name for name in campaigns if name != UNSEEN)
     data = WORK / "input" / "data"
     learnt_from = training_frames(known)

@@ -6,17 +6,27 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from liquid import Environment, FileSystemLoader
+from PIL import Image, ImageDraw
 
 from firnline import keys
-from firnline.echogram import decode_png, encode_png
+from firnline.echogram import decode_png, encode_png, to_grey
+from firnline.frames import FrameDocument
 from firnline.layers import LayersDocument
-from firnline.limits import MAX_DOCUMENT_BYTES
-from firnline.overlay import draw_layers
+from firnline.limits import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES
+from firnline.overlay import colour_of, draw_layers
+from firnline.placement import samples_in_file
+from firnline.radar.formats import read_frame
+from firnline.radar.framing import Framing
+from firnline.radar.picture import averaged
 from workbench.connection import Connection
-from workbench.uploads import MAX_PICTURE_BYTES
+from workbench.uploads import MAX_PICTURE_BYTES, frame_document
 
 _SHOWN_FRAMES = 6
+_SHOWN_ROWS, _SHOWN_COLUMNS = 1000, 512
+_MUCH_LARGER = 8
+_WINDOW_COLOUR = (255, 255, 255)
 _METRICS = {
     "f1_2px": "F1 within 2 px", "mae_px": "depth error of matched layers, px",
     "surface_within_3px": "surface within 3 px, share of picked traces",
@@ -57,11 +67,56 @@ def predict_again(connection: Connection, row: dict) -> LayersDocument:
     return LayersDocument.model_validate_json(answer["Body"].read())
 
 
+def whole_frame(connection: Connection, rows: Iterable[dict]) -> dict | None:
+    """One frame whose picture is a small part of its file, as uploaded and as predicted; None if there is none."""
+    for row in sorted(rows, key=lambda row: row["frame_id"], reverse=True):
+        frame = frame_document(connection, row)
+        if frame.file_samples * frame.file_traces < _MUCH_LARGER * frame.width * frame.height:
+            continue
+        which = (row["frame_id"], row["revision"], row["model_version"])
+        layers = LayersDocument.model_validate_json(
+            connection.workspace.read(keys.prediction(*which), MAX_DOCUMENT_BYTES)
+        )
+        echogram = read_frame(connection.frames.read(row["source_key"], MAX_FILE_BYTES)).power_db
+        grey = decode_png(connection.workspace.read(keys.echogram(*which[:2]), MAX_PICTURE_BYTES))
+        file_mb = (
+            connection.frames.client.head_object(Bucket=connection.frames.name, Key=row["source_key"])["ContentLength"]
+            / 1e6
+        )
+        return {
+            "name": row["frame_id"], "traces": frame.file_traces, "samples": frame.file_samples, "megabytes": round(file_mb),
+            "width": frame.width, "height": frame.height, "notes": frame.transforms, "count": len(layers.layers),
+            "file": _data_uri(_file_with_layers(echogram, layers, frame)), "picture": _data_uri(draw_layers(grey, layers)),
+        }  # fmt: skip
+    return None
+
+
+def _file_with_layers(echogram: np.ndarray, layers: LayersDocument, frame: FrameDocument) -> np.ndarray:
+    """The whole echogram of a file at a size for the screen, its layers and the edge of the picture drawn on it."""
+    samples, traces = echogram.shape
+    shrink = max(1.0, samples / _SHOWN_ROWS)
+    across = max(1.0, traces / _SHOWN_COLUMNS)
+    window = Framing(
+        samples_per_row=shrink, traces_per_column=across, rows=int(samples / shrink), columns=int(traces / across)
+    )
+    small = Image.fromarray(to_grey(averaged(echogram, window))).convert("RGB")
+    draw = ImageDraw.Draw(small)
+    for samples_of_layer, layer in zip(samples_in_file(layers, frame), layers.layers, strict=True):
+        passed = np.flatnonzero(np.isfinite(samples_of_layer))
+        points = zip(window.column_of(passed), window.row_of(samples_of_layer[passed]), strict=True)
+        draw.line([(float(x), float(y)) for x, y in points], fill=colour_of(layer, 0))
+    top, bottom = (float(window.row_of(frame.framing.sample_of(row))) for row in (-0.5, frame.height - 0.5))
+    draw.rectangle([(0, top), (window.columns - 1, bottom)], outline=_WINDOW_COLOUR)
+    return np.asarray(small)
+
+
 def write(
     path: Path, summary: dict, steps: list[dict], shown: list[dict], after: list[LayersDocument],
-    truths: dict[str, LayersDocument], holdout_segments: set[str], connection: Connection,
+    truths: dict[str, LayersDocument], holdout_segments: set[str], connection: Connection, whole: dict | None,
 ) -> None:  # fmt: skip
-    """Write the report. `shown` are table rows as first predicted, `after` the new model's layers for the same frames."""
+    """Write the report. `shown` are table rows as first predicted, `after` the new model's layers for the same frames,
+    `whole` what `whole_frame` says.
+    """
     frames = []
     for row, new in zip(shown, after, strict=True):
         which = (row["frame_id"], row["revision"], row["model_version"])
@@ -76,7 +131,7 @@ def write(
         })  # fmt: skip
     total = max(step["start"] + step["seconds"] for step in steps)
     context = {
-        "summary": summary, "frames": frames, "rounds": _rounds(summary["rounds"]),
+        "summary": summary, "frames": frames, "whole": whole, "rounds": _rounds(summary["rounds"]),
         "steps": [step | {"left": 100 * step["start"] / total, "width": 100 * step["seconds"] / total} for step in steps],
     }  # fmt: skip
     templates = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True)

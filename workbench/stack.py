@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shlex
 import shutil
@@ -12,7 +13,7 @@ import time
 from pathlib import Path
 
 import boto3
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 
 from workbench import local_cloud, local_environment
@@ -27,11 +28,15 @@ LOCAL_PARAMETERS = {
 _SOURCES = ("template.yaml", "services", "layers", "statemachines")
 
 
+DEPLOY = "sam deploy"
 FULL_BYTES = 64 << 20
 """With less free space than this, what fails fails for want of space."""
 _DEPLOYED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+_BEGUN = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
 _STILLBORN = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS")
 _SETTLE_SECONDS = 300
+
+logger = logging.getLogger("firnline")
 
 
 class CommandFailed(Exception):
@@ -97,7 +102,9 @@ def _build_and_deploy(parameters: dict[str, str], console: Console) -> None:
         console.print("· deployed already, nothing has changed")
         return
     if status in _STILLBORN:
-        console.print(f"· an earlier deployment did not come to its end ({status}): what is left of it is removed")
+        console.print(
+            f"· an earlier deployment did not come to its end ({status}): what is left of it is removed", soft_wrap=True
+        )
         _remove_stack()
     if not (built.exists() and built.read_text() == fingerprint):
         _run(["sam", "build"], "sam build", console)
@@ -107,7 +114,7 @@ def _build_and_deploy(parameters: dict[str, str], console: Console) -> None:
         ["sam", "deploy", "--stack-name", STACK_NAME, "--resolve-s3", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
          "--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND",
          "--region", REGION, "--parameter-overrides", *overrides],
-        "sam deploy", console,
+        DEPLOY, console,
     )  # fmt: skip
     _deployed_file().write_text(json.dumps(wanted))
 
@@ -192,18 +199,34 @@ def _run(command: list[str], title: str, console: Console) -> None:
             process.wait()
             raise
     if code:
-        raise CommandFailed(_why(title, code, log))
+        raise CommandFailed(_why(title, code, log, _causes() if title == DEPLOY else []))
     console.print(f"· {title} took {time.monotonic() - started:.0f} s")
 
 
-def _why(title: str, code: int, log: Path) -> str:
-    """What a failed tool said, in few lines; a traceback stays in the log."""
-    for folder in {log.parent, ROOT}:
+def _why(title: str, code: int, log: Path, causes: list[str]) -> str:
+    """Why a tool failed: no space, what CloudFormation says, or else its last lines; a traceback stays in the log."""
+    for folder in (log.parent, ROOT):
         if shutil.disk_usage(folder).free < FULL_BYTES:
             return f"{title} failed, since the disk of {folder} is full: free some space and run the command again."
+    if causes:
+        return "\n".join([f"{title} failed:", *causes, f"The whole of it is in {log}."])
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
     tail = [line for line in lines if "Traceback (most" not in line and not line.startswith(("  ", "\t"))][-12:]
     return f"{title} failed with exit code {code}; the whole of it is in {log}, and ends:\n" + "\n".join(tail)
+
+
+def _causes() -> list[str]:
+    """What CloudFormation could not make in the deployment that it began last, and why; the first one first."""
+    causes = []
+    try:
+        for event in boto3.client("cloudformation").describe_stack_events(StackName=STACK_NAME)["StackEvents"]:
+            if event["ResourceStatus"].endswith("_FAILED") and event["LogicalResourceId"] != STACK_NAME:
+                causes.append(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}")
+            elif event["LogicalResourceId"] == STACK_NAME and event["ResourceStatus"] in _BEGUN:
+                break
+    except (BotoCoreError, ClientError) as error:  # the tool's own last words remain
+        logger.warning("no events of the deployment: %s", error)
+    return causes[::-1]
 
 
 def _tool_environment(scratch: str) -> dict[str, str]:
@@ -235,7 +258,10 @@ def _mend_endpoint(name: str, console: Console) -> None:
         return
     if failed["EndpointStatus"] != "Failed":
         return
-    console.print(f"· endpoint {name} had failed ({_first_line(failed.get('FailureReason', ''))}); it is made anew")
+    console.print(
+        f"· endpoint {name} had failed ({_first_line(failed.get('FailureReason', ''))}); it is made anew",
+        soft_wrap=True,
+    )
     sagemaker.delete_endpoint(EndpointName=name)
     sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=failed["EndpointConfigName"])
 
@@ -256,7 +282,7 @@ def _endpoint_trouble(name: str, state: dict) -> str:
     kept = ", ".join(f"{parameter}={value}" for parameter, value in sorted(chosen.items()))
     return (
         f"endpoint {name} is {state['EndpointStatus']}: {state.get('FailureReason') or 'no reason given'}\n"
-        f"The local cloud's log is {default_state_dir() / 'local-cloud.log'}. `make up` tries again"
+        f"The local cloud's log is {default_state_dir() / 'local-cloud.log'}. `make down && make up` tries again"
         + (f"; parameters given earlier are kept ({kept}), `firnline up -p Name=Value` changes one." if kept else ".")
     )
 

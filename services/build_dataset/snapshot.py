@@ -23,13 +23,15 @@ from build_dataset.shards import ShardWriter
 from firnline import keys
 from firnline.errors import Refused
 from firnline.layers import KINDS, LayersDocument
-from firnline.limits import MAX_DOCUMENT_BYTES
+from firnline.limits import MAX_DOCUMENT_BYTES, MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS
 from firnline.workspace import Bucket
 from layer_model.records import pack_record
 
 SPLITS = ("train", "validation", "holdout")
-MAX_ECHOGRAM_BYTES = 6_291_456
 MAX_MANIFEST_BYTES = 256_000_000
+MAX_ROW_VALUES = MAX_PICTURE_PIXELS
+"""Polylines times traces of a frame: a record holds a row for each, so a few bytes of lines may make a large record."""
+
 _READERS = 8
 
 
@@ -96,22 +98,20 @@ class SnapshotBuilder:
         return manifest
 
     def _read(self, frames: list[AnnotatedFrame]) -> Iterator[Drawn]:
-        """The frames in order, a few at a time: what is in memory does not grow with the snapshot."""
+        """The frames in order, a few at a time: what is in memory does not grow with the snapshot. Layers are unpacked
+        one frame after another, since they take twenty times as much memory as their document."""
         with ThreadPoolExecutor(_READERS) as pool:
             for start in range(0, len(frames), 2 * _READERS):
-                yield from pool.map(self._read_one, frames[start : start + 2 * _READERS])
+                some = frames[start : start + 2 * _READERS]
+                yield from map(_drawn, some, pool.map(self._fetch, some))
 
-    def _read_one(self, frame: AnnotatedFrame) -> Drawn:
+    def _fetch(self, frame: AnnotatedFrame) -> tuple[bytes, bytes] | str:
+        """The bytes of a frame's echogram and of its layers document, or why they cannot be had."""
         try:
-            png = self.bucket.read(keys.echogram(frame.frame_id, frame.revision), MAX_ECHOGRAM_BYTES)
-            document = LayersDocument.model_validate_json(self.bucket.read(frame.layers_key, MAX_DOCUMENT_BYTES))
-            with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
-                size = image.size
-        except (FileNotFoundError, Refused, ValidationError, UnidentifiedImageError) as error:
-            return Drawn(frame, problem=f"{type(error).__name__}: {error}")
-        if size != (document.image.width, document.image.height):
-            return Drawn(frame, problem=f"the layers were drawn on {document.image}, the echogram has {size} pixels")
-        return Drawn(frame, png, document)
+            png = self.bucket.read(keys.echogram(frame.frame_id, frame.revision), MAX_PICTURE_BYTES)
+            return png, self.bucket.read(frame.layers_key, MAX_DOCUMENT_BYTES)
+        except (FileNotFoundError, Refused) as error:
+            return f"{type(error).__name__}: {error}"
 
     def _write_holdout(self, prefix: str, drawn: Drawn, number: int) -> None:
         assert drawn.document is not None  # noqa: S101 for the type checker
@@ -126,6 +126,26 @@ class SnapshotBuilder:
             answer = self.bucket.client.delete_objects(Bucket=self.bucket.name, Delete={"Objects": some, "Quiet": True})
             if answer.get("Errors"):
                 raise RuntimeError(f"remains of an unfinished snapshot could not be removed: {answer['Errors'][:3]}")
+
+
+def _drawn(frame: AnnotatedFrame, fetched: tuple[bytes, bytes] | str) -> Drawn:
+    """The frame with its layers, if a training can take it: a record that it cannot take would end the training."""
+    if isinstance(fetched, str):
+        return Drawn(frame, problem=fetched)
+    png, layers = fetched
+    try:
+        with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+            size, mode = image.size, image.mode
+        document = LayersDocument.model_validate_json(layers)
+    except (UnidentifiedImageError, Image.DecompressionBombError, ValidationError) as error:
+        return Drawn(frame, problem=f"{type(error).__name__}: {error}")
+    if mode != "L" or size[0] * size[1] > MAX_PICTURE_PIXELS:
+        return Drawn(frame, problem=f"the echogram is of mode {mode}, {size}; at most {MAX_PICTURE_PIXELS} grey pixels")
+    if size != (document.image.width, document.image.height):
+        return Drawn(frame, problem=f"the layers were drawn on {document.image}, the echogram has {size} pixels")
+    if len(document.layers) * size[0] > MAX_ROW_VALUES:
+        return Drawn(frame, problem=f"{len(document.layers)} polylines are too many for {size[0]} traces")
+    return Drawn(frame, png, document)
 
 
 def _record(drawn: Drawn, number: int) -> bytes:

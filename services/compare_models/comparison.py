@@ -8,11 +8,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from compare_models.judgement import Answers, judge
+from compare_models.judgement import HoldoutFrame, judge
 from firnline import keys
 from firnline.champion import Models
 from firnline.errors import Refused
-from firnline.layers import LayersDocument
 from firnline.limits import MAX_DOCUMENT_BYTES
 from firnline.workspace import Bucket
 
@@ -44,15 +43,8 @@ class Comparer:
         dataset, comparison = keys.dataset_prefix(request.snapshot), keys.comparison_prefix(request.snapshot)
         manifest = json.loads(self.bucket.read(f"{dataset}manifest.json", MAX_MANIFEST_BYTES))
         holdout = {frame["number"]: frame for frame in manifest["frames"] if frame["split"] == "holdout"}
-        truth = {
-            number: LayersDocument.model_validate_json(body or b"")
-            for number, body in self._read(holdout, dataset + "holdout-truth/{:06d}.json")
-        }
-        candidate, champion = (
-            Answers(version, dict(self._read(holdout, f"{comparison}{role}/{{:06d}}.png.out")))
-            for role, version in (("candidate", request.candidate), ("champion", request.champion))
-        )
-        verdict = judge(truth, candidate, champion, self.margin, self.mae_tolerance_px)
+        frames = self._frames(sorted(holdout), f"{dataset}holdout-truth/", comparison)
+        verdict = judge(frames, request.candidate, request.champion, self.margin, self.mae_tolerance_px)
         for frame in verdict.frames:
             frame |= {name: holdout[frame["number"]][name] for name in ("frame_id", "revision", "segment")}
         document = {
@@ -73,9 +65,22 @@ class Comparer:
         )  # fmt: skip
         return decision
 
-    def _read(self, numbers: dict[int, Any], pattern: str) -> Iterator[tuple[int, bytes | None]]:
+    def _frames(self, numbers: list[int], truth: str, answers: str) -> Iterator[HoldoutFrame]:
+        """The holdout's frames in order, read a few at a time."""
         with ThreadPoolExecutor(_READERS) as pool:
-            yield from zip(numbers, pool.map(self._read_one, map(pattern.format, numbers)), strict=True)
+            for start in range(0, len(numbers), _READERS):
+                some = numbers[start : start + _READERS]
+                keys = [
+                    key
+                    for number in some
+                    for key in (
+                        f"{truth}{number:06d}.json",
+                        f"{answers}candidate/{number:06d}.png.out",
+                        f"{answers}champion/{number:06d}.png.out",
+                    )
+                ]
+                bodies = list(pool.map(self._read_one, keys))
+                yield from map(HoldoutFrame, some, bodies[::3], bodies[1::3], bodies[2::3])
 
     def _read_one(self, key: str) -> bytes | None:
         try:

@@ -1,5 +1,6 @@
 """Is the candidate better than the champion? By what both answered, through the serving path, on the frozen holdout."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +15,13 @@ MISSED_PX = 2.0
 
 
 @dataclass(frozen=True)
-class Answers:
-    """One model's answers to the holdout images: per number the document's bytes, or None if there is no answer."""
+class HoldoutFrame:
+    """A frame of the holdout: its true layers and both models' answers, documents' bytes, None if there is no answer."""
 
-    model_version: str
-    documents: dict[int, bytes | None]
+    number: int
+    truth: bytes | None
+    candidate: bytes | None
+    champion: bytes | None
 
 
 @dataclass(frozen=True)
@@ -32,28 +35,32 @@ class Verdict:
 
 
 def judge(
-    truth: dict[int, LayersDocument], candidate: Answers, champion: Answers, margin: float, mae_tolerance_px: float
+    holdout: Iterable[HoldoutFrame], candidate: str, champion: str, margin: float, mae_tolerance_px: float
 ) -> Verdict:
-    """Score both models and decide.
+    """Score both models, `candidate` and `champion` being their versions, and decide.
 
     An answer that is missing, not a layers document, of another image's size or of another model counts as one without
     any layer. `margin` is the least rise of the primary score, a share of 1; `mae_tolerance_px` the most that
-    `bounded_mae_px` may rise by.
+    `bounded_mae_px` may rise by. Documents are unpacked for one frame at a time: unpacked, a holdout fits no memory.
     """
-    both, per_frame = [], [{"number": number} for number in sorted(truth)]
-    for role, answers in (("candidate", candidate), ("champion", champion)):
-        tallies, unusable = [], 0
-        for entry in per_frame:
-            document, problem = _usable(answers, entry["number"], truth[entry["number"]])
-            tally = scoring.document_tally(document, truth[entry["number"]].model_dump(mode="json"))
+    per_frame = []
+    tallies: dict[str, list[Scores]] = {"candidate": [], "champion": []}
+    unusable = dict.fromkeys(tallies, 0)
+    for frame in holdout:
+        truth = LayersDocument.model_validate_json(frame.truth or b"")
+        entry: dict[str, Any] = {"number": frame.number}
+        for role, version, body in (("candidate", candidate, frame.candidate), ("champion", champion, frame.champion)):
+            document, problem = _usable(body, version, truth)
+            tally = scoring.document_tally(document, truth.model_dump(mode="json"))
             entry[role] = scoring.summarise([tally]) | ({"problem": problem} if problem else {})
-            tallies.append(tally)
-            unusable += problem is not None
-        both.append(with_primary(scoring.summarise(tallies)) | {"unusable_answers": unusable})
-    ours, theirs = both
-    metric = ours["primary_metric"]
+            tallies[role].append(tally)
+            unusable[role] += problem is not None
+        per_frame.append(entry)
+    ours, theirs = (
+        with_primary(scoring.summarise(tallies[role])) | {"unusable_answers": unusable[role]} for role in tallies
+    )
     promote, reason = decide(ours, theirs, margin, mae_tolerance_px)
-    return Verdict(promote, reason, metric, ours, theirs, per_frame)
+    return Verdict(promote, reason, ours["primary_metric"], ours, theirs, per_frame)
 
 
 def with_primary(scores: Scores) -> Scores:
@@ -102,9 +109,8 @@ def decide(candidate: Scores, champion: Scores, margin: float, mae_tolerance_px:
     return True, f"The candidate is better: its {compared} on {candidate['frames']} holdout frames."
 
 
-def _usable(answers: Answers, number: int, truth: LayersDocument) -> tuple[dict[str, Any], str | None]:
+def _usable(body: bytes | None, model_version: str, truth: LayersDocument) -> tuple[dict[str, Any], str | None]:
     problem = None
-    body = answers.documents.get(number)
     if body is None:
         problem = "no answer"
     else:
@@ -115,7 +121,7 @@ def _usable(answers: Answers, number: int, truth: LayersDocument) -> tuple[dict[
         else:
             if document.image != truth.image:
                 problem = f"an answer for another image, of {document.image.width} x {document.image.height} pixels"
-            elif document.source.model_version != answers.model_version:
+            elif document.source.model_version != model_version:
                 problem = f"an answer of another model, {document.source.model_version}"
             else:
                 return document.model_dump(mode="json"), None

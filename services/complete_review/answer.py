@@ -11,6 +11,8 @@ from complete_review.geometry import clean_polyline
 from complete_review.human_loop import HumanAnswer
 from firnline.errors import Refused
 from firnline.layers import Finite, ImageSize, Label, Layer, LayersDocument, Source, Vertex, order_by_depth
+from firnline.limits import MAX_LAYERS, MAX_PICKS
+from firnline.simplification import fitting
 
 
 class _Lenient(BaseModel):
@@ -24,12 +26,12 @@ class _Vertex(_Lenient):
 
 class _Polyline(_Lenient):
     label: Label
-    vertices: Annotated[list[_Vertex], Field(max_length=100_000)]
+    vertices: list[_Vertex]
 
 
 class _Drawing(_Lenient):
     inputImageProperties: ImageSize | None = None
-    polylines: Annotated[list[_Polyline], Field(max_length=2_000)]
+    polylines: Annotated[list[_Polyline], Field(max_length=2 * MAX_LAYERS)]
 
 
 class _Checkbox(_Lenient):
@@ -68,7 +70,8 @@ def read_answer(content: Any, width: int, height: int) -> Drawing:
     """Check and clean one answer to a task on an echogram of `width` x `height` pixels.
 
     Raises `Refused` with a sentence for whatever cannot be used: no drawing, another picture's size, a vertex outside,
-    crossing layers. An answer without layers is valid if the reviewer says that nothing is missing.
+    crossing layers. Of more vertices than a document can hold, those that bend the lines most are kept. An answer
+    without layers is valid if the reviewer says that nothing is missing.
     """
     try:
         answer = AnswerContent.model_validate(content)
@@ -80,22 +83,28 @@ def read_answer(content: Any, width: int, height: int) -> Drawing:
             f"The answer was drawn on a picture of {size.width} x {size.height} pixels, "
             f"but the echogram has {width} x {height}."
         )
-    lines = [
+    polylines = answer.annotatedResult.polylines
+    cleaned = [
         (line.label, clean_polyline(np.array([(v.x, v.y) for v in line.vertices]).reshape(-1, 2), width, height))
-        for line in answer.annotatedResult.polylines
+        for line in polylines
     ]
+    lines = [(label, line) for label, line in cleaned if line is not None]
+    most = min(MAX_LAYERS, MAX_PICKS // width)
+    if len(lines) > most:
+        raise Refused(f"The answer has {len(lines)} lines; at most {most} can be taken. Join or delete some.")
     layers = [
         Layer(label=label, vertices=[Vertex(x=x, y=y) for x, y in line.tolist()])
-        for label, line in lines
-        if line is not None
+        for (label, _), line in zip(lines, fitting([line for _, line in lines]), strict=True)
     ]
     complete = answer.all_layers_drawn is None or answer.all_layers_drawn.on
-    if not layers and (lines or not complete):
+    if not layers and (polylines or not complete):
         raise Refused(
             "The answer has no line to learn from. Draw at least one layer, or, if the echogram shows none, "
             "delete all lines and leave the box 'every visible layer has a line' checked."
         )
-    drawing = Drawing(order_by_depth(layers, width), "complete" if complete else "partial", len(lines) - len(layers))
+    drawing = Drawing(
+        order_by_depth(layers, width), "complete" if complete else "partial", len(polylines) - len(layers)
+    )
     as_document(drawing, "", width, height, Source(kind="human", created=datetime.now(UTC)))
     return drawing
 
@@ -141,7 +150,7 @@ def choose(answers: list[Any], frame_id: str, width: int, height: int, source: d
 
 def first_problem(error: ValidationError) -> str:
     """The first thing that Pydantic found wrong, in one line."""
-    problem = error.errors(include_url=False)[0]
+    problem = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
     return f"{where}: {problem['msg']}" if where else problem["msg"].removeprefix("Value error, ")
 
@@ -155,5 +164,4 @@ def _answer(raw: Any) -> HumanAnswer:
 
 
 def _submitted(answer: HumanAnswer) -> datetime:
-    when = answer.submissionTime or datetime.fromtimestamp(0, UTC)
-    return when if when.tzinfo else when.replace(tzinfo=UTC)
+    return answer.submissionTime or datetime.fromtimestamp(0, UTC)

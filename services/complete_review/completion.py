@@ -13,12 +13,11 @@ from firnline.echogram import decode_png, encode_png
 from firnline.errors import Refused
 from firnline.events import CorrectionBatchClaimed, EventBus
 from firnline.frame_register import FrameRegister
+from firnline.limits import MAX_OUTPUT_BYTES
 from firnline.overlay import draw_layers
 from firnline.table import Item
 from firnline.workspace import Bucket, split_uri
 
-MAX_OUTPUT_BYTES = 32_000_000
-"""InputContent has at most 3 MB, and an answer in it hardly more; three people may answer."""
 MAX_ECHOGRAM_BYTES = 64_000_000
 
 
@@ -82,10 +81,13 @@ class ReviewCompleter:
         if bucket != self.bucket.name or not key.endswith(f"/{name}/output.json"):
             raise Refused(f"The event of review {name} points to another place than that review's output.")
         try:
-            output = LoopOutput.model_validate_json(self.bucket.read(key, MAX_OUTPUT_BYTES))
+            output = LoopOutput.of(self.bucket.read(key, MAX_OUTPUT_BYTES))
         except ValidationError as error:
             raise Refused(f"The review's output cannot be read: {first_problem(error)}.") from error
-        claims = {k: output.inputContent.get(k, review[k]) for k in ("frame_id", "revision")}
+        except ValueError as error:
+            raise Refused(f"The review's output cannot be read: {error}.") from error
+        content = output.inputContent if isinstance(output.inputContent, dict) else {}
+        claims = {k: content.get(k, review[k]) for k in ("frame_id", "revision")}
         if output.humanLoopName != name or any(claims[k] != review[k] for k in claims):
             raise Refused(f"The output of review {name} says that it belongs to another review or frame.")
         return output
@@ -105,9 +107,10 @@ class ReviewCompleter:
             frame_id, revision, "CORRECTED", ("PREDICTED", "IN_REVIEW", "ACCEPTED"), review=name, review_reason=""
         )
         claimed = self.corrections.claim_batches(self.retrain_every)
-        if not fresh:
-            # The delivery before this one may have died between its claim and its event.
-            claimed = sorted({*claimed, *(item["batch"] for item in self.corrections.batches("PENDING"))})
+        if not fresh and not claimed:
+            # The delivery before this one may have died between its claim and its event. One event is enough: it makes
+            # `start_retraining` go through all that waits.
+            claimed = [item["batch"] for item in self.corrections.batches("PENDING")[:1]]
         self.bus.send(*(CorrectionBatchClaimed(batch=batch) for batch in claimed))
         return "corrected" if fresh else "known"
 

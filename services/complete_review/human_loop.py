@@ -1,15 +1,22 @@
 """What Amazon A2I sends when a human loop ends; the portal sends the same."""
 
-from datetime import datetime
+import json
+import re
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, field_validator
 
 from firnline.events import Event
 from firnline.frames import LOOP_NAME_PATTERN
 
 A2I_SOURCE = "aws.sagemaker"
 PORTAL_SOURCE = "firnline.review"
+
+_EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+_LONGEST_SECONDS = 1e7
+_LONGEST_INTEGER = 300
+_NO_ZONE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?\Z")
 
 LoopName = Annotated[str, Field(pattern=LOOP_NAME_PATTERN, max_length=63)]
 
@@ -45,14 +52,45 @@ class LoopEvent(_Lenient):
 
 
 class HumanAnswer(_Lenient):
+    """What stands beside a drawing costs nobody the drawing: a time that cannot be is none."""
+
     answerContent: dict[str, Any]
-    submissionTime: datetime | None = None
-    timeSpentInSeconds: float | None = None
+    submissionTime: Annotated[datetime, Field(ge=_EARLIEST, le=_LATEST)] | None = None
+    timeSpentInSeconds: Annotated[float, Field(ge=0, le=_LONGEST_SECONDS)] | None = None
+
+    @field_validator("submissionTime", mode="before")
+    @classmethod
+    def _in_utc(cls, value: Any) -> Any:
+        return f"{value}Z" if isinstance(value, str) and _NO_ZONE.match(value) else value
+
+    @field_validator("submissionTime", "timeSpentInSeconds", mode="wrap")
+    @classmethod
+    def _or_none(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return check(value)
+        except ValueError:  # Pydantic's ValidationError too
+            return None
 
 
 class LoopOutput(_Lenient):
     """output.json. Answers stay as they came: one that cannot be read must not hide another that can."""
 
     humanLoopName: LoopName
-    inputContent: dict[str, Any] = {}
+    inputContent: Any = None
     humanAnswers: list[Any]
+
+    @classmethod
+    def of(cls, content: bytes) -> "LoopOutput":
+        """Read output.json; `ValueError` if it is none.
+
+        JSON knows lone surrogates and numbers without end. Pydantic's own reader refuses a text for one of them,
+        wherever it stands.
+        """
+        try:
+            return cls.model_validate(json.loads(content, parse_int=_integer))
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _LONGEST_INTEGER else float(digits)

@@ -1,6 +1,7 @@
 """Training data: RecordIO channels in SageMaker's input modes, decoded, augmented and cut into batches as a stream.
 
-Memory does not grow with the data set: at most `SHUFFLE` frames are held at a time.
+Memory does not grow with the data set: at most `SHUFFLE` frames of `SHUFFLE_BYTES` in all are held at a time. What is cut
+from a large frame is cut from a window on its track, so that it costs no more than what is cut from a small one.
 """
 
 # ruff: noqa: B905 - zip's `strict` came after Python 3.8
@@ -16,6 +17,11 @@ from losses import draw_targets
 from records import KINDS, iterate_records, unpack_record
 
 SHUFFLE = 64
+SHUFFLE_BYTES = 1 << 28
+WINDOW_PIXELS = 1 << 20
+"""A frame of more pixels is large."""
+WINDOW_MARGIN = 192
+"""Traces of a window on either side of a crop, so that its input knows its neighbourhood."""
 MAX_CROPS_PER_FRAME = 4
 CLIMBING, STEEPEST, HIGHEST_CLIMB = 0.4, 2.5, 120.0
 """Share of frames seen so; rows a trace; rows."""
@@ -118,15 +124,33 @@ def with_rehearsal(frames, rehearsal, rng):
             yield decode(rehearsal[rng.randint(len(rehearsal))])
 
 
-def shuffled(frames, rng, size=SHUFFLE):
-    """The same frames, in an order drawn from a window of `size` frames."""
-    window = []
-    for item in frames:
-        window.append(item)
-        if len(window) >= size:
-            yield window.pop(rng.randint(len(window)))
+def shuffled(frames, rng, size=SHUFFLE, most_bytes=SHUFFLE_BYTES):
+    """The same frames, in an order drawn from a window of `size` frames, or of as many as `most_bytes` hold."""
+    window, held = [], 0
+    for frame in frames:
+        window.append(frame)
+        held += frame.grey.nbytes + frame.rows.nbytes
+        while window and (len(window) >= size or held > most_bytes):
+            drawn = window.pop(rng.randint(len(window)))
+            held -= drawn.grey.nbytes + drawn.rows.nbytes
+            yield drawn
     while window:
         yield window.pop(rng.randint(len(window)))
+
+
+def window_of(frame, traces, rng):
+    """A piece of a frame's track, of at most so many traces and drawn at random; the frame itself if it is no longer.
+
+    Whole in depth, for the network sees the whole of a trace. Of a partial annotation it holds a trace with a line.
+    """
+    width = frame.grey.shape[1]
+    if width <= traces:
+        return frame
+    drawn = np.isfinite(frame.rows).any(axis=0) | frame.complete
+    at = np.flatnonzero(drawn) if drawn.any() else np.arange(width)
+    left = min(max(at[rng.randint(at.size)] - rng.randint(traces), 0), width - traces)
+    here = slice(left, left + traces)
+    return frame._replace(grey=frame.grey[:, here], rows=frame.rows[:, here])
 
 
 def augment(frame, rng):
@@ -220,10 +244,12 @@ def crops(frame, size, stride, rng, augmented=True):
     is 0.
     """
     area = float(size[0] * size[1])
+    large = frame.grey.size > WINDOW_PIXELS
     for _ in range(max(1, min(MAX_CROPS_PER_FRAME, round(frame.grey.size / area)))):
-        grey, rows = augment(frame, rng) if augmented else (frame.grey, frame.rows)
+        part = window_of(frame, size[1] + 2 * WINDOW_MARGIN, rng) if large else frame
+        grey, rows = augment(part, rng) if augmented else (part.grey, part.rows)
         data = normalise(grey)
-        target, weight = draw_targets(rows, frame.kinds, frame.complete, grey.shape[0], stride)
+        target, weight = draw_targets(rows, part.kinds, part.complete, grey.shape[0], stride)
         top = rng.randint(max(1, grey.shape[0] - size[0] + 1))
         left = stride * rng.randint(max(1, (grey.shape[1] - size[1]) // stride + 1))
         yield (

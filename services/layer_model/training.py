@@ -13,7 +13,7 @@ import mxnet as mx
 import numpy as np
 import scoring
 import tracker
-from dataset import batches, decode, labels_of
+from dataset import WINDOW_PIXELS, batches, decode, labels_of, window_of
 from losses import deep_supervision_loss
 from mxnet import autograd
 from network import inference_symbol
@@ -25,6 +25,8 @@ RIDGES = (0.34, 0.4, 0.46, 0.52, 0.6)
 """Thresholds tried: what probability a layer reaches depends on how hard the frames are."""
 ANCHOR_FRAMES = 24
 """Frames that must be learnt from before what they teach weighs as much as what the model knew."""
+LEAST_TRACES = 768
+"""Of a window on a large frame that is validated on, however deep the frame is."""
 ALIKE = 0.002
 """What frames of a validation channel can't tell apart."""
 
@@ -206,11 +208,15 @@ class Training:
         self.worse = 0 if better else self.worse + 1
 
     def _mapped(self, channel, arrays):
-        """(frame, probability map) of a channel's first frames; the rest is read past, for a pipe must be drained."""
+        """(frame, probability map) of a channel's first frames, of a large one of the same window each time; the rest is read
+        past, for a pipe must be drained.
+        """
         forward = artefact.forward_function(self.symbol, arrays)
         for i, payload in enumerate(channel.payloads()):
             if i < self.options.validation_frames:
                 frame = decode(payload)
+                traces = max(LEAST_TRACES, WINDOW_PIXELS // len(frame.grey))
+                frame = window_of(frame, traces, np.random.RandomState(frame.number % 2**32))
                 stride = self.model.trace_stride
                 yield frame, tracker.probability_map(forward, frame.grey, self.model.channels, stride)
 

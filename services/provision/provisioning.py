@@ -46,8 +46,11 @@ class Provisioning:
         return self._workspace.uri(key)
 
     def _upload_first_model(self) -> str:
-        """Artefacts are immutable: a later model in the box doesn't replace the one that was deployed."""
-        if not self._workspace.exists(keys.FIRST_MODEL):
+        """Artefacts are immutable: a later model in the box doesn't replace the one that was deployed.
+
+        One that never served does not count: what was wrong may have been the file.
+        """
+        if self._endpoint.first_model_failed() or not self._workspace.exists(keys.FIRST_MODEL):
             if not FIRST_MODEL.exists():
                 raise FileNotFoundError(
                     f"{FIRST_MODEL.relative_to(SERVICES.parent)} is missing: get it with the sources, or train it anew"

@@ -14,6 +14,8 @@ IN_MOTION = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"
 SETTLE_SECONDS = 780
 """Below the function's own limit, so that CloudFormation hears what is wrong."""
 POLL_SECONDS = 5
+MAX_TRANSFORM_BYTES = 20 << 20
+"""A request of batch transform; the model server refuses more than 6.5 MB if it is not told."""
 
 
 class Serving(NamedTuple):
@@ -77,6 +79,14 @@ class EndpointKeeper:
             )
             self._models.promote(FIRST, expected=None, **wanted._asdict())
 
+    def first_model_failed(self) -> bool:
+        """Whether the endpoint failed with the model in the box, before any other was promoted."""
+        champion = self._models.champion()
+        if champion and champion["model_version"] != FIRST:
+            return False
+        standing = find(self._client.describe_endpoint, EndpointName=self._properties.endpoint_name)
+        return standing is not None and standing["EndpointStatus"] == "Failed"
+
     def ensure_model_package_group(self) -> None:
         name = self._properties.model_package_group_name
         if find(self._client.describe_model_package_group, ModelPackageGroupName=name) is None:
@@ -125,6 +135,7 @@ class EndpointKeeper:
                     "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
                     "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
                     "SAGEMAKER_REGION": region,
+                    "MMS_MAX_REQUEST_SIZE": str(MAX_TRANSFORM_BYTES),
                 },
             },
         )

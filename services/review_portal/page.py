@@ -22,14 +22,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from complete_review.answer import first_problem, read_answer
 from firnline.errors import Refused
 from firnline.frames import LOOP_NAME_PATTERN
+from firnline.limits import MAX_ANSWER_BYTES
 from review_portal.store import AlreadyAnswered, Store, Task, UnknownTask
 
 Response = tuple[int, dict[str, str], bytes]
 
 PREFIX = "/review"
-MAX_BODY_BYTES = 8_000_000
 AWS_SCRIPT = re.compile(r"https://assets\.crowd\.aws/crowd-html-elements\.js")
 SHOWN_IN_LIST = 200
+TOO_LARGE = f"The answer has more than {MAX_ANSWER_BYTES // 1_000_000} MB. Delete vertices and send it again."
 
 _HERE = Path(__file__).parent
 _SECRET = secrets.token_bytes(32)
@@ -204,10 +205,8 @@ def _image(store: Store, name: str, query: dict[str, str], headers: dict[str, st
 def _submit(store: Store, name: str, query: dict[str, str], headers: dict[str, str], body: bytes) -> Response:
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise _Problem(415, "An answer has to be sent as application/json.")
-    if len(body) > MAX_BODY_BYTES:
-        raise _Problem(
-            413, f"The answer has more than {MAX_BODY_BYTES // 1_000_000} MB. Delete vertices and send it again."
-        )
+    if len(body) > MAX_ANSWER_BYTES:
+        raise _Problem(413, TOO_LARGE)
     try:
         submission = Submission.model_validate_json(body)
     except ValidationError as error:

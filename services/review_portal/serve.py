@@ -1,13 +1,23 @@
 """The reviewers' page on a reviewer's own machine."""
 
+import json
 import logging
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
-from review_portal.page import MAX_BODY_BYTES, PREFIX, respond
+from firnline.limits import MAX_ANSWER_BYTES
+from review_portal.page import PREFIX, TOO_LARGE, respond
 from review_portal.store import Store
 
 logger = logging.getLogger(__name__)
+
+_MOST_UNREAD = 10 * MAX_ANSWER_BYTES
+"""A browser hears an answer only when all that it sends has been read; of more than this nothing is."""
+_PIECE = 1 << 20
+
+
+def _refusal(sentence: str) -> tuple[dict[str, str], bytes]:
+    return {"Content-Type": "application/json"}, json.dumps({"error": sentence}).encode()
 
 
 def make_server(store: Store, host: str = "127.0.0.1", port: int = 0) -> ThreadingHTTPServer:
@@ -26,9 +36,16 @@ def make_server(store: Store, host: str = "127.0.0.1", port: int = 0) -> Threadi
         def _answer(self) -> None:
             url = urlsplit(self.path)
             size = self.headers.get("Content-Length", "0")
-            if not size.isdecimal() or int(size) > MAX_BODY_BYTES or "Transfer-Encoding" in self.headers:
+            if not (size.isascii() and size.isdecimal() and len(size) < 12) or "Transfer-Encoding" in self.headers:
                 self.close_connection = True
-                self.send_error(413, "Send at most 8 MB, with a Content-Length")
+                self._send(411, *_refusal("An answer has to be sent with its Content-Length."))
+                return
+            if int(size) > MAX_ANSWER_BYTES:
+                self.close_connection = True
+                left = int(size) if int(size) <= _MOST_UNREAD else 0
+                while left and (piece := self.rfile.read(min(left, _PIECE))):
+                    left -= len(piece)
+                self._send(413, *_refusal(TOO_LARGE))
                 return
             body = self.rfile.read(int(size))
             if not url.path.startswith(f"{PREFIX}/"):

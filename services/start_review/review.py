@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from firnline import keys
 from firnline.echogram import decode_png, encode_png
+from firnline.errors import Refused
 from firnline.events import LayersPredicted
 from firnline.frame_register import FrameRegister
 from firnline.frames import loop_name
@@ -108,6 +109,9 @@ class ReviewStarter:
         try:
             partial = self.bucket.read(keys.partial(frame_id, revision), MAX_DOCUMENT_BYTES)
         except FileNotFoundError:
+            return keys.echogram(frame_id, revision)
+        except Refused as refusal:  # written before ingest kept to the limit
+            logger.warning("the annotation is not shown", extra={"frame_id": frame_id}, exc_info=refusal)
             return keys.echogram(frame_id, revision)
         grey = decode_png(self.bucket.read(keys.echogram(frame_id, revision), MAX_ECHOGRAM_BYTES))
         drawn = draw_layers(grey, LayersDocument.model_validate_json(partial), width_px=2)

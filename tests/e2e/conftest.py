@@ -1,9 +1,10 @@
-"""One deployed stack for all end-to-end tests: the local cloud on a port of its own, `sam build && sam deploy`, the first model."""
+"""A deployed stack for end-to-end tests: the local cloud on a port of its own, `sam build && sam deploy`, the first model."""
 
 import os
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,23 +24,29 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="session")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
-    """The stack, with a batch of 4 corrections, everything reviewed, and trainings of a few seconds."""
+@contextmanager
+def deployed_stack(state: Path, **parameters: str) -> Iterator[Connection]:
+    """A stack of its own, with these template parameters and an environment that names it; stopped at the end."""
     saved = dict(os.environ)
     for name in [name for name in os.environ if name.startswith(("AWS_", "FIRNLINE_"))]:
         if name != "FIRNLINE_REAL_DATA":
             del os.environ[name]
-    os.environ |= {"FIRNLINE_STATE": str(tmp_path_factory.mktemp("local-cloud")), "FIRNLINE_PORT": str(free_port())}
+    os.environ |= {"FIRNLINE_STATE": str(state), "FIRNLINE_PORT": str(free_port())}
     try:
-        stack.up(
-            {"RetrainEvery": "4", "AuditRate": "1", "TrainingSeconds": "30", "MaxEpochs": "2"}, Console(stderr=True)
-        )
+        stack.up(parameters, Console(stderr=True))
         yield connect()
     finally:
         stack.down()
         os.environ.clear()
         os.environ.update(saved)
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    """The stack, with a batch of 4 corrections, everything reviewed, and trainings of a few seconds."""
+    parameters = {"RetrainEvery": "4", "AuditRate": "1", "TrainingSeconds": "30", "MaxEpochs": "2"}
+    with deployed_stack(tmp_path_factory.mktemp("local-cloud"), **parameters) as connection:
+        yield connection
 
 
 def wait_until(happened: Callable[[], object], seconds: float, what: str) -> object:

@@ -296,34 +296,51 @@ def test_an_endpoint_serves_is_updated_and_rolls_back(stack, sagemaker, model_ro
     assert runtime.invoke_endpoint(EndpointName="layers", Body=b"1")["Body"].read().startswith(b"green")
 
 
-def test_batch_transform_answers_each_object(stack, sagemaker, model_role):
-    s3 = stack.client("s3")
-    for number in range(2):
-        s3.put_object(Bucket=BUCKET, Key=f"holdout/{number}.png", Body=b"x" * (number + 1))
+def transformed(stack, sagemaker, model_role, name, bodies, environment=None, **request):
+    """A transform job over these bodies, once it has ended."""
+    for number, body in enumerate(bodies):
+        stack.client("s3").put_object(Bucket=BUCKET, Key=f"holdout/{name}/{number}.png", Body=body)
+    container = {"Image": INFERENCE_IMAGE, "ModelDataUrl": f"s3://{BUCKET}/models/blue.tar.gz"}
     sagemaker.create_model(
-        ModelName="judge",
-        ExecutionRoleArn=model_role,
-        PrimaryContainer={"Image": INFERENCE_IMAGE, "ModelDataUrl": f"s3://{BUCKET}/models/blue.tar.gz"},
+        ModelName=name, ExecutionRoleArn=model_role, PrimaryContainer=container | {"Environment": environment or {}}
     )
+    source = {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/holdout/{name}/"}}
     sagemaker.create_transform_job(
-        TransformJobName="judge",
-        ModelName="judge",
+        TransformJobName=name,
+        ModelName=name,
         TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
-        TransformInput={
-            "ContentType": "image/png",
-            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/holdout/"}},
-        },
-        TransformOutput={"S3OutputPath": f"s3://{BUCKET}/judged/"},
+        TransformInput={"ContentType": "image/png", "DataSource": source},
+        TransformOutput={"S3OutputPath": f"s3://{BUCKET}/judged/{name}/"},
+        **request,
     )
-    job = wait_for(
+    return wait_for(
         lambda: (
-            (j := sagemaker.describe_transform_job(TransformJobName="judge"))["TransformJobStatus"] != "InProgress"
-            and j
+            (j := sagemaker.describe_transform_job(TransformJobName=name))["TransformJobStatus"] != "InProgress" and j
         ),
         60,
     )
+
+
+def test_batch_transform_answers_each_object(stack, sagemaker, model_role):
+    job = transformed(stack, sagemaker, model_role, "judge", [b"x", b"xx"])
     assert job["TransformJobStatus"] == "Completed", job.get("FailureReason")
-    assert s3.get_object(Bucket=BUCKET, Key="judged/1.png.out")["Body"].read() == b"blue image/png 2 bytes"
+    answer = stack.client("s3").get_object(Bucket=BUCKET, Key="judged/judge/1.png.out")["Body"].read()
+    assert answer == b"blue image/png 2 bytes"
+
+
+def test_batch_transform_takes_a_large_picture_where_job_and_model_server_allow_it(stack, sagemaker, model_role):
+    large, allowed = [bytes(7_000_000)], {"MMS_MAX_REQUEST_SIZE": "20971520"}
+    jobs = {
+        name: transformed(stack, sagemaker, model_role, name, large, environment, **payload)
+        for name, environment, payload in (
+            ("judge-small-job", allowed, {}),
+            ("judge-small-server", {}, {"MaxPayloadInMB": 20}),
+            ("judge-large", allowed, {"MaxPayloadInMB": 20}),
+        )
+    }
+    assert "MaxPayloadInMB" in jobs["judge-small-job"]["FailureReason"]
+    assert "MMS_MAX_REQUEST_SIZE" in jobs["judge-small-server"]["FailureReason"]
+    assert jobs["judge-large"]["TransformJobStatus"] == "Completed", jobs["judge-large"].get("FailureReason")
 
 
 @pytest.fixture(scope="module")

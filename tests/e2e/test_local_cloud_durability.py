@@ -18,8 +18,11 @@ import boto3, json
 table = boto3.client("dynamodb")
 def handler(event, context):
     for record in event["Records"]:
-        detail = json.loads(record["body"])["detail"]
+        event = json.loads(record["body"])
+        detail = event["detail"]
         name = detail.get("humanLoopName") or detail["object"]["key"]
+        if event["detail-type"] == "Object Deleted":
+            name = "deleted " + name
         table.put_item(TableName="seen", Item={"name": {"S": name}})
 class UnreadableFrame(Exception): pass
 def fail(event, context):
@@ -60,7 +63,7 @@ def make_role(stack, name, service, *actions):
 
 
 def deploy(stack):
-    """Uploads and finished reviews go to a queue, whose Lambda writes their names to a table."""
+    """Uploads, deletions and finished reviews go to a queue, whose Lambda writes their names to a table."""
     s3, sqs, events, functions = (stack.client(n) for n in ("s3", "sqs", "events", "lambda"))
     stack.client("dynamodb").create_table(
         TableName="seen",
@@ -69,6 +72,7 @@ def deploy(stack):
         AttributeDefinitions=[{"AttributeName": "name", "AttributeType": "S"}],
     )
     s3.create_bucket(Bucket=BUCKET)
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
     s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={"EventBridgeConfiguration": {}})
     url = sqs.create_queue(QueueName="arrivals", Attributes={"VisibilityTimeout": "60"})["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -95,7 +99,7 @@ def deploy(stack):
         EventPattern=json.dumps(
             {
                 "source": ["aws.s3", "aws.sagemaker"],
-                "detail-type": ["Object Created", "SageMaker A2I HumanLoop Status Change"],
+                "detail-type": ["Object Created", "Object Deleted", "SageMaker A2I HumanLoop Status Change"],
             }
         ),
     )
@@ -175,11 +179,12 @@ def test_nothing_accepted_is_lost_by_kill_9(stack):
         s3.put_object(Bucket=BUCKET, Key=f"{number}.nc", Body=b"2")
     for number in range(50):
         stack.client("dynamodb").put_item(TableName="seen", Item={"name": {"S": f"row-{number}"}})
+    s3.delete_object(Bucket=BUCKET, Key="first.nc")
     submit(stack, "loop-0", "surface")
     stack.kill()
     stack.start()
 
-    expected = {"loop-0", *(f"{n}.nc" for n in range(20)), *(f"row-{n}" for n in range(50))}
+    expected = {"loop-0", "deleted first.nc", *(f"{n}.nc" for n in range(20)), *(f"row-{n}" for n in range(50))}
     wait_for(lambda: expected <= seen(stack), 40)
     described = stack.client("sagemaker-a2i-runtime").describe_human_loop(HumanLoopName="loop-0")
     assert described["HumanLoopStatus"] == "Completed"

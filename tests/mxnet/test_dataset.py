@@ -125,6 +125,60 @@ def test_frames_smaller_than_a_crop_are_padded_and_nobody_vouches_for_the_paddin
     assert not target[:, :, 30:].any()
 
 
+def test_frames_wait_for_their_turn_in_bounded_memory(rng):
+    frames = [
+        dataset.Frame(np.zeros((10, 100), np.uint8), np.zeros((1, 100), np.float32), [0], True, n) for n in range(9)
+    ]
+    taken = []
+
+    def channel():
+        for frame in frames:
+            taken.append(frame.number)
+            yield frame
+
+    given = []
+    for frame in dataset.shuffled(channel(), rng, most_bytes=4 * 1400):
+        given.append(frame.number)
+        assert len(taken) - len(given) <= 4
+    assert sorted(given) == list(range(9))
+    assert given != sorted(given)
+    assert [f.number for f in dataset.shuffled(iter(frames), rng, most_bytes=1)] == list(range(9))
+
+
+def test_a_window_on_a_partial_annotation_holds_a_line(rng):
+    grey, rows = np.tile(np.arange(1000) % 251, (20, 1)).astype(np.uint8), np.full((2, 1000), np.nan, np.float32)
+    rows[0, 700:710] = 8.0
+    partial = dataset.Frame(grey, rows, np.array([0, 2]), False, 1)
+    lefts = set()
+    for _ in range(50):
+        part = dataset.window_of(partial, 100, rng)
+        assert part.grey.shape == (20, 100)
+        assert np.isfinite(part.rows).any()
+        left = int(part.grey[0, 0])
+        np.testing.assert_array_equal(part.grey[0], (left + np.arange(100)) % 251)
+        lefts.add(left)
+    assert len(lefts) > 20
+    assert dataset.window_of(partial, 1000, rng) is partial
+    ends = [dataset.window_of(partial._replace(complete=True), 100, rng).grey[0, 0] for _ in range(200)]
+    assert len(set(ends)) > 100, "of a complete one any piece of the track teaches"
+
+
+def test_crops_of_a_large_frame_follow_its_lines_and_stay_small(rng):
+    height, width = 1000, 16000
+    row = 500 + 10 * np.sin(np.arange(width) / 500.0)
+    grey = np.full((height, width), 40, np.uint8)
+    for offset in (-1, 0, 1):
+        grey[np.rint(row).astype(int) + offset, np.arange(width)] = 250
+    frame = dataset.Frame(grey, row[None].astype(np.float32), np.array([0]), True, 1)
+    cut = list(dataset.crops(frame, (512, 384), 2, rng, augmented=False))
+    assert len(cut) == dataset.MAX_CROPS_PER_FRAME
+    for data, target, _ in cut:
+        assert data.shape == (CHANNELS, 512, 384)
+        on = target[0] > 0.9
+        assert on.any()
+        assert data[0, :, ::2][on].mean() > data[0].mean() + 1
+
+
 def test_a_record_whose_rows_do_not_fit_its_echogram_is_refused():
     payload = records.pack_record(png_of(np.zeros((20, 30), np.uint8)), np.zeros((1, 29)), [0], True, 1)[8:]
     with pytest.raises(ValueError, match="30 traces"):

@@ -2,6 +2,7 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from moto import mock_aws
 from retraining_world import Died, correct, death, document
@@ -178,6 +179,20 @@ def test_what_cannot_be_used_is_left_out_and_said(world):
     left_out = json.loads(objects(world)["datasets/retrain-1/manifest.json"])["left_out"]
     assert {entry["frame_id"] for entry in left_out} == set(FRAMES[:4])
     assert all(entry["problem"] for entry in left_out)
+
+
+def test_a_record_that_training_could_not_take_is_left_out(world, monkeypatch):
+    for frame in FRAMES:
+        correct(world, frame)
+    world.bucket.write(keys.echogram(FRAMES[0], REVISION), encode_png(np.zeros((48, 64, 3), np.uint8)), "image/png")
+    correct(world, FRAMES[1], *[line("layer", 20 + number / 100) for number in range(20)], loop="many")
+    monkeypatch.setattr("build_dataset.snapshot.MAX_ROW_VALUES", 19 * 64)
+    plan()
+    left_out = json.loads(objects(world)["datasets/retrain-1/manifest.json"])["left_out"]
+    problems = {entry["frame_id"]: entry["problem"] for entry in left_out}
+    assert problems.keys() == set(FRAMES[:2])
+    assert "mode RGB" in problems[FRAMES[0]]
+    assert "20 polylines are too many" in problems[FRAMES[1]]
 
 
 def test_partial_annotations_say_so_in_their_records(world):

@@ -9,7 +9,7 @@ from retraining_world import document
 from review_world import ENVIRONMENT, Context, line, make_world
 
 from compare_models import app
-from compare_models.judgement import Answers, decide, judge
+from compare_models.judgement import HoldoutFrame, decide, judge
 from firnline.champion import Models
 
 SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "compare_models.json").read_text())
@@ -25,14 +25,20 @@ def truth(count=3, **details):
     return {number: document(f"c/s/{number}", **details) for number in range(count)}
 
 
+def verdict_on(drawn, candidate, champion, margin=0.005, tolerance=0.25, versions=(CANDIDATE, CHAMPION)):
+    """`candidate` and `champion` are their answers by the frame's number."""
+    frames = (HoldoutFrame(n, drawn[n].to_json(), candidate.get(n), champion.get(n)) for n in sorted(drawn))
+    return judge(frames, *versions, margin, tolerance)
+
+
 def judged(candidate, champion, drawn=None, margin=0.005, tolerance=0.25):
     """`candidate` and `champion` are the rows at which they find the layer whose true row is 20."""
     drawn = drawn or truth()
     answers = [
-        Answers(version, {number: answer(version, row) for number in drawn})
+        {number: answer(version, row) for number in drawn}
         for version, row in ((CANDIDATE, candidate), (CHAMPION, champion))
     ]
-    return judge(drawn, *answers, margin, tolerance)
+    return verdict_on(drawn, *answers, margin, tolerance)
 
 
 def test_better_is_promoted_and_worse_or_equal_is_not():
@@ -52,8 +58,8 @@ def test_lines_that_lie_less_well_are_tolerated_only_so_far():
     extra = document(
         "", SURFACE, line("layer", 20), line("layer", 30), line("layer", 40), kind="model", model_version=CHAMPION
     )
-    answers = Answers(CANDIDATE, {0: answer(CANDIDATE, 21.9)}), Answers(CHAMPION, {0: extra.to_json()})
-    careful, generous = (judge(truth(1), *answers, 0.005, tolerance) for tolerance in (0.1, 1.0))
+    answers = {0: answer(CANDIDATE, 21.9)}, {0: extra.to_json()}
+    careful, generous = (verdict_on(truth(1), *answers, tolerance=tolerance) for tolerance in (0.1, 1.0))
     assert careful.candidate["f1_2px"] > careful.champion["f1_2px"]
     assert (careful.candidate["bounded_mae_px"], careful.champion["bounded_mae_px"]) == (0.95, 0.0)
     assert "mean absolute error of 0.95 px" in careful.reason
@@ -84,8 +90,8 @@ def test_a_model_that_finds_a_harder_layer_is_not_blamed_for_its_error():
 def test_an_unusable_answer_counts_against_its_model(body, problem):
     drawn = truth()
     good = {number: answer(CANDIDATE, 20) for number in drawn}
-    whole = judge(drawn, Answers(CANDIDATE, good), Answers(CHAMPION, {}), 0.005, 0.25)
-    broken = judge(drawn, Answers(CANDIDATE, good | {1: body}), Answers(CHAMPION, {}), 0.005, 0.25)
+    whole = verdict_on(drawn, good, {})
+    broken = verdict_on(drawn, good | {1: body}, {})
     assert whole.candidate["primary"] == 1.0
     assert broken.candidate["primary"] == pytest.approx(0.8)
     assert (broken.candidate["unusable_answers"], broken.champion["unusable_answers"]) == (1, 3)
@@ -100,7 +106,7 @@ def test_partial_truth_is_judged_by_the_drawn_lines_alone():
             0: document("", SURFACE, line("layer", 25), line("bed", bed), kind="model", model_version="m").to_json()
         }
 
-    verdict = judge(drawn, Answers("m", models(42)), Answers("m", models(45)), 0.005, 0.25)
+    verdict = verdict_on(drawn, models(42), models(45), versions=("m", "m"))
     assert (verdict.metric, verdict.candidate["primary"], verdict.champion["primary"]) == (
         "followed_within_3px",
         1.0,

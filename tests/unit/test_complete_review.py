@@ -26,10 +26,12 @@ from complete_review import app
 from complete_review.answer import choose, read_answer
 from complete_review.completion import ReviewCompleter
 from complete_review.geometry import clean_polyline
-from complete_review.human_loop import LoopEvent
+from complete_review.human_loop import LoopEvent, LoopOutput
 from firnline.errors import Refused
 from firnline.events import LayersPredicted
 from firnline.layers import LayersDocument
+from firnline.limits import MAX_VERTICES
+from firnline.observability import subject
 from start_review.policy import Policy
 from start_review.providers import Portal
 from start_review.review import ReviewStarter
@@ -185,6 +187,105 @@ def test_of_several_answers_the_last_usable_one_counts(world):
     stored = world.corrections.get(name)
     assert (stored["layers"], stored["answers"], stored["answers_refused"]) == (2, 3, 1)
     assert stored["answers_differ"] is True
+
+
+def wave(count, row, width=WIDTH):
+    """A line of so many vertices, a few of them at each column of an image of `width`."""
+    x = np.linspace(0, width - 1, count)
+    return polyline("layer", *zip(x.tolist(), (row + 3 * np.sin(x / 900)).tolist(), strict=True))
+
+
+def test_a_line_of_more_vertices_than_a_layer_may_have_is_taken_with_fewer():
+    drawing = read_answer(answer(wave(50_000, 10, 9000), wave(3, 30, 9000), width=9000), 9000, HEIGHT)
+    assert len(drawing.layers[0].vertices) <= MAX_VERTICES
+    x = np.arange(9000)
+    rows = np.interp(x, *zip(*((v.x, v.y) for v in drawing.layers[0].vertices), strict=True))
+    assert np.abs(rows - (10 + 3 * np.sin(x / 900))).max() < 0.05
+
+
+def test_a_line_too_rough_for_that_is_refused():
+    with pytest.raises(Refused, match="too rough to be drawn"):
+        read_answer(
+            answer(polyline("layer", *((x / 4, x * 7919 % 47) for x in range(36_000))), width=9000), 9000, HEIGHT
+        )
+
+
+def test_too_many_lines_are_refused_before_they_are_compared():
+    with pytest.raises(Refused, match="has 1500 lines; at most 1000"):
+        read_answer(answer(*[polyline("layer", (0, 1), (63, 1))] * 1500), WIDTH, HEIGHT)
+
+
+POISON = {
+    "a line of one point": {"answerContent": answer(polyline("layer", *[(1, 1)] * 30_000))},
+    "no drawing": {"answerContent": {"annotatedResult": "\ud800"}},
+    "nothing": None,
+}
+
+
+@pytest.mark.parametrize("poison", POISON.values(), ids=POISON)
+def test_an_answer_that_cannot_be_used_does_not_cost_the_good_one(world, poison):
+    name = in_review(world)
+    good = {"answerContent": answer(SURFACE), "submissionTime": "2026-11-22T10:00:00Z", "timeSpentInSeconds": 1}
+    assert handle(world, world.answered(name, humanAnswers=[good, poison])) == "corrected"
+    stored = world.corrections.get(name)
+    assert (stored["layers"], stored["answers"], stored["answers_refused"]) == (1, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {"timeSpentInSeconds": 1e300}, {"timeSpentInSeconds": 10**200}, {"timeSpentInSeconds": -1},
+        {"timeSpentInSeconds": float("inf")}, {"timeSpentInSeconds": "long"}, {"timeSpentInSeconds": []},
+        {"submissionTime": 1e300}, {"submissionTime": "0001-01-01T00:00:00+14:00"}, {"submissionTime": "yesterday"},
+        {"workerId": "\ud800\x00"},
+    ],
+)  # fmt: skip
+def test_what_stands_beside_a_drawing_does_not_cost_the_drawing(world, beside):
+    name = in_review(world)
+    times = {"submissionTime": "2026-11-22T10:00:00", "timeSpentInSeconds": 40.5}
+    given = {"answerContent": answer(SURFACE) | {"note": "\udfff"}, **times, **beside}
+    event = world.answered(name, humanAnswers=[given], inputContent="\ud800")
+    assert handle(world, event) == "corrected"
+    assert world.corrections.get(name).get("seconds") == (None if "timeSpentInSeconds" in beside else 40.5)
+
+
+def test_numbers_that_are_too_long_to_be_read_are_none():
+    output = b'{"humanLoopName": "a", "humanAnswers": [{"answerContent": {"n": %s}}]}' % (b"9" * 100_000)
+    assert LoopOutput.of(output).humanAnswers == [{"answerContent": {"n": float("inf")}}]
+    with pytest.raises(ValueError, match="nested too deeply"):
+        LoopOutput.of(b"[" * 1_000_000)
+
+
+def test_a_reason_of_any_length_and_of_any_characters_is_written_down(world):
+    name = in_review(world)
+    event = loop_event(name, "Failed")
+    event["detail"] |= {"failureCode": "\x00\ud800", "failureReason": "x\u2028" * 400_000}
+    assert handle(world, event) == "failed"
+    reason = world.register.get(FRAME)["review_reason"]
+    assert reason.startswith("The review ended without an answer (Failed, \ufffd, x x")
+    assert len(reason) <= 1000
+
+
+def test_a_repeated_completion_announces_one_waiting_batch_and_not_all(world):
+    names = [in_review(world, f"c/s/{number}") for number in range(4)]
+    for name in names:
+        handle(world, world.answered(name, answer(SURFACE)), every=1)
+    world.events()
+    assert handle(world, world.answered(names[-1], answer(SURFACE)), every=1) == "known"
+    assert [event["detail"] for event in world.events("CorrectionBatchClaimed")] == [{"batch": 1}]
+
+
+def test_the_log_says_whose_message_goes_back():
+    stored = {"detail": {"bucket": {"name": "b"}, "object": {"key": "c/s/f.nc"}}}
+    assert subject(json.dumps(stored)) == {"key": "c/s/f.nc"}
+    assert subject(json.dumps({"detail": {"frame_id": "c/s/f", "revision": "a"}})) == {
+        "frame_id": "c/s/f",
+        "revision": "a",
+    }
+    assert subject(json.dumps({"detail": {"batch": 3}})) == {"batch": "3"}
+    assert subject(json.dumps(loop_event("loop-1")))["humanLoopName"] == "loop-1"
+    for body in ("{", "[]", '{"detail": 1}', '{"detail": {"object": 3}}', "[" * 100_000):
+        assert set(subject(body)) <= {"body"}
 
 
 @pytest.mark.parametrize("status", ["Failed", "Stopped"])

@@ -7,7 +7,7 @@ from firnline.limits import MAX_PICTURE_PIXELS
 from firnline.radar.framing import Framing
 from firnline.radar.picture import averaged, make_picture
 from firnline.radar.sampling import Extent, echo_extent, filled, trace_grid
-from workbench.simulator import campaign_named, simulate_frame
+from workbench.simulator import Genuine, campaign_named, simulate_frame
 
 
 def noise_db(samples: int, traces: int, seed: int = 0) -> np.ndarray:
@@ -132,3 +132,25 @@ def test_an_echogram_whose_traces_are_all_but_empty_is_still_measured():
     echogram[90:110] = noise_db(20, 50)
     assert filled(echogram).shape[1] == 0
     assert make_picture(echogram).power_db.shape[1] == 50
+
+
+@pytest.mark.parametrize(
+    ("campaign", "genuine"),
+    [
+        ("demo", Genuine(1, 6000, along=2)),
+        ("demo", Genuine(4, 10_000, along=3)),
+        ("varied_snow_5030", Genuine(3, 8000)),
+        ("varied_sounder_5002", Genuine(3, 2400)),
+        ("varied_sounder_5001", Genuine(2, 1600, along=2)),
+    ],
+)
+def test_a_band_limited_record_is_cut_to_its_echo_and_scaled_within_bounds(campaign, genuine):
+    """Its noise is correlated over the pulse and over the aperture, so that few of its samples are independent."""
+    frame = simulate_frame(campaign_named(campaign), 0, 1, traces=256, genuine=genuine)
+    framing = make_picture(frame.echogram_db).framing
+    scale = genuine.oversampling
+    assert framing.first_sample < np.nanmin(frame.rows) - 20 * scale or framing.first_sample == 0
+    assert framing.sample_of(framing.rows) > np.nanmax(frame.rows)
+    if campaign_named(campaign).kind == "snow":
+        assert framing.rows * framing.samples_per_row < 520 * scale
+    assert 0.7 < framing.samples_per_row / scale < 1.9

@@ -12,6 +12,7 @@ from moto import mock_aws
 from review_world import ENVIRONMENT, MODEL, REVISION, answer, make_world, polyline
 
 from firnline.events import LayersPredicted
+from firnline.limits import MAX_ANSWER_BYTES
 from review_portal import page
 from review_portal.serve import make_server
 from review_portal.store import AlreadyAnswered, Task, UnknownTask
@@ -194,10 +195,17 @@ def test_posts_that_do_not_come_from_the_page_are_refused(world, store, headers,
     assert store.get(name).status == "open"
 
 
+def test_an_answer_with_more_vertices_than_a_line_may_have_is_accepted(world, store):
+    name = in_review(world)
+    line = polyline("surface", *((x / 1000, 11 + x % 2 / 10) for x in range(60_000)))
+    assert submit(store, name, answer(line))[0] == 200
+    assert store.get(name).status == "completed"
+
+
 def test_too_much_or_no_json_is_refused(world, store):
     name = in_review(world)
     post = ("POST", f"/review/tasks/{name}/submit", {}, JSON)
-    assert page.respond(store, *post, b" " * (page.MAX_BODY_BYTES + 1))[0] == 413
+    assert page.respond(store, *post, b" " * (MAX_ANSWER_BYTES + 1))[0] == 413
     assert page.respond(store, *post, b"{")[0] == 400
     assert page.respond(store, *post, b"\xff\xfe")[0] == 400
 
@@ -232,6 +240,10 @@ def test_the_server_answers_and_limits_what_it_reads(world, store):
         connection.putheader("Content-Length", "99999999999")
         connection.endheaders()
         assert connection.getresponse().status == 413
+        connection.close()
+        connection.request("POST", f"/review/tasks/{name}/submit", b" " * (MAX_ANSWER_BYTES + 1), JSON)
+        refused = connection.getresponse()
+        assert (refused.status, json.loads(refused.read())["error"]) == (413, page.TOO_LARGE)
     finally:
         server.shutdown()
         server.server_close()

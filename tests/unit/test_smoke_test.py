@@ -3,6 +3,7 @@ import json
 from pathlib import Path
 
 import boto3
+import numpy as np
 import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
@@ -68,6 +69,15 @@ def test_passes_on_a_stored_frame_or_on_the_holdout(world):
 def test_wrong_answers_fail(world, body, problem):
     with pytest.raises(SmokeTestFailed, match=problem):
         smoke_test(SmokeTestRequest(**SAMPLE), world.bucket, endpoint(body))
+
+
+def test_of_an_echogram_too_large_for_a_request_the_beginning_is_sent(world, monkeypatch):
+    monkeypatch.setattr("smoke_test.smoke.MAX_REQUEST_BYTES", len(encode_png(echogram())))
+    monkeypatch.setattr("smoke_test.smoke.CUT_PIXELS", echogram().size)
+    large = np.hstack([echogram(), echogram()])
+    world.bucket.write("datasets/retrain-1/holdout-images/000003.png", encode_png(large), "image/png")
+    passed = smoke_test(SmokeTestRequest(**SAMPLE), world.bucket, endpoint(GOOD))
+    assert passed["echogram"] == "datasets/retrain-1/holdout-images/000003.png"
 
 
 def test_without_an_echogram_there_is_no_test(world):

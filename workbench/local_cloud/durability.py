@@ -326,7 +326,9 @@ class Durability:
         with scope():
             self._announce_interrupted_executions()
             if since is not None:
-                logger.info("after an unclean end: %d uploads announced again", self._redeliver_uploads(since))
+                logger.info(
+                    "after an unclean end: %d uploads and deletions announced again", self._redeliver_uploads(since)
+                )
         if since is not None:
             reviews.redeliver_since(since)
 
@@ -357,6 +359,21 @@ class Durability:
                         size=found["size"],
                         etag=found["etag"],
                         version_id=found.get("version_id"),
+                    )
+                    count += 1
+            deleted = [
+                (key, versions[-1])
+                for (of_bucket, key), versions in list(s3._object_versions.items())
+                if of_bucket == bucket_name and versions and versions[-1].get("is_delete_marker")
+            ]
+            for key, marker in deleted:
+                if datetime.fromisoformat(marker["last_modified"]).timestamp() >= since:
+                    s3._fire_s3_event_async(
+                        bucket_name,
+                        key,
+                        "s3:ObjectRemoved:DeleteMarkerCreated",
+                        deletion_type="Delete Marker Created",
+                        version_id=marker["version_id"],
                     )
                     count += 1
         return count

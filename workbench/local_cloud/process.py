@@ -18,6 +18,7 @@ from .settings import REGION, ROOT, Settings, default_port, default_state_dir, d
 
 START_SECONDS = 60.0
 STOP_SECONDS = 90.0
+CLOSE_SECONDS = 5.0
 PORTS_TRIED = 50
 Say = Callable[[str], None]
 
@@ -40,7 +41,7 @@ def start(state_dir: Path | None = None, port: int | None = None, say: Say = pri
     if running is not None:
         say(f"The local cloud runs already (process {running}) at {settings.endpoint}.")
         return running
-    if not is_free(settings.port):
+    if not _free_by_now(settings):
         raise LocalCloudError(
             f"Port {settings.port} is taken by {_holder(settings.port)}, or choose another port: "
             f"FIRNLINE_PORT={free_port(settings.port)} before the command."
@@ -150,6 +151,15 @@ def is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _free_by_now(settings: Settings) -> bool:
+    """A killed local cloud has no command line any more a moment before its sockets are closed."""
+    record = _record(settings)
+    deadline = time.monotonic() + (CLOSE_SECONDS if record and record["port"] == settings.port else 0)
+    while not (free := is_free(settings.port)) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return free
 
 
 def free_port(first: int) -> int:

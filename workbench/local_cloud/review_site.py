@@ -1,6 +1,7 @@
 """The front of the HTTP server: the reviewers' page under /review/, everything signed to MiniStack."""
 
 import asyncio
+import json
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -37,7 +38,7 @@ class ReviewSite:
             answer = (
                 await asyncio.to_thread(self._respond, scope["method"], path, query, headers, body)
                 if body is not None
-                else _refusal(413, "The submission is too large.")
+                else _too_large()
             )
             await _send(send, *answer)
         elif path.startswith(CLOSED):
@@ -100,6 +101,12 @@ class PortalStore:
 
 def _refusal(status: int, sentence: str) -> Response:
     return status, {"Content-Type": "text/plain; charset=utf-8"}, sentence.encode()
+
+
+def _too_large() -> Response:
+    from review_portal.page import TOO_LARGE
+
+    return 413, {"Content-Type": "application/json"}, json.dumps({"error": TOO_LARGE}).encode()
 
 
 async def _read(receive: Callable) -> bytes | None:

@@ -15,7 +15,8 @@ import sys
 import threading
 import traceback
 
-MAX_BODY = 100 * 1024 * 1024
+MAX_BODY = int(os.environ.get("MMS_MAX_REQUEST_SIZE", 6553500))
+"""Multi-model-server's variable, and what it takes if it is not given."""
 
 
 class RequestProperties:
@@ -75,12 +76,16 @@ def make_handler(jobs):
 
         def do_POST(self):
             length = int(self.headers.get("Content-Length", 0))
-            if self.path != "/invocations" or length > MAX_BODY:
-                self.close_connection = True
-                self._reply(404 if self.path != "/invocations" else 413, "text/plain", b"")
+            body = self.rfile.read(length)
+            if self.path != "/invocations":
+                self._reply(404, "text/plain", b"")
+                return
+            if length > MAX_BODY:
+                told = f"The request has {length} bytes; MMS_MAX_REQUEST_SIZE allows {MAX_BODY}."
+                self._reply(413, "text/plain", told.encode("utf-8"))
                 return
             job = Job(
-                self.rfile.read(length),
+                body,
                 self.headers.get("Content-Type", "application/json"),
                 self.headers.get("Accept", "*/*"),
             )

@@ -10,6 +10,7 @@ from scipy.io import savemat
 
 from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
 
+from .figures import Figure, figure_rows
 from .frame import SimulatedFrame
 from .track import gps_minus_utc
 
@@ -95,21 +96,24 @@ def write_cresis(frame: SimulatedFrame, path: Path, version: Literal["5", "7.3"]
     return path
 
 
-def write_truth(frame: SimulatedFrame, path: Path) -> Path:
-    """Write the true layers as a `firnline.layers/1` document: vertices at whole traces, within 0.1 px of `rows`.
+def write_truth(frame: SimulatedFrame, path: Path, figure: Figure | None = None) -> Path:
+    """Write the true layers as a `firnline.layers/1` document: vertices at whole traces, within 0.1 px of `rows`, or of
+    the rows of a picture that was drawn as `figure`.
 
     A layer with a gap becomes one polyline for each of its pieces, since a polyline has no gaps. `path` is the file;
     returns it. `coverage` is partial where layers without a line can be seen.
     """
+    figure = figure or Figure()
+    left, top, right, bottom = figure.margins
     samples, traces = frame.echogram_db.shape
     layers = [
         Layer(label=label, vertices=[Vertex(x=float(x), y=round(float(row[x]), 2)) for x in piece])
-        for label, row in zip(frame.labels, frame.rows, strict=True)
+        for label, row in zip(frame.labels, figure_rows(frame, figure), strict=True)
         for piece in _pieces(row)
     ]
     document = LayersDocument(
         frame_id="",
-        image=ImageSize(width=traces, height=samples),
+        image=ImageSize(width=left + traces + right, height=top + samples + bottom),
         source=Source(kind="import", created=now()),
         coverage="complete" if frame.complete else "partial",
         layers=layers,

@@ -1,6 +1,7 @@
 """One simulated frame: its echogram, its layers, and what a file of it says besides."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -8,10 +9,15 @@ from firnline.layers import Label
 
 from .campaigns import Campaign
 from .echoes import record
+from .grid import ROWS, Genuine, Grid
 from .stratigraphy import Stratigraphy, lay_down
 from .track import TrackFields, fly, generator
 
 LIGHT_SPEED = 299_792_458.0
+_PER_COLUMN = (
+    *("echogram_db", "rows", "gps_time", "lat", "lon", "elevation"),
+    *("roll", "pitch", "heading", "surface_twtt", "bed_twtt"),
+)
 
 
 @dataclass(frozen=True)
@@ -51,9 +57,18 @@ class SimulatedFrame:
 
 
 def simulate_frame(
-    campaign: Campaign, segment: int, number: int, traces: int = 512, samples: int = 256
+    campaign: Campaign,
+    segment: int,
+    number: int,
+    traces: int = 512,
+    samples: int = ROWS,
+    genuine: Genuine | None = None,
 ) -> SimulatedFrame:
     """The frame `number` of a flight segment; the next number continues it. The same arguments give the same frame.
+
+    With `genuine` the same ice, flown over by a radar that samples it so, in the size in which its files are delivered:
+    the layers are those of the frame of 256 samples, at the samples and columns of the file, and go on below its end as
+    far as they can be seen. `samples` then counts for nothing.
 
     Raises `ValueError` for fewer than 64 traces or samples and for negative numbers.
     """
@@ -62,12 +77,31 @@ def simulate_frame(
             f"a frame of {traces} traces x {samples} samples, segment {segment}, number {number} cannot be simulated: "
             "give at least 64 traces and samples, and no negative numbers"
         )
-    position = (number * traces + np.arange(traces)) * campaign.trace_spacing
+    if genuine is None:
+        return _observed(campaign, segment, number, Grid.plain(traces, samples))
+    # A snow radar's window is opened early, since the ground rises unforeseen; a sounder's as the pulse leaves.
+    share = (0.1, 0.5) if campaign.kind == "snow" else (0.0, 0.2)
+    spare = genuine.samples - ROWS * genuine.oversampling
+    first = int(spare * generator(campaign, segment, 7).uniform(*share))
+    frame = _observed(campaign, segment, number, Grid.genuine(traces, genuine, first))
+    return _repeated(frame, genuine.repeat)
+
+
+def _observed(campaign: Campaign, segment: int, number: int, grid: Grid) -> SimulatedFrame:
+    """The frame as a record on `grid`."""
+    position = (number * grid.traces + grid.trace) * campaign.trace_spacing
     fields = TrackFields(position, *campaign.wavelengths)
-    scale = samples / 256
-    ice = lay_down(campaign, segment, fields)
-    ice = Stratigraphy(ice.surface * scale, ice.layers * scale, None if ice.bed is None else ice.bed * scale)
-    echoes = record(campaign, segment, number, ice, fields, samples)
+    ice = _ice(campaign, segment, fields, grid.scale)
+    echoes = record(campaign, segment, number, ice, fields, grid)
+    drawn = echoes.drawn
+    if grid.fine:
+        # Who draws layers sees no more of them in a finer record: every record of this ice has the same truth.
+        coarse = Grid.plain(grid.traces, ROWS)
+        coarse_fields = TrackFields(
+            (number * grid.traces + coarse.trace) * campaign.trace_spacing, *campaign.wavelengths
+        )
+        coarse_ice = _ice(campaign, segment, coarse_fields, 1.0)
+        drawn = grid.held(record(campaign, segment, number, coarse_ice, coarse_fields, coarse).drawn)
 
     rows = np.vstack([ice.surface, ice.layers])
     labels: list[Label] = ["surface"]
@@ -75,25 +109,26 @@ def simulate_frame(
     if ice.bed is not None:
         rows = np.vstack([rows, ice.bed])
         labels.append("bed")
-    rows = np.where(echoes.drawn & (rows >= 0) & (rows <= samples - 1), rows, np.nan)
-    kept = np.isfinite(rows).sum(axis=1) >= 24
-    dt = campaign.window / samples
+    rows = np.where(drawn & (rows >= 0) & (rows <= grid.samples - grid.above - 1), rows, np.nan)
+    kept = np.isfinite(rows).sum(axis=1) >= 24 * grid.along
+    first = grid.opens + grid.above
+    dt = campaign.window / (ROWS * grid.scale)
     flight = fly(campaign, segment, position, fields)
     # A snow radar's window opens shortly above the surface, some 500 m below the aircraft; a sounder's as it transmits.
     range_rng = generator(campaign, segment, 5)
     opening = 2 * range_rng.uniform(420, 560) / LIGHT_SPEED if campaign.kind == "snow" else 0.0
-    surface_twtt = opening + ice.surface * dt
+    surface_twtt = opening + (first + ice.surface) * dt
     ground = campaign.ground_elevation + 15 * fields.draw(range_rng, 1, 3.0)[0]
     return SimulatedFrame(
         campaign=campaign.name,
         segment_id=flight.segment_id,
         number=number,
         echogram_db=10 * np.log10(echoes.power) + campaign.level,
-        rows=rows[kept],
+        rows=rows[kept] + first,
         labels=[label for label, keep in zip(labels, kept, strict=True) if keep],
         complete=campaign.complete,
         dt=dt,
-        time=opening + np.arange(samples) * dt,
+        time=opening + np.arange(grid.window) * dt,
         gps_time=flight.gps_time,
         lat=flight.lat,
         lon=flight.lon,
@@ -102,5 +137,21 @@ def simulate_frame(
         pitch=flight.pitch,
         heading=flight.heading,
         surface_twtt=surface_twtt,
-        bed_twtt=None if ice.bed is None else np.where(echoes.drawn[-1], opening + ice.bed * dt, np.nan),
+        bed_twtt=None if ice.bed is None else np.where(drawn[-1], opening + (first + ice.bed) * dt, np.nan),
     )
+
+
+def _ice(campaign: Campaign, segment: int, fields: TrackFields, scale: float) -> Stratigraphy:
+    """The ice below `fields`, in samples of which `scale` make a row."""
+    ice = lay_down(campaign, segment, fields)
+    return Stratigraphy(ice.surface * scale, ice.layers * scale, None if ice.bed is None else ice.bed * scale)
+
+
+def _repeated(frame: SimulatedFrame, times: int) -> SimulatedFrame:
+    """The frame with each of its columns, and what belongs to it, `times` times."""
+    if times == 1:
+        return frame
+    changes: dict[str, Any] = {
+        name: np.repeat(value, times, axis=-1) for name in _PER_COLUMN if (value := getattr(frame, name)) is not None
+    }
+    return replace(frame, **changes)

@@ -1,15 +1,20 @@
 """A campaign's flight segments as files in a folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from .campaigns import campaigns
 from .files import write_cresis, write_irsno1b, write_truth
 from .frame import simulate_frame
+from .grid import Genuine
 
 
-def simulate_campaign(name: str, out_dir: Path, frames: int, segments: int) -> list[tuple[Path, Path]]:
+def simulate_campaign(
+    name: str, out_dir: Path, frames: int, segments: int, genuine: Mapping[int, Genuine] | None = None
+) -> list[tuple[Path, Path]]:
     """Write `frames` frames of `segments` flight segments, by turns `.nc` and `.mat`, each with its true layers.
 
+    `genuine` gives the size and structure of some of them, counted from 0; the others have 512 traces of 256 samples.
     Returns (file, truth file) by segment and number. The truth lies in `<out_dir>/truth/`, not beside its frame, where
     it would be taken for an annotation. Raises `ValueError` for a campaign that does not exist.
     """
@@ -24,7 +29,9 @@ def simulate_campaign(name: str, out_dir: Path, frames: int, segments: int) -> l
     numbers = [(index * segments // frames, index) for index in range(frames)]
     first_of = dict(reversed(numbers))
     for segment, index in numbers:
-        frame = simulate_frame(campaigns[name], segment, index - first_of[segment] + 1)
+        frame = simulate_frame(
+            campaigns[name], segment, index - first_of[segment] + 1, genuine=(genuine or {}).get(index)
+        )
         if index % 2 == 0:
             file = write_irsno1b(frame, out_dir, trace_axis=1 if index % 4 == 0 else 0)
         else:

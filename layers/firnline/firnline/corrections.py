@@ -9,6 +9,7 @@ written in one transaction.
 from collections.abc import Iterator
 from typing import Any
 
+from firnline.errors import legible
 from firnline.frame_register import timestamp
 from firnline.layers import LayersDocument
 from firnline.table import Item, Table
@@ -139,7 +140,7 @@ class Corrections:
         """Write down how a batch's execution went; False if another execution has the batch."""
         return self._table.update(
             f"BATCH#{batch}", "BATCH", "SET outcome = :outcome, reason = :reason, outcome_of = :execution",
-            {":outcome": outcome, ":reason": reason, ":execution": execution, ":started": "STARTED"},
+            {":outcome": outcome, ":reason": legible(reason), ":execution": execution, ":started": "STARTED"},
             "execution_arn = :execution AND #state = :started",
         )  # fmt: skip
 

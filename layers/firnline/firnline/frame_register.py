@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
+from firnline.errors import legible
 from firnline.table import Item, Table
 
 
@@ -26,6 +27,14 @@ def timestamp() -> str:
 def comparable(sequencer: str) -> str:
     """S3's sequencer, hexadecimal, so that two of one key compare as text: padded with zeros on the right."""
     return sequencer.ljust(32, "0").upper()
+
+
+def _sentences(details: dict[str, Any]) -> dict[str, Any]:
+    """Details of a frame whose reasons are such that the table takes them, whatever they quote."""
+    return {
+        name: legible(value) if name.endswith("reason") and isinstance(value, str) else value
+        for name, value in details.items()
+    }
 
 
 class FrameRegister:
@@ -51,7 +60,7 @@ class FrameRegister:
             "source_key": source_key, "sequencer": sequencer, "updated": updated,
             "status_pk": f"STATUS#{status}", "status_sk": f"{updated}#{frame_id}",
             "segment_pk": f"SEGMENT#{campaign}/{segment}", "segment_sk": stem,
-            **details,
+            **_sentences(details),
         }  # fmt: skip
         fresh = (
             "attribute_not_exists(pk) OR (source_key = :key AND sequencer < :sequencer AND revision <> :revision) "
@@ -75,7 +84,7 @@ class FrameRegister:
         values = {":to": to, ":revision": revision, ":updated": updated,
                   ":status_pk": f"STATUS#{to}", ":status_sk": f"{updated}#{frame_id}"}  # fmt: skip
         values |= {f":come{n}": status for n, status in enumerate(come_from)}
-        values |= {f":{name}": value for name, value in details.items()}
+        values |= {f":{name}": value for name, value in _sentences(details).items()}
         sets = ["#status = :to", "updated = :updated", "status_pk = :status_pk", "status_sk = :status_sk"]
         sets += [f"#{name} = :{name}" for name in details]
         allowed = ", ".join(f":come{n}" for n in range(len(come_from)))
@@ -90,7 +99,7 @@ class FrameRegister:
     def note(self, frame_id: str, revision: str, **details: Any) -> bool:
         """Write details on the frame without moving its status; False if another revision counts by now."""
         sets = ", ".join(f"#{name} = :{name}" for name in details)
-        values = {f":{name}": value for name, value in details.items()} | {":revision": revision}
+        values = {f":{name}": value for name, value in _sentences(details).items()} | {":revision": revision}
         return self._table.update(f"FRAME#{frame_id}", "STATUS", f"SET {sets}", values, "revision = :revision")
 
     def mark_annotated(self, frame_id: str, revision: str, coverage: str, reason: str = "") -> bool:
@@ -154,5 +163,5 @@ class FrameRegister:
         if state == "COMPLETED":
             values, open_to = values | {":failed": "FAILED"}, "#state IN (:started, :failed)"
         if reason:
-            sets, values = sets + ", reason = :reason", values | {":reason": reason}
+            sets, values = sets + ", reason = :reason", values | {":reason": legible(reason)}
         return self._table.update(f"FRAME#{frame_id}", f"REVIEW#{loop_name}", sets, values, open_to)

@@ -9,8 +9,8 @@ MAX_SAMPLES = 100_000_000
 MAX_PICTURE_PIXELS = 16_000_000
 """Pixels of the picture that the network, the reviewer and the training share."""
 
-MAX_PICTURE_BYTES = MAX_PICTURE_PIXELS + 1_000_000
-"""That picture as a PNG of 8-bit grey, which even for noise is hardly larger than its pixels."""
+MAX_PICTURE_BYTES = 20_000_000
+"""Its PNG: noise does not compress, and every row and every block of the format adds some bytes."""
 
 MAX_PICTURE_ROWS = 8_192
 """Rows of that picture, so that the tiles below still reach far enough along the track."""
@@ -25,8 +25,8 @@ more than its pixels, so no request comes near `MAX_REQUEST_BYTES`."""
 MAX_ANNOTATION_BYTES = 50_000_000
 """An uploaded annotation, of whatever form."""
 
-MAX_PICKS = 16_000_000
-"""Layers times traces of anything that holds layers: 128 MB where it is one array of rows."""
+MAX_PICKS = 8_000_000
+"""Layers times traces of anything that holds layers: 64 MB where it is one array of rows."""
 
 MAX_LAYERS = 1_000
 """Polylines of a layers document."""
@@ -44,8 +44,8 @@ MAX_DOCUMENT_BYTES = 6_291_456
 MAX_ANSWER_BYTES = 8_000_000
 """What one reviewer submits. A task is given 3 MB at most, and its answer is hardly more."""
 
-MAX_OUTPUT_BYTES = 32_000_000
-"""`output.json` of a human loop: its task and the answers of up to three people."""
+MAX_OUTPUT_BYTES = 16_000_000
+"""`output.json` of a human loop: its task, of 3 MB at most, and the answers of up to three people."""
 
 MAX_SENTENCE_CHARACTERS = 1_000
 """A reason that a person reads. An item of the table takes 400 kB, an event 256 kB, with what stands beside it."""

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from firnline.layers import LayersDocument
+from firnline.layers import Layer, LayersDocument
 
 SURFACE_COLOUR = (70, 190, 255)
 BED_COLOUR = (255, 120, 60)
@@ -27,12 +27,13 @@ def draw_layers(grey: np.ndarray, document: LayersDocument, width_px: int = 1) -
     draw = ImageDraw.Draw(picture)
     internal = 0
     for layer in document.layers:
-        if layer.label == "surface":
-            colour = SURFACE_COLOUR
-        elif layer.label == "bed":
-            colour = BED_COLOUR
-        else:
-            colour = LAYER_COLOURS[internal % len(LAYER_COLOURS)]
-            internal += 1
-        draw.line([(vertex.x, vertex.y) for vertex in layer.vertices], fill=colour, width=width_px)
+        draw.line([(v.x, v.y) for v in layer.vertices], fill=colour_of(layer, internal), width=width_px)
+        internal += layer.label == "layer"
     return np.asarray(picture)
+
+
+def colour_of(layer: Layer, internal: int) -> tuple[int, int, int]:
+    """The colour of a layer; an internal one's goes by its number, from above, among those."""
+    if layer.label == "surface":
+        return SURFACE_COLOUR
+    return BED_COLOUR if layer.label == "bed" else LAYER_COLOURS[internal % len(LAYER_COLOURS)]

@@ -8,7 +8,7 @@ from firnline.limits import MAX_DOCUMENT_VERTICES, MAX_VERTICES
 FINEST_TOLERANCE_PX, COARSEST_TOLERANCE_PX = 0.02, 1.5
 """From what nobody can see to what a hand misses."""
 _LONGEST_PART = 256
-_MOST_TO_SIMPLIFY = 40
+_MOST_TO_SIMPLIFY = 20
 """Lines with more than this many times the vertices that they may have are not even tried: that would take too long."""
 
 

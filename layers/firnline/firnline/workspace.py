@@ -51,7 +51,7 @@ def too_large(name: str, size: int, limit: int) -> Refused:
     """What to say of a file of `size` bytes of which at most `limit` are read."""
     return Refused(
         f"'{name}' has {size / 1e6:.0f} MB; at most {limit / 1e6:.0f} MB can be read. "
-        "Split the frame along the track and upload the parts."
+        "Split it into parts, or leave out what is not needed."
     )
 
 

@@ -13,7 +13,17 @@ from pydantic import ValidationError
 
 from firnline.errors import Refused
 from firnline.frames import FrameDocument
-from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex, depth_order, order_by_depth
+from firnline.layers import (
+    ImageSize,
+    Layer,
+    LayersDocument,
+    Source,
+    Vertex,
+    depth_order,
+    first_crossing,
+    majority_order,
+    order_by_depth,
+)
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_VERTICES, MAX_LAYERS, MAX_PICKS
 from firnline.placement import on_picture, rows_on_picture
 from firnline.radar.formats import DAMAGED
@@ -134,7 +144,10 @@ def document_of(picks: Picks, frame: FrameDocument, created: datetime) -> Layers
         raise Refused("it has no line of at least two traces; draw at least one layer")
     if len(pieces) > MAX_LAYERS:
         raise Refused(f"it has {len(pieces)} pieces of lines; at most {MAX_LAYERS} can be taken, so draw longer ones")
-    lines = fitting([line[_corners(line)].round(_DECIMALS) for _, line in pieces])
+    lines = [line[_corners(line)].round(_DECIMALS) for _, line in pieces]
+    if sum(map(len, lines)) > MAX_DOCUMENT_VERTICES:
+        _check_order([line for _, line in pieces], frame.width)
+    lines = fitting(lines)
     layers = [
         Layer(label=label, vertices=[Vertex(x=x, y=y) for x, y in line.tolist()])
         for (label, _), line in zip(pieces, lines, strict=True)
@@ -146,6 +159,21 @@ def document_of(picks: Picks, frame: FrameDocument, created: datetime) -> Layers
         coverage=picks.coverage,
         layers=order_by_depth(layers, frame.width),
     )
+
+
+def _check_order(lines: list[np.ndarray], width: int) -> None:
+    """`Refused` if lines cross, before time is spent on making them simpler."""
+    if len(lines) * width > MAX_PICKS:
+        raise Refused(
+            f"it has {len(lines)} pieces of lines; at most {MAX_PICKS // width} can be taken on {width} traces"
+        )
+    rows = np.full((len(lines), width), np.nan)
+    for row, line in zip(rows, lines, strict=True):
+        row[line[:, 0].astype(int)] = line[:, 1]
+    order = depth_order(rows)
+    crossing = first_crossing(rows[order])
+    if crossing is not None:
+        raise Refused(f"lines cross at trace {crossing[2]}; layers must lie in one order of depth all along")
 
 
 def _document(content: bytes, frame: FrameDocument, created: datetime) -> LayersDocument:
@@ -227,19 +255,14 @@ def _without_contradictions(rows: np.ndarray) -> np.ndarray:
     """Blank the picks of layers (layers, traces) in the few traces where they are not in the order that they mostly
     have: above a layer that mostly lies above them, or below one that mostly lies below.
 
-    A layer of which that would take more than a share is left as it is. Which order they mostly have is told by their
-    places among the picks of each trace, so that no single far stray turns it round.
+    A layer of which that would take more than a share is left as it is.
     """
     if len(rows) < 2:
         return rows
-    blocks = [slice(start, start + _TRACES_AT_ONCE) for start in range(0, rows.shape[1], _TRACES_AT_ONCE)]
-    places = np.empty(rows.shape, dtype=np.float32)
-    for block in blocks:
-        ranks = np.argsort(np.argsort(rows[:, block], axis=0, kind="stable"), axis=0, kind="stable")
-        places[:, block] = np.where(np.isfinite(rows[:, block]), ranks, np.nan)
-    order = depth_order(places)
+    order = majority_order(rows)
     contradicting = np.empty(rows.shape, dtype=bool)
-    for block in blocks:
+    for start in range(0, rows.shape[1], _TRACES_AT_ONCE):
+        block = slice(start, start + _TRACES_AT_ONCE)
         ordered = rows[order, block]
         deepest_above = np.fmax.accumulate(ordered, axis=0)
         highest_below = np.fmin.accumulate(ordered[::-1], axis=0)[::-1]

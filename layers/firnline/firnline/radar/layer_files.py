@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from firnline.errors import Refused
-from firnline.layers import Label
+from firnline.layers import Label, mostly_below
 from firnline.limits import MAX_LAYERS, MAX_PICKS
 from firnline.radar.formats import DAMAGED
 from firnline.radar.matlab_nested import Value, read_nested
@@ -15,9 +15,6 @@ _BY_ID: dict[int, Label] = {1: "surface", 2: "bed"}
 _BY_NAME: dict[str, Label] = {"surface": "surface", "bottom": "bed", "bed": "bed"}
 _HOLE = 10
 """A line goes straight over holes of its points of up to this many times their usual distance."""
-
-_COMPARISONS = 200_000_000
-"""Of so many pairs of rows, in traces that lie evenly, the order of layers is plain."""
 
 
 @dataclass(frozen=True)
@@ -89,12 +86,7 @@ def label_by_depth(labels: list[Label | None], rows: np.ndarray, named: bool) ->
     """
     surfaces, beds = ([i for i, label in enumerate(labels) if label == kind] for kind in ("surface", "bed"))
     given: list[Label] = [label or "layer" for label in labels]
-    rows = rows[:, :: max(1, len(rows) * rows.size // _COMPARISONS)]
-    drawn = np.isfinite(rows)
-    below = np.zeros((len(rows), len(rows)))  # [i, j]: on how many more traces j lies below i than above it
-    for index in range(len(rows)):
-        difference = np.where(drawn & drawn[index], rows - rows[index], 0.0)
-        below[index] = np.sign(difference).sum(axis=1)
+    below = mostly_below(rows)
     for upper in surfaces:
         for lower in beds:
             if below[upper, lower] < 0 and given[upper] == "surface" and given[lower] == "bed":

@@ -17,7 +17,8 @@ from firnline.radar.variables import Matlab5, is_hdf5, is_matlab5
 Value = np.ndarray | str | list | dict | None
 """A numeric array as MATLAB shows its axes, a text, a cell (or struct array), a struct, or nothing."""
 
-_MAX_NUMBERS = MAX_PICKS
+_MAX_NUMBERS = MAX_PICKS + 1_000_000
+"""The picks, and what stands beside them."""
 _MAX_NESTED_BYTES = 64_000_000
 _MAX_PARTS = 50_000
 _MAX_DEPTH = 8

@@ -5,8 +5,6 @@ import warnings
 
 import numpy as np
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from firnline.errors import Refused
 from firnline.limits import MAX_LAYERS, MAX_PICKS
@@ -14,7 +12,7 @@ from firnline.radar.radar_frame import Picks
 
 _SAMPLED_PIXELS = 4_000_000
 _TRACES_AT_ONCE = 1_024
-_MOST_RUNS = 8_000_000
+_MOST_RUNS = 10_000_000
 _BLURRED_SHARE = 0.15
 """Where more of the pixels that are not background differ from such a neighbour, a mask was compressed or smoothed."""
 _DRAWN_SHARE = 0.4
@@ -90,7 +88,7 @@ def _grey(image: Image.Image) -> np.ndarray:
     if image.mode.startswith("I"):
         return np.clip(np.asarray(image), 0, 65_535).astype(np.uint16)
     if image.has_transparency_data and not image.mode.startswith("F"):
-        opaque = np.asarray(image.convert("RGBA").getchannel("A"))
+        opaque = np.asarray((image if "A" in image.getbands() else image.convert("RGBA")).getchannel("A"))
         if (opaque < 128).mean() > 0.5:
             return opaque
     return np.asarray(image.convert("L"))
@@ -109,7 +107,12 @@ def _runs(drawn: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         count += tops.size
         if count > _MOST_RUNS:
             raise Refused("the mask is full of specks; only the lines may differ from the background")
-        found.append((tops // (samples + 1) + start, tops % (samples + 1), ends % (samples + 1) - 1))
+        found.append(
+            [
+                part.astype(np.int32)
+                for part in (tops // (samples + 1) + start, tops % (samples + 1), ends % (samples + 1) - 1)
+            ]
+        )
     where, tops, bottoms = (np.concatenate(parts) for parts in zip(*found, strict=True))
     crowded = int(np.bincount(where).max(initial=0))
     if crowded > MAX_LAYERS:
@@ -125,12 +128,12 @@ def _follow(where: np.ndarray, tops: np.ndarray, bottoms: np.ndarray, samples: i
     over a short gap are one line.
     """
     scale = samples + 4  # numbers runs along traces, so that a search in one array is a search in each trace
-    top_places, bottom_places = where * scale + tops, where * scale + bottoms
+    base = where.astype(np.int64) * scale
+    top_places, bottom_places = base + tops, base + bottoms
 
     def touching(shift: int) -> tuple[np.ndarray, np.ndarray]:
-        base = (where + shift) * scale
-        first = np.searchsorted(bottom_places, base + tops - 1, side="left")
-        last = np.searchsorted(top_places, base + bottoms + 1, side="right")
+        first = np.searchsorted(bottom_places, top_places + (shift * scale - 1), side="left").astype(np.int32)
+        last = np.searchsorted(top_places, bottom_places + (shift * scale + 1), side="right").astype(np.int32)
         return first, np.maximum(last - first, 0)
 
     after, continuing = touching(1)
@@ -138,10 +141,16 @@ def _follow(where: np.ndarray, tops: np.ndarray, bottoms: np.ndarray, samples: i
     single = np.flatnonzero(continuing == 1)
     single = single[continued[after[single]] == 1]
     gap_ends, gap_starts = _facing(where, (tops + bottoms) / 2, continuing == 0, continued == 0)
-    one, other = np.concatenate([single, gap_ends]), np.concatenate([after[single], gap_starts])
-    links = coo_array((np.ones(len(one), dtype=np.int8), (one, other)), shape=(len(where), len(where)))
-    count, line_of = connected_components(links, directed=False) if len(where) else (0, np.zeros(0, dtype=int))
-    return line_of, count
+    first_run: np.ndarray = np.arange(len(where), dtype=np.int32)
+    first_run[after[single]] = single
+    first_run[gap_starts] = gap_ends
+    begins = first_run == np.arange(len(where))
+    while True:  # each step doubles the way back along a line
+        farther = first_run[first_run]
+        if (farther == first_run).all():
+            break
+        first_run = farther
+    return (np.cumsum(begins, dtype=np.int32) - 1)[first_run], int(begins.sum())
 
 
 def _facing(
@@ -155,7 +164,7 @@ def _facing(
     places = where[starting] * scale + middles[starting]
     for gap in range(2, _LONGEST_GAP + 1):  # the nearest first
         reach = _STEEPEST_GAP * gap
-        aim = (where[ending] + gap) * scale + middles[ending]
+        aim = (where[ending] + float(gap)) * scale + middles[ending]
         first = np.searchsorted(places, aim - reach, side="left")
         number = np.searchsorted(places, aim + reach, side="right") - first
         chosen = np.flatnonzero((number == 1) & ~taken_end[ending])

@@ -16,6 +16,8 @@ _COLUMN = re.compile(r"(surface|bed|layer)(?:_?(\d{1,4}))?_row\Z")
 _NOT_PICKED = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "-9999", "-9999.0"})
 _DELIMITERS = (",", ";", "\t")
 _LONGEST_LINE = 100_000
+_MOST_SPARE_LINES = 10_000
+"""Lines of comment, and blank ones, beside one line a trace."""
 _NAMES_NO_COLUMN = "its first line names no column like surface_row, bed_row or layer1_row"
 
 
@@ -58,6 +60,8 @@ def _rows(table: Iterator[list[str]], header: list[str], columns: list, size: tu
     places = [place for place, _ in columns]
     number = -1
     for line in table:
+        if table.line_num > traces + _MOST_SPARE_LINES:  # type: ignore[attr-defined]
+            raise Refused(f"it has far more lines than the {traces} traces of the frame; keep one line a trace")
         if not line:
             continue
         number += 1
@@ -96,13 +100,15 @@ def _text(content: bytes) -> str:
 
 def _lines(text: str) -> Iterator[str]:
     """The lines, with their ends; those of comment before the first other one are left out."""
-    begun = False
+    begun, spare = False, 0
     for line in io.StringIO(text, newline=""):
         if len(line) > _LONGEST_LINE:
             raise Refused("it has a line that is far too long for a table of layers; save it as CSV with line ends")
         begun = begun or bool(line.strip() and not line.startswith("#"))
         if begun:
             yield line
+        elif (spare := spare + 1) > _MOST_SPARE_LINES:
+            raise Refused(f"{_NAMES_NO_COLUMN} within {_MOST_SPARE_LINES} lines of comment")
 
 
 def _trace(line: list[str], place: int, where: str) -> int:

@@ -17,8 +17,9 @@ _ENOUGH_TRACES = 1024
 TRAINED_WAVELENGTH = 9.4
 """Rows: middle wavelength of the coherent echo (`echo_wavelength`) in the frames that the network is trained on. Over
 28 simulated campaigns its logarithm has a standard deviation of 0.23."""
-TRAINED_SPECKLE = 1.1
-"""Rows: half width of the autocorrelation of speckle along fast time in those frames."""
+TRAINED_SPECKLE = 1.7
+"""Rows: half width of the autocorrelation of speckle along fast time in a record, limited to the pulse's band, of those
+frames. Their own is narrower."""
 
 _REPEATED = 0.1
 """Neighbouring columns that differ by less than this share of what columns differ by usually are one trace drawn
@@ -135,7 +136,12 @@ _EXTENT_ROW_BLOCKS, _EXTENT_TRACE_BLOCKS = 1250, 32
 _FLOOR_SHARE = 0.2
 _ABOVE_FLOOR = 0.15
 _CLEARLY = 5.0
-_SPECKLE_SAMPLES = 4.0
+_LOOKS_A_BLOCK = 100.0
+"""Independent samples of a block: its mean then has an error of a tenth of the speckle's spread."""
+_WIDEST = 4
+_QUIETEST_OF = 16
+_MOST_SAMPLES_ALIKE, _MOST_COLUMNS_ALIKE = 40, 8
+_STILL_ALIKE = 0.1
 
 
 def echo_extent(power_db: np.ndarray) -> Extent:
@@ -143,31 +149,80 @@ def echo_extent(power_db: np.ndarray) -> Extent:
 
     Means over blocks are compared with the noise floor of the same traces, the quietest fifth of their blocks, so that
     a step of the receiver's gain is no echo. A block counts as echo if it exceeds the floor by five standard errors and
-    by a share of the speckle's spread. Noise that grows with depth counts as echo: rather too much is kept.
+    by a share of the speckle's spread. How many of its samples are independent is measured, since a record that is
+    sampled finely, or whose apertures overlap, has far fewer of them. Noise that grows with depth counts as echo: rather
+    too much is kept.
     """
     samples, traces = power_db.shape
-    tall = max(1, samples // _EXTENT_ROW_BLOCKS)
+    spread, alike = _noise(power_db)
     wide = max(1, traces // _EXTENT_TRACE_BLOCKS)
+    short = max(1, samples // _EXTENT_ROW_BLOCKS)
+    tall = min(round(_LOOKS_A_BLOCK * alike / wide), samples // _QUIETEST_OF)
+    blocks = {(short, wide), (max(short, tall), wide), (max(short, tall), max(1, traces // _WIDEST))}
+    found = [_echo_between(power_db, *size, spread, alike) for size in blocks]
+    top, bottom = min(extent.top for extent in found), max(extent.bottom for extent in found)
+    return Extent(top, bottom) if bottom > top else Extent(0, samples)
+
+
+def _echo_between(power_db: np.ndarray, tall: int, wide: int, spread: float, alike: float) -> Extent:
+    """The extent of the echo in blocks of `tall` samples and `wide` traces, in noise of standard deviation `spread` of which
+    `alike` samples stand for one; empty if there is none.
+    """
+    samples, traces = power_db.shape
     row_edges = np.arange(0, samples, tall)
     lowest, highest = samples, 0
     for left in range(0, traces - wide + 1, wide):
         part = np.asarray(power_db[:, left : left + wide if left + 2 * wide <= traces else traces], np.float32)
         finite = np.isfinite(part)
         count = np.add.reduceat(finite.sum(axis=1), row_edges).astype(float)
-        values = np.where(finite, part, 0)
-        total = np.add.reduceat(values.sum(axis=1, dtype=float), row_edges)
-        squares = np.add.reduceat(np.einsum("ij,ij->i", values, values, dtype=float), row_edges)
-        usable = count > 0
+        total = np.add.reduceat(np.where(finite, part, 0).sum(axis=1, dtype=float), row_edges)
+        usable = count > 0.5 * np.median(count)
         if usable.sum() < 4:
             continue
         mean = total[usable] / count[usable]
-        spread = float(np.median(np.sqrt(np.maximum(squares[usable] / count[usable] - mean**2, 0))))
-        floor = float(np.mean(np.sort(mean)[: max(2, int(_FLOOR_SHARE * mean.size))]))
-        error = spread * np.sqrt(_SPECKLE_SAMPLES / np.median(count[usable]))
+        error = spread * np.sqrt(min(1.0, alike / np.median(count[usable])))
+        # Of noise alone the quietest fifth lies 1.4 errors below its middle.
+        floor = float(np.mean(np.sort(mean)[: max(2, int(_FLOOR_SHARE * mean.size))])) + 1.4 * error
         echo = row_edges[usable][mean > floor + max(_CLEARLY * error, _ABOVE_FLOOR * spread)]
         if echo.size:
             lowest, highest = min(lowest, int(echo[0])), max(highest, int(echo[-1]) + tall)
-    return Extent(lowest, min(highest, samples)) if highest > lowest else Extent(0, samples)
+    return Extent(lowest, min(highest, samples))
+
+
+def _noise(power_db: np.ndarray) -> tuple[float, float]:
+    """Standard deviation of the noise of an echogram (samples, traces), and how many neighbouring samples stand for one
+    independent one, in the quietest sixteenth of its samples.
+    """
+    samples, traces = power_db.shape
+    start = max(0, (traces - _ENOUGH_TRACES) // 2)
+    part = power_db[:, start : start + _ENOUGH_TRACES]
+    tall = max(FEWEST_SAMPLES // 2, samples // _QUIETEST_OF)
+    tops = range(0, max(1, samples - tall + 1), tall)
+    with np.errstate(invalid="ignore"):
+        level = [
+            np.nanmean(part[top : top + tall]) if np.isfinite(part[top : top + tall]).any() else np.inf for top in tops
+        ]
+    quiet = filled(part[tops[int(np.argmin(level))] :][:tall])
+    if quiet.shape[1] < 2 or len(quiet) < 2:
+        return 1.0, 1.0
+    quiet = quiet - quiet.mean(axis=0)
+    quiet -= quiet.mean(axis=1, keepdims=True)
+    power = float(np.mean(quiet**2))
+    if power <= 0:
+        return 1.0, 1.0
+    down = _alike(quiet, power, _MOST_SAMPLES_ALIKE)
+    return float(np.sqrt(power)), down * _alike(quiet.T, power, _MOST_COLUMNS_ALIKE)
+
+
+def _alike(noise: np.ndarray, power: float, most: int) -> float:
+    """Sum over the correlations of `noise` with itself, shifted along its first axis, up to where they vanish; at most `most`."""
+    total = 1.0
+    for lag in range(1, min(len(noise) // 2, most)):
+        correlation = float(np.mean(noise[lag:] * noise[:-lag])) / power
+        if correlation < _STILL_ALIKE:
+            break
+        total += 2 * correlation
+    return min(total, float(most))
 
 
 def echo_wavelength(power_db: np.ndarray) -> float:
@@ -219,22 +274,30 @@ def speckle_width(power_db: np.ndarray) -> float:
 
 _LEFT_ALONE = 1.25
 """An echo up to this many times as wide as the middle of what the network knows is left as it is."""
-_OVERSAMPLED, _AGREE_LOW, _AGREE_HIGH = 1.3, 1 / 1.4, 1.6
+_FINELY_SAMPLED, _MAY_BE_PULSE = 1.3, 0.8
+_NARROWER, _WIDER = 1.6, 1.25
 
 
 def samples_per_row(power_db: np.ndarray) -> tuple[float, str]:
     """Samples to average into one row, so that the echo has the width that the network is trained for; and why.
 
-    `power_db` (samples, traces) without gaps, cut to its echo, each trace independent. The layers' own wavelength
-    decides. The width of speckle, which is that of the pulse, has half a say where it is wide too and does not
-    contradict: a record whose speckle is narrow may still hold layers that are wide.
+    `power_db` (samples, traces) without gaps, cut to its echo, each trace independent. In a record that is limited to
+    the pulse's band speckle is as wide as the pulse. Where it is so wide that nothing but the sampling can be the reason,
+    or does not contradict the layers, both have a say, and the layers' own wavelength moves the result by a bounded
+    factor: ice with few layers has long wavelengths at any sampling. Narrower speckle tells nothing, for a record of wide
+    layers may have been processed since.
     """
     by_layers = echo_wavelength(power_db) / TRAINED_WAVELENGTH
     by_speckle = speckle_width(power_db) / TRAINED_SPECKLE
-    if not np.isfinite(by_layers):
+    layers = f"its layers are {by_layers:.2f} times as wide"
+    speckle = f"its speckle is {by_speckle:.2f} times as wide"
+    if not np.isfinite(by_layers) and not by_speckle >= _FINELY_SAMPLED:
         return 1.0, "neighbouring traces share no echo that would tell its scale"
-    factor, source = by_layers, f"its layers are {by_layers:.2f} times as wide"
-    if by_speckle >= max(_OVERSAMPLED, _AGREE_LOW * by_layers):
-        factor = float(np.sqrt(by_layers * min(by_speckle, _AGREE_HIGH * by_layers)))
-        source += f" and its speckle {by_speckle:.2f} times"
-    return (factor if factor >= _LEFT_ALONE else 1.0), f"{source} as in the frames that the network is trained on"
+    if not np.isfinite(by_layers):
+        factor, why = by_speckle, speckle
+    elif by_speckle >= _FINELY_SAMPLED or by_speckle >= max(_MAY_BE_PULSE, by_layers / _NARROWER):
+        factor = float(by_speckle * np.sqrt(np.clip(by_layers / by_speckle, 1 / _NARROWER, _WIDER)))
+        why = f"{layers} and {speckle}"
+    else:
+        factor, why = by_layers, layers
+    return (factor if factor >= _LEFT_ALONE else 1.0), f"{why} as in the frames that the network is trained on"
