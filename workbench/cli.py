@@ -15,6 +15,8 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as Listing
 
+from firnline.radar.radar_frame import Polarity
+
 
 class Commands(typer.Typer):
     """Ends with a sentence where the machine, and not Firnline, is at fault."""
@@ -38,6 +40,10 @@ Files = Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, readab
 Campaign = Annotated[str, typer.Option(help="the campaign that the frames belong to")]
 Segment = Annotated[
     str | None, typer.Option(help="their flight segment; by default what the file's name tells, or its folder")
+]
+PolarityOfPictures = Annotated[
+    Polarity | None,
+    typer.Option(help="whether strong echoes are drawn bright or dark; found from the picture without it"),
 ]
 
 
@@ -171,14 +177,16 @@ def demo(
 
 
 @app.command()
-def upload(files: Files, campaign: Campaign = "adhoc", segment: Segment = None) -> None:
+def upload(
+    files: Files, campaign: Campaign = "adhoc", segment: Segment = None, polarity: PolarityOfPictures = None
+) -> None:
     """Upload frames, or annotations named <frame>.layers.json|csv|mat|png, and return."""
     from workbench import uploads
 
     connection = connect()
     with progress() as bar:
         for file in bar.track(files, description="uploading"):
-            sent = uploads.upload(connection, file, campaign, segment)
+            sent = uploads.upload(connection, file, campaign, segment, polarity)
             console.print(f"{file} → {sent.key}")
     console.print("next: `firnline status` shows how far they are")
 
@@ -189,10 +197,12 @@ def predict(
     out: Annotated[Path, typer.Option(file_okay=False, help="where the layers and overlays go")],
     campaign: Campaign = "adhoc",
     segment: Segment = None,
+    polarity: PolarityOfPictures = None,
     timeout: Annotated[float, typer.Option(help="seconds to wait for all of them")] = 900,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace earlier outputs in that folder")] = False,
 ) -> None:
-    """Upload frames, wait for their layers, and write <stem>.layers.json and <stem>.overlay.png for each."""
+    """Upload frames, wait for their layers, and write <stem>.layers.json, .overlay.png and .picks.csv for each."""
+    from firnline.polarity_told import polarity_of_row
     from workbench import uploads
 
     refusals = {file: reason for file in files if (reason := uploads.refusal_of(file, campaign, segment))}
@@ -208,23 +218,35 @@ def predict(
     if good:
         connection = connect()
         with progress() as bar, last_words(_still_predicting):
-            sent = [uploads.upload(connection, f, campaign, segment) for f in bar.track(good, description="uploading")]
+            sent = [
+                uploads.upload(connection, file, campaign, segment, polarity)
+                for file in bar.track(good, description="uploading")
+            ]
             task = bar.add_task("predicting", total=len(sent))
             try:
                 rows = uploads.follow(connection, sent, timeout, lambda done, _: bar.update(task, completed=done))
             except TimeoutError as error:
                 raise fail(str(error)) from error
-    listing = Listing("frame", "layers", "confidence", "status", "written to", box=None)
+    listing = Listing("frame", "layers", "confidence", "polarity", "status", "written to", box=None)
+    unsure = []
     for item in sent:
         row = rows[item.frame_id]
         if row["status"] == "REJECTED":
-            listing.add_row(item.file.name, "", "", "[red]rejected[/red]", escape(row["reason"]))
+            listing.add_row(item.file.name, "", "", "", "[red]rejected[/red]", escape(row["reason"]))
             continue
-        document, _ = uploads.fetch_layers(connection, row, out, item.file.stem, overwrite)
+        document = uploads.fetch_layers(connection, row, out, item.file.stem, overwrite).document
         layers = json.loads(document.read_text())["layers"]
-        listing.add_row(item.file.name, str(len(layers)), f"{row['confidence']:.2f}", row["status"], str(document))
+        told = polarity_of_row(row)
+        if told and not told.sure:
+            unsure.append(f"{item.file.name}: {told.sentence}")
+        listing.add_row(
+            item.file.name, str(len(layers)), f"{row['confidence']:.2f}", told.short if told else "", row["status"],
+            str(document),
+        )  # fmt: skip
     if sent:
         console.print(listing)
+    for sentence in unsure:
+        console.print(sentence, style="yellow", markup=False, soft_wrap=True)
     rejected = len(refusals) + sum(row["status"] == "REJECTED" for row in rows.values())
     if rejected:
         raise fail(f"{rejected} of {len(files)} files were rejected; the reasons are above.")
@@ -235,11 +257,50 @@ def _still_predicting() -> str:
 
 
 @app.command()
+def inspect(
+    files: Annotated[list[Path], typer.Argument(help="radar frames")],
+    layer_file: Annotated[
+        Path | None, typer.Option("--with", help="an annotation, read as if it lay beside the one frame given")
+    ] = None,
+    polarity: PolarityOfPictures = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a line, and nothing else")] = False,
+    picture: Annotated[
+        Path | None, typer.Option(file_okay=False, help="a folder for <stem>.picture.png, what the network would see")
+    ] = None,
+) -> None:
+    """Say how Firnline reads files: what is in them, what was decided, and how they are framed. Needs no stack."""
+    from workbench import inspection, inspection_pictures, inspection_report
+
+    if layer_file and len(files) > 1:
+        raise typer.BadParameter(
+            f"an annotation belongs to one frame, and {len(files)} were given: inspect them one by one.",
+            param_hint="--with",
+        )
+    try:
+        pictures = inspection_pictures.places(files, picture, layer_file) if picture else {}
+    except inspection_pictures.InTheWay as error:
+        raise fail(str(error)) from error
+    refused = 0
+    for file in files:
+        found = inspection.inspect(file, polarity, layer_file)
+        refused += found.told.outcome == "refused"
+        written = pictures[file] if picture and inspection_pictures.write(found, pictures[file]) else None
+        if as_json:
+            typer.echo(json.dumps(found.told.model_dump(), allow_nan=False))
+        else:
+            console.print(inspection_report.report(found, written))
+    if refused:
+        raise typer.Exit(1)
+
+
+@app.command()
 def status(
     segment: Annotated[str | None, typer.Argument(help="<campaign>/<segment>; all frames without it")] = None,
     limit: Annotated[int, typer.Option(help="frames to list of each status")] = 20,
 ) -> None:
     """How far the frames are, which were rejected and why, and how many corrections wait for the next training."""
+    from firnline.polarity_told import polarity_of_row
+
     connection = connect()
     statuses = ("READY", "PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED", "REJECTED")
     if segment:
@@ -256,14 +317,20 @@ def status(
         else "annotated 0"
     )
     shown: Counter[str] = Counter()
-    listing = Listing("frame", "status", "confidence", "model", "note", box=None)
+    listing = Listing("frame", "status", "confidence", "model", "polarity", "note", box=None)
     for row in rows:
         shown[row["status"]] += 1
         notes = ("reason", "review_reason", "annotation_reason", "picks_reason")
+        polarity = polarity_of_row(row)
         note = next((row[name] for name in notes if row.get(name)), "")
+        if polarity and not polarity.sure:
+            note = f"{note} {polarity.sentence}".lstrip()
         if shown[row["status"]] <= limit:
             confidence = f"{row['confidence']:.2f}" if "confidence" in row else ""
-            listing.add_row(row["frame_id"], row["status"], confidence, row.get("model_version", ""), note)
+            listing.add_row(
+                row["frame_id"], row["status"], confidence, row.get("model_version", ""),
+                polarity.short if polarity else "", escape(note),
+            )  # fmt: skip
     console.print(listing)
     counts = connection.corrections.counts()
     pending = [item["batch"] for item in connection.corrections.batches("PENDING")]

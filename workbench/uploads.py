@@ -10,11 +10,15 @@ from pathlib import Path
 from firnline import keys
 from firnline.errors import Refused
 from firnline.frames import FrameDocument, parse_upload_key, refusal_id, revision_of
+from firnline.layers import LayersDocument
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES
+from firnline.picks import picks_csv
+from firnline.radar.radar_frame import Polarity
 from workbench.connection import Connection
 
 PREDICTED = frozenset({"PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED"})
 _SEGMENT_IN_NAME = re.compile(r"(?<=layer_)(\d{8}_\d{2})(?=\.mat\Z)|(\d{8}_\d{2})_\d{3,4}")
+_LONGEST_SEGMENT = 100
 MAX_PICTURE_BYTES = 120_000_000
 
 
@@ -42,21 +46,25 @@ class Outputs:
 
     document: Path
     overlay: Path
+    picks: Path
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        return (self.document, self.overlay, self.picks)
 
 
 def outputs_of(out: Path, stem: str) -> Outputs:
-    return Outputs(out / f"{stem}.layers.json", out / f"{stem}.overlay.png")
+    return Outputs(out / f"{stem}.layers.json", out / f"{stem}.overlay.png", out / f"{stem}.picks.csv")
 
 
 def segment_of(file: Path) -> str:
     """The flight segment that a file's name tells (`IRSNO1B_20120330_04_001.nc`, `layer_20120330_04.mat` →
     `20120330_04`), else its folder's name."""
     found = _SEGMENT_IN_NAME.search(file.name)
-    return (
-        found[1] or found[2]
-        if found
-        else re.sub(r"[^A-Za-z0-9._=-]+", "-", file.resolve().parent.name).strip("-.") or "frames"
-    )
+    if found:
+        return found[1] or found[2]
+    folder = re.sub(r"[^A-Za-z0-9._=-]+", "-", file.resolve().parent.name)[:_LONGEST_SEGMENT]
+    return folder.strip("-._=") or "frames"
 
 
 def key_of(file: Path, campaign: str, segment: str | None = None) -> str:
@@ -93,7 +101,7 @@ def check_outputs(files: Sequence[Path], out: Path, overwrite: bool) -> None:
             said.append(f"{file} and {other} would both be written to {outputs.document}: predict them one by one, "
                         "each with an --out of its own.")  # fmt: skip
             continue
-        for path in (outputs.document, outputs.overlay):
+        for path in outputs.paths:
             if path.resolve() in inputs:
                 said.append(f"{path} is one of the files to predict: choose another folder with --out.")
             elif os.path.lexists(path) and not overwrite:
@@ -102,8 +110,10 @@ def check_outputs(files: Sequence[Path], out: Path, overwrite: bool) -> None:
         raise CannotPredict("\n".join([*said, "Nothing was uploaded."]))
 
 
-def upload(connection: Connection, file: Path, campaign: str, segment: str | None = None) -> Upload:
-    """Put one file where Firnline looks for frames."""
+def upload(
+    connection: Connection, file: Path, campaign: str, segment: str | None = None, polarity: Polarity | None = None
+) -> Upload:
+    """Put one file where Firnline looks for frames; `polarity` overrides what the pixels of a picture say."""
     content = file.read_bytes()
     key = key_of(file, campaign, segment)
     try:
@@ -111,8 +121,9 @@ def upload(connection: Connection, file: Path, campaign: str, segment: str | Non
     except Refused:  # the stack refuses it, too, and writes down why
         frame_id = refusal_id(key)
     refused = connection.register.get(refusal_id(key))
-    connection.frames.client.put_object(Bucket=connection.frames.name, Key=key, Body=content)
-    return Upload(file, key, frame_id, revision_of(content), refused["sequencer"] if refused else "")
+    metadata = {"polarity": polarity} if polarity else {}
+    connection.frames.client.put_object(Bucket=connection.frames.name, Key=key, Body=content, Metadata=metadata)
+    return Upload(file, key, frame_id, revision_of(content, polarity), refused["sequencer"] if refused else "")
 
 
 def follow(
@@ -157,18 +168,17 @@ def frame_document(connection: Connection, row: dict) -> FrameDocument:
     return FrameDocument.model_validate_json(content)
 
 
-def fetch_layers(connection: Connection, row: dict, out: Path, stem: str, overwrite: bool = True) -> tuple[Path, Path]:
-    """Write a predicted frame's layers document and overlay to `outputs_of(out, stem)`.
+def fetch_layers(connection: Connection, row: dict, out: Path, stem: str, overwrite: bool = True) -> Outputs:
+    """Write what was predicted of a frame to `outputs_of(out, stem)`.
 
-    Raises FileExistsError without `overwrite`, if either is there.
+    Raises FileExistsError without `overwrite`, if any of them is there.
     """
     which = (row["frame_id"], row["revision"], row["model_version"])
+    document = connection.workspace.read(keys.prediction(*which), MAX_DOCUMENT_BYTES)
+    overlay = connection.workspace.read(keys.prediction_overlay(*which), MAX_PICTURE_BYTES)
+    picks = picks_csv(LayersDocument.model_validate_json(document), frame_document(connection, row))
     outputs = outputs_of(out, stem)
-    for path, key, most in (
-        (outputs.document, keys.prediction(*which), MAX_DOCUMENT_BYTES),
-        (outputs.overlay, keys.prediction_overlay(*which), MAX_PICTURE_BYTES),
-    ):
-        content = connection.workspace.read(key, most)
+    for path, content in zip(outputs.paths, (document, overlay, picks), strict=True):
         with path.open("wb" if overwrite else "xb") as stream:
             stream.write(content)
-    return outputs.document, outputs.overlay
+    return outputs

@@ -8,12 +8,10 @@ finds the row. Which annotation counts follows from what lies in the buckets alo
 import hashlib
 import json
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from pydantic import ValidationError
-
 from firnline import keys
+from firnline.description import Source, described, picked_inside
 from firnline.echogram import encode_png, to_grey
 from firnline.errors import Refused
 from firnline.events import EventBus, FrameReady, FrameRejected
@@ -22,14 +20,12 @@ from firnline.frames import FrameDocument, UploadKey, parse_upload_key, revision
 from firnline.layers import now
 from firnline.limits import MAX_FILE_BYTES
 from firnline.observability import logger
-from firnline.radar.annotations import document_of
 from firnline.radar.formats import read_frame
-from firnline.radar.picture import Picture, picture_of
-from firnline.radar.radar_frame import Picks, Polarity, RadarFrame
+from firnline.radar.picture import Picture
+from firnline.radar.radar_frame import Polarity, RadarFrame
 from firnline.table import Item
 from firnline.workspace import Bucket
 from ingest_frame.annotator import Annotator
-from ingest_frame.description import Source, describe
 from ingest_frame.outcome import Outcome
 from ingest_frame.stored import Stored, stat
 
@@ -87,7 +83,7 @@ class Ingest:
         try:
             polarity = _polarity(stored)
             content = self._uploads.read(upload.key, MAX_FILE_BYTES, stored.version)
-            revision = _revision(content, polarity)
+            revision = revision_of(content, polarity)
             if known and known["source_key"] == upload.key and known["revision"] == revision:
                 status = "REJECTED" if known["status"] == "REJECTED" else "READY"
                 return self._settle(upload, key, status, revision, known.get("reason"))
@@ -98,30 +94,27 @@ class Ingest:
             return self._reject(upload, key, revision, refusal)
         checksum = hashlib.sha256(content).hexdigest()
         del content
-        picture = picture_of(frame)
-        document = describe(frame, picture, key, revision, Source(self._uploads.name, upload.key, stored, checksum))
-        note = self._store(frame, picture, document, stored.uploaded)
+        source = Source(self._uploads.name, upload.key, stored.version, stored.uploaded, checksum)
+        picture, document = described(frame, key.frame_id, revision, source)
+        note = self._store(frame, picture, document)
         return self._settle(
             upload, key, "READY", revision, None,
-            width=document.width, height=document.height, polarity=document.polarity, **note,
+            width=document.width, height=document.height, format=document.format, polarity=document.polarity,
+            polarity_confidence=frame.polarity_confidence, **note,
         )  # fmt: skip
 
-    def _store(
-        self, frame: RadarFrame, picture: Picture, document: FrameDocument, uploaded: datetime
-    ) -> dict[str, str]:
+    def _store(self, frame: RadarFrame, picture: Picture, document: FrameDocument) -> dict[str, str]:
         """Write the frame's objects; returns what the row should say of picks that came inside the file."""
         frame_id, revision = document.frame_id, document.revision
         self._workspace.write(keys.echogram(frame_id, revision), encode_png(to_grey(picture.power_db)), "image/png")
         self._workspace.write(keys.frame(frame_id, revision), document.to_json(), "application/json")
-        if frame.picks is None:
-            return {}
         try:
-            rows = picture.framing.lines_on_picture(frame.picks.rows)
-            picked = document_of(Picks(frame.picks.labels, rows), document, uploaded)
-        except (Refused, ValidationError) as refusal:
+            picked = picked_inside(frame, document)
+        except Refused as refusal:
             logger.warning("picks in the frame refused", extra={"frame_id": frame_id}, exc_info=refusal)
-            return {"picks_reason": "The picks inside the file were not taken: they cross or make no line."}
-        self._workspace.write(keys.picks(frame_id, revision), picked.to_json(), "application/json")
+            return {"picks_reason": str(refusal)}
+        if picked is not None:
+            self._workspace.write(keys.picks(frame_id, revision), picked.to_json(), "application/json")
         return {}
 
     def _settle(
@@ -166,11 +159,6 @@ class Ingest:
             "source_version": upload.version, "reason": str(refusal), "refused": now().isoformat(),
         }  # fmt: skip
         self._workspace.write(keys.rejection(frame_id), json.dumps(reason).encode(), "application/json")
-
-
-def _revision(content: bytes, polarity: Polarity | None) -> str:
-    """Bytes make the revision; the same bytes under another instruction for their polarity are another one."""
-    return revision_of(content + f"\npolarity={polarity}".encode() if polarity else content)
 
 
 def _polarity(stored: Stored) -> Polarity | None:

@@ -12,6 +12,7 @@ from firnline.layers import LayersDocument
 from firnline.limits import MAX_DOCUMENT_BYTES
 from firnline.observability import logger
 from firnline.overlay import draw_layers
+from firnline.polarity_told import ToldPolarity, polarity_of_row
 from firnline.workspace import Bucket
 from start_review.policy import Policy
 from start_review.providers import ReviewProvider
@@ -53,7 +54,7 @@ class ReviewStarter:
         else:
             self._put_back_if_failed(event, name)
             return "closed"
-        self.provider.start(name, self._task_input(event, name, reason))
+        self.provider.start(name, self._task_input(event, name, reason, polarity_of_row(frame)))
         self.register.advance(
             event.frame_id, event.revision, "IN_REVIEW", ("PREDICTED",), review=name, review_reason=""
         )
@@ -86,7 +87,7 @@ class ReviewStarter:
                 event.frame_id, event.revision, "PREDICTED", ("IN_REVIEW",), review_reason=review.get("reason", "")
             )
 
-    def _task_input(self, event: LayersPredicted, name: str, reason: str) -> dict:
+    def _task_input(self, event: LayersPredicted, name: str, reason: str, polarity: ToldPolarity | None) -> dict:
         frame = (event.frame_id, event.revision)
         document = self.bucket.read(keys.prediction(*frame, event.model_version), MAX_DOCUMENT_BYTES)
         content = input_content(
@@ -96,6 +97,7 @@ class ReviewStarter:
             model_output_image=self.bucket.uri(keys.prediction_overlay(*frame, event.model_version)),
             labeled_image=self.bucket.uri(self._labelled_image(*frame, name)),
             unlabeled_image=self.bucket.uri(keys.echogram(*frame)),
+            polarity=polarity.sentence if polarity else None,
         )
         content |= {"frame_id": event.frame_id, "model_version": event.model_version}
         logger.info("task", extra={"loop": name, "lines": len(content["a2i_json"]["polylines"]),

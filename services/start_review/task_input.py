@@ -54,9 +54,12 @@ def input_content(
     model_output_image: str,
     labeled_image: str,
     unlabeled_image: str,
+    polarity: str | None = None,
     limit: int = MAX_INPUT_CONTENT_CHARACTERS,
 ) -> dict[str, Any]:
     """InputContent of the task that reviews a prediction; the images are s3:// addresses.
+
+    `polarity` is what to tell of how an uploaded picture was read, if it was one.
 
     Where the lines would make it longer than `limit` characters, they are simplified, twice as coarsely each time,
     until it fits; `simplified_px` says how far a row may have moved.
@@ -73,6 +76,8 @@ def input_content(
         "labeled_image": labeled_image,
         "unlabeled_image": unlabeled_image,
     }
+    if polarity:
+        content["polarity"] = polarity
     tolerance = FINEST_TOLERANCE_PX
     while True:
         content["simplified_px"] = tolerance

@@ -1,5 +1,6 @@
 """The loop against the deployed stack: production's template, roles, functions and state machines."""
 
+import csv
 import json
 from pathlib import Path
 
@@ -47,11 +48,14 @@ def test_every_prediction_is_a_valid_layers_document_with_an_overlay(
 ) -> None:
     rows = _follow(deployed, _upload(deployed, [campaign[1][0], campaign[2][0]], "shown"))
     for row in rows.values():
-        document, picture = uploads.fetch_layers(deployed, row, tmp_path, "frame")
-        layers = LayersDocument.model_validate_json(document.read_bytes())
+        written = uploads.fetch_layers(deployed, row, tmp_path, "frame")
+        layers = LayersDocument.model_validate_json(written.document.read_bytes())
         assert layers.frame_id == row["frame_id"]
         assert layers.layers, "the first model finds at least the surface"
-        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert written.overlay.read_bytes().startswith(b"\x89PNG")
+        picks = list(csv.DictReader(written.picks.open()))
+        assert {int(pick["layer"]) for pick in picks} == set(range(len(layers.layers)))
+        assert all(pick["twtt_s"] and pick["depth_m"] for pick in picks if pick["label"] == "surface")
 
 
 def test_corrections_fill_a_batch_which_is_trained_judged_and_decided(

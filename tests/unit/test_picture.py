@@ -47,7 +47,9 @@ def test_power_is_averaged_whatever_the_unit_of_the_values(unit):
 @pytest.mark.parametrize("repeat", [1, 2, 3, 7])
 def test_columns_that_repeat_a_trace_are_counted(repeat):
     echogram = np.repeat(noise_db(300, 60), repeat, axis=1)
-    assert trace_grid(echogram).width == pytest.approx(repeat, abs=0.05)
+    grid = trace_grid(echogram)
+    assert grid.width == pytest.approx(repeat, abs=0.05)
+    assert grid.first == pytest.approx(0.0, abs=0.05)
 
 
 def test_drawn_traces_of_uneven_width_keep_their_places_to_the_end():

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from firnline.errors import Refused
 from firnline.radar.framing import Framing
 from firnline.radar.origin import Origin
+from firnline.radar.radar_frame import Polarity
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,99}\Z")
 LOOP_NAME_PATTERN = r"^[a-z0-9](-*[a-z0-9])*$"
@@ -110,9 +111,15 @@ def refusal_id(key: str) -> str:
     return f"_keys/refused/{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
-def revision_of(content: bytes) -> str:
-    """The revision that these bytes make: the first 12 hexadecimal digits of their SHA-256."""
-    return hashlib.sha256(content).hexdigest()[:12]
+def revision_of(content: bytes, polarity: Polarity | None = None) -> str:
+    """The revision that these bytes make: the first 12 hexadecimal digits of their SHA-256.
+
+    The same bytes under an instruction for their polarity are another one.
+    """
+    digest = hashlib.sha256(content)
+    if polarity:
+        digest.update(f"\npolarity={polarity}".encode())
+    return digest.hexdigest()[:12]
 
 
 def loop_name(frame_id: str, revision: str, model_version: str) -> str:
@@ -175,7 +182,7 @@ class FrameDocument(BaseModel):
     framing: Framing
     origin: FileOrigin = FileOrigin()
     format: str
-    polarity: Literal["bright-strong", "dark-strong"]
+    polarity: Polarity
     dt_s: float | None = None
     time_zero_s: float | None = None
     metres_per_row_ice: float | None = None

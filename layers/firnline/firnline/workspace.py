@@ -24,10 +24,7 @@ class Bucket:
                 raise FileNotFoundError(f"s3://{self.name}/{key}") from error
             raise
         if answer["ContentLength"] > limit:
-            raise Refused(
-                f"'{key}' has {answer['ContentLength'] / 1e6:.0f} MB; at most {limit / 1e6:.0f} MB can be read. "
-                "Split it into parts, or leave out what is not needed."
-            )
+            raise too_large(key, answer["ContentLength"], limit)
         return answer["Body"].read()
 
     def write(self, key: str, body: bytes, content_type: str) -> None:
@@ -48,6 +45,14 @@ class Bucket:
 
     def uri(self, key: str) -> str:
         return f"s3://{self.name}/{key}"
+
+
+def too_large(name: str, size: int, limit: int) -> Refused:
+    """What to say of a file of `size` bytes of which at most `limit` are read."""
+    return Refused(
+        f"'{name}' has {size / 1e6:.0f} MB; at most {limit / 1e6:.0f} MB can be read. "
+        "Split it into parts, or leave out what is not needed."
+    )
 
 
 def split_uri(uri: str) -> tuple[str, str]:

@@ -76,7 +76,11 @@ def read_annotation(
     if suffix == ".layers.json":
         with _in_a_sentence(suffix):
             return _document(content, frame, created)
-    picks = read_picks(content, suffix, Geometry.of(frame), organiser)
+    return annotation_of(read_picks(content, suffix, Geometry.of(frame), organiser), suffix, frame, created)
+
+
+def annotation_of(picks: Picks, suffix: str, frame: FrameDocument, created: datetime) -> LayersDocument:
+    """What `read_picks` found in an annotation as a layers document of `frame`; arguments as of `read_annotation`."""
     with _in_a_sentence(suffix):
         # Picks a few traces apart are a line in the file already; on the picture their columns would have too few.
         reach = int(np.ceil(_LONGEST_BRIDGE * frame.framing.traces_per_column))

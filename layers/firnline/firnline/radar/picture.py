@@ -6,7 +6,7 @@ import numpy as np
 
 from firnline.limits import MAX_PICTURE_PIXELS, MAX_PICTURE_ROWS
 from firnline.radar.framing import Framing
-from firnline.radar.radar_frame import RadarFrame
+from firnline.radar.radar_frame import PICTURE_FORMATS, RadarFrame
 from firnline.radar.sampling import Extent, TraceGrid, echo_extent, filled, samples_per_row, trace_grid
 
 MARGIN_ROWS = 48
@@ -31,7 +31,6 @@ class Picture:
     notes: list[str] = field(default_factory=list)
 
 
-PICTURE_FORMATS = frozenset({"png", "jpeg", "tiff"})
 PICTURE_DECIBELS = 40.0
 """What the range of greys of an uploaded picture stands for: no picture tells its own decibels."""
 

@@ -12,6 +12,10 @@ from firnline.radar.origin import Origin
 
 Polarity = Literal["bright-strong", "dark-strong"]
 
+PICTURE_FORMATS = frozenset({"png", "jpeg", "tiff"})
+SURE_OF_POLARITY = 0.9
+"""Below this confidence people are told that the polarity of a picture is a guess."""
+
 MIN_SIDE = 16
 MAX_SIDE = 100_000
 _CONTRAST_SAMPLES, _CONTRAST_STEP = 1_000_000, 11

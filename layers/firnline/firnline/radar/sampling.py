@@ -26,6 +26,8 @@ _REPEATED = 0.1
 twice."""
 _REPEATED_SHARE = 0.3
 _FEWEST_EDGES = 4
+_SAME_EDGE = 1e-3
+"""Edges that lie nearer to each other than this share of a trace are one."""
 _MOST_TRACES_APART = 32
 _QUIET_ROWS, _QUIET_SHARE = 32, 0.25
 _UNRELATED = 0.15
@@ -92,7 +94,8 @@ def _repeats(edges: np.ndarray) -> TraceGrid:
     # Two neighbouring traces may look the same, so an edge may be missing: every step is as many traces as fit.
     steps = np.maximum(1, np.rint(np.diff(edges) / np.median(np.diff(edges))))
     width, first = (float(value) for value in np.polyfit(np.concatenate([[0], np.cumsum(steps)]), edges, 1))
-    return TraceGrid(width, first - width * np.ceil(first / width))
+    # A grid that begins at the left edge but for rounding has no trace beyond it.
+    return TraceGrid(width, min(0.0, first - width * np.ceil(first / width - _SAME_EDGE)))
 
 
 def _quietest_correlation(steps: np.ndarray) -> np.ndarray:
