@@ -48,6 +48,8 @@ TABLE_WRITES = (
     "_untag_resource",
 )
 SERVICE_RESTART = "States.ServiceRestart"  # MiniStack's word, which `start_retraining` knows
+INTERRUPTED_DEPLOYMENTS = {"UPDATE": "UPDATE_ROLLBACK_COMPLETE", "DELETE": "DELETE_FAILED"}
+"""What a stack is after its update or its deletion was cut off; one that was being created is CREATE_FAILED."""
 READS = ("Get", "Describe", "List", "Query", "Scan", "Search", "Filter", "Lookup", "Poll", "Validate", "Assume")
 RECORDED_ELSEWHERE = ("DynamoDB", "AmazonSQS", "SageMaker", "Logs_", "Granite", "AWSEvents.PutEvents")
 
@@ -95,6 +97,7 @@ class Durability:
             with scope():
                 self._replay(dynamodb, sqs, stepfunctions)
                 self._release_in_flight(sqs)
+            self._end_interrupted_deployments()
             self._clean.unlink(missing_ok=True)
             self._save_journaled()
             self._heartbeat.touch()
@@ -269,10 +272,7 @@ class Durability:
 
     @staticmethod
     def _stack_in_progress() -> bool:
-        stacks = getattr(sys.modules.get("ministack.services.cloudformation"), "_stacks", None)
-        return stacks is not None and any(
-            str(s.get("StackStatus", "")).endswith("IN_PROGRESS") for s in list(stacks._data.values())
-        )
+        return any(str(stack.get("StackStatus", "")).endswith("IN_PROGRESS") for stack in _stacks())
 
     # After a restart
 
@@ -342,6 +342,19 @@ class Durability:
                     message["visible_at"] = now
                     message["receive_count"] -= 1
 
+    @staticmethod
+    def _end_interrupted_deployments() -> None:
+        """What the dead process was making of a stack, nobody makes any more: it has failed, and may be tried again."""
+        for stack in _stacks():
+            status = str(stack.get("StackStatus", ""))
+            if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
+                stack["StackStatus"] = next(
+                    (ended for begun, ended in INTERRUPTED_DEPLOYMENTS.items() if status.startswith(begun)),
+                    "CREATE_FAILED",
+                )
+                stack["StackStatusReason"] = "The local cloud was stopped while the stack was worked on."
+                logger.warning("stack %s was %s when the local cloud ended", stack.get("StackName"), status)
+
     def _redeliver(self, reviews: HumanReview, since: float | None) -> None:
         """Say again what may have been lost with the process: ends of executions, uploads and reviews since `since`."""
         with scope():
@@ -398,6 +411,12 @@ class Durability:
                     )
                     count += 1
         return count
+
+
+def _stacks() -> list[dict]:
+    """CloudFormation's stacks; none as long as nobody has asked for that service."""
+    stacks = getattr(sys.modules.get("ministack.services.cloudformation"), "_stacks", None)
+    return [] if stacks is None else list(stacks._data.values())
 
 
 def may_change_configuration(method: str, path: str, target: str, query: dict) -> bool:
