@@ -34,8 +34,8 @@ from firnline.layers import LayersDocument, now
 from firnline.limits import MAX_ANNOTATION_BYTES, MAX_FILE_BYTES
 from firnline.observability import logger
 from firnline.radar.annotations import document_of, read_annotation
+from firnline.radar.axes import LIGHT_SPEED_M_S
 from firnline.radar.formats import read_frame
-from firnline.radar.radar_files import LIGHT_SPEED_M_S
 from firnline.radar.radar_frame import Polarity, RadarFrame
 from firnline.table import Item
 from firnline.workspace import Bucket

@@ -29,9 +29,9 @@ from PIL import Image
 from scipy.io import loadmat
 
 from firnline.errors import Refused
+from firnline.radar.axes import LIGHT_SPEED_M_S
 from firnline.radar.formats import read_frame
-from firnline.radar.pictures import guess_polarity
-from firnline.radar.radar_files import LIGHT_SPEED_M_S
+from firnline.radar.polarity import guess_polarity
 from firnline.radar.variables import Matlab5
 
 
@@ -188,8 +188,8 @@ def test_polarity_of_simulated_frames(name: str) -> None:
     from workbench.simulator import campaigns, simulate_frame
 
     pixels = to_grey(simulate_frame(campaigns[name], 0, 1, traces=128).echogram_db).astype(float)
-    assert guess_polarity(pixels) == "bright-strong"
-    assert guess_polarity(255 - pixels) == "dark-strong"
+    assert guess_polarity(pixels)[0] == "bright-strong"
+    assert guess_polarity(255 - pixels)[0] == "dark-strong"
 
 
 def test_content_counts_and_not_the_name_or_the_order_of_variables() -> None:
@@ -229,7 +229,9 @@ def _mat_bomb() -> bytes:
 def _mat_claim() -> bytes:
     header = struct.pack("<IIII", 6, 8, 6, 0) + struct.pack("<IIii", 5, 8, 90_000, 90_000)
     payload = header + struct.pack("<HH4s", 1, 4, b"Data") + struct.pack("<II", 9, 0)
-    return mat5({"Time": np.arange(40.0), "Latitude": np.zeros(24)}) + struct.pack("<II", 14, len(payload)) + payload
+    return (
+        mat5({"Time": DT * np.arange(40.0), "Latitude": np.zeros(24)}) + struct.pack("<II", 14, len(payload)) + payload
+    )
 
 
 def _h5(**datasets: dict[str, object]) -> bytes:
@@ -288,7 +290,7 @@ REFUSALS = {
     "no contrast": (picture(np.full((40, 24), 77, np.uint8)), "no contrast"),
     "too small": (picture(grey()[:10]), "at least 16 x 16"),
     "png bomb": (_huge_png(30_000), "Split it"),
-    "large png": (_huge_png(7_000), "Split it"),
+    "large png": (_huge_png(10_100), "Split it"),
     "mat bomb": (_mat_bomb(), "damaged"),
     "mat that claims too much": (_mat_claim(), "claims to hold 90000 x 90000"),
     "nc bomb": (
@@ -301,11 +303,11 @@ REFUSALS = {
     ),
     "nc chunk bomb": (
         _h5(
-            amplitude={"shape": (40, 24), "dtype": "f4", "chunks": (9_000, 9_000), "maxshape": (None, None)},
+            amplitude={"shape": (40, 24), "dtype": "f4", "chunks": (11_000, 11_000), "maxshape": (None, None)},
             fasttime={"data": np.arange(40.0)},
             lat={"data": np.arange(24.0)},
         ),
-        "claims to hold 9000 x 9000",
+        "claims to hold 11000 x 11000",
     ),
     "external link": (_linked(), "only a link"),
     "external storage": (_external(), "in another file"),
@@ -317,7 +319,7 @@ REFUSALS = {
     "no fasttime": (irsno1b(fasttime=None), "'fasttime' is missing"),
     "no lat": (irsno1b(lat=None), "'lat' is missing"),
     "no traces": (mat5(cresis_variables(GPS_time=None, Latitude=None)), "'GPS_time' is missing"),
-    "wrong Time": (mat5(cresis_variables(Time=np.arange(39.0))), "'Data' is 40 x 24"),
+    "wrong Time": (mat5(cresis_variables(Time=DT * np.arange(39.0))), "'Data' is 40 x 24"),
     "wrong per-trace length": (mat5(cresis_variables(Elevation=np.zeros((1, 23)))), "elevation has 23 values"),
     "Time a table": (mat5(cresis_variables(Time=np.zeros((40, 2)))), "one row or one column"),
     "time runs backwards": (mat5(cresis_variables(Time=np.arange(40.0)[::-1])), "does not grow"),

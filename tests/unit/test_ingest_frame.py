@@ -19,7 +19,7 @@ from review_world import ENVIRONMENT, Context, World, make_world
 from firnline import keys
 from firnline.frames import FrameDocument
 from firnline.layers import LayersDocument
-from firnline.radar.pictures import guess_polarity
+from firnline.radar.polarity import guess_polarity
 from firnline.settings import load_settings
 
 FRAMES = "firnline-frames"
@@ -322,7 +322,7 @@ def test_real_frames_are_read_with_the_right_polarity(real_data: Path, uploads: 
 def test_polarity_of_real_frames_turned_round(real_data: Path) -> None:
     for file in real_data.glob("utig/*.png"):
         with Image.open(file) as image:
-            assert guess_polarity(255 - np.asarray(image).astype(float)) == "bright-strong", file.name
+            assert guess_polarity(255 - np.asarray(image).astype(float))[0] == "bright-strong", file.name
 
 
 def test_the_real_cresis_layout_is_read_up_to_its_dummy_values(real_data: Path, uploads: Uploads) -> None:

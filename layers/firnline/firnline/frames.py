@@ -18,6 +18,12 @@ ORGANISER_PREFIX = "layer_"
 _ORGANISER = re.compile(r"layer_(.+)\.mat\Z")
 _SEGMENT = re.compile(r"\d{8}_\d{2}\Z")
 """A flight segment as Open Polar Radar names it: the day, and the segment of that day."""
+_FOREIGN_SUFFIXES = {
+    ".dzt": ("GSSI", "gssi"), ".dt1": ("pulseEKKO", "pe"), ".hd": ("pulseEKKO", "pe"), ".rd3": ("MALA", "ramac"),
+    ".rd7": ("MALA", "ramac"), ".rad": ("MALA", "ramac"), ".h5": ("gprMax", "gprMax"), ".sgy": ("SEG-Y", "segy"),
+    ".segy": ("SEG-Y", "segy"),
+}  # fmt: skip
+"""Raw files of ground-penetrating radars, and ImpDAR's name for each form."""
 FRAME_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".mat", ".nc")
 
 
@@ -62,6 +68,12 @@ def parse_upload_key(key: str) -> UploadKey:
     for suffix in (*ANNOTATION_SUFFIXES, *FRAME_SUFFIXES):
         if file.lower().endswith(suffix) and len(file) > len(suffix):
             return UploadKey(campaign=campaign, segment=segment, stem=file[: -len(suffix)], suffix=suffix)
+    for suffix, (system, loader) in _FOREIGN_SUFFIXES.items():
+        if file.lower().endswith(suffix):
+            raise Refused(
+                f"'{file}' is {system} data: convert it with ImpDAR (impdar load {loader}) and upload the .mat that it "
+                "writes."
+            )
     raise Refused(
         f"'{file}' is of no kind that Firnline reads: upload .nc, .mat, .png, .jpg or .tif frames, "
         "or annotations named <frame>.layers.json, .csv, .mat or .png."

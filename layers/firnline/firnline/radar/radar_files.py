@@ -4,30 +4,19 @@ CReSIS / Open Polar Radar `.mat`, NSIDC IRSNO1B `.nc`, ImpDAR `.mat` and the Sno
 of them a file is follows from the variables that it holds, not from its name.
 """
 
-import re
-from collections.abc import Iterable
-from datetime import UTC, datetime
-
 import numpy as np
-from scipy.signal import hilbert
 
 from firnline.errors import Refused
 from firnline.layers import Label
+from firnline.radar.axes import fast_time, place_in_time, plausible_positions, trace_clock, travel_times, upright
+from firnline.radar.bandwidth import band_of
+from firnline.radar.power import decibels, decibels_of_envelope, decibels_of_power, looks_linear
 from firnline.radar.radar_frame import MAX_SIDE, Picks, RadarFrame, check_size
-from firnline.radar.variables import Hdf5, Variables
+from firnline.radar.time_units import gps_time, seconds_per_unit
+from firnline.radar.variables import Hdf5, Variables, check_claim
 
-LIGHT_SPEED_M_S = 299_792_458.0
-_LEAP_SECONDS = [(1999, 1, 13), (2006, 1, 14), (2009, 1, 15), (2012, 7, 16), (2015, 7, 17), (2017, 1, 18)]
-"""(year, month, seconds): GPS time minus UTC from the first of that month on (IERS Bulletin C)."""
-
-_TRACES_AT_ONCE = 512
-_ABSURD_DB = 1e6
-"""No echo is that strong or weak: such samples hold no data."""
-_UNEVEN = 0.05
-"""Steps of fast time that differ from their mean by more than this share are no rounding."""
-
-_LINEAR_RANGE = 50.0
-"""An echogram whose strongest samples exceed the median more than this many times is linear power; no dB scale does."""
+_MAX_LINES, _MAX_PICKS = 1_000, 10_000_000
+"""Picked lines inside a file, and values in their table."""
 
 
 def read_radar_file(variables: Variables) -> RadarFrame:
@@ -45,6 +34,11 @@ def read_radar_file(variables: Variables) -> RadarFrame:
         raise Refused(
             "The file holds layers and no echogram: upload it beside its frame under the name <frame>.layers.mat."
         )
+    if "rxs" in names or variables.text_attribute("", "gprMax"):
+        raise Refused(
+            "The file is an output of gprMax: convert it with ImpDAR (impdar load gprMax) and upload the .mat that it "
+            "writes."
+        )
     found = ", ".join(sorted(names)[:12]) or "none"
     raise Refused(
         "The file holds no echogram that Firnline knows: expected are the variables Data and Time (CReSIS), amplitude "
@@ -54,69 +48,96 @@ def read_radar_file(variables: Variables) -> RadarFrame:
 
 def _cresis(variables: Variables) -> RadarFrame:
     version = "7.3" if isinstance(variables, Hdf5) else "5"
-    time_s = _vector(variables, "Time")
-    gps_time_s = _optional_vector(variables, "GPS_time")
+    notes: list[str] = []
+    time, units = _vector(variables, "Time"), variables.text_attribute("Time", "units")
+    clock = _optional_vector(variables, "GPS_time")
     latitude = _optional_vector(variables, "Latitude")
     traces = (_vector(variables, "GPS_time") if latitude is None else latitude).size
-    data, truncated, notes = _echogram(variables, "Data", "Time", time_s, traces, None)
+    surface, bottom = _optional_vector(variables, "Surface"), _optional_vector(variables, "Bottom")
+    time_s = fast_time(time, "Time", units, 1.0, surface, notes)
+    surface_s, bottom_s = (travel_times(values, time, time_s, notes) for values in (surface, bottom))
+    data, bins = _echogram(variables, "Data", "Time", time_s, traces, None, surface_s, notes)
     frame = RadarFrame(
-        power_db=_decibels_of_power(data, notes),
+        power_db=decibels_of_power(data, notes),
         format=f"cresis-mat-{version}",
-        gps_time_s=gps_time_s,
+        gps_time_s=trace_clock(clock, notes),
         latitude=latitude,
         longitude=_optional_vector(variables, "Longitude"),
         elevation_m=_optional_vector(variables, "Elevation"),
-        surface_twtt_s=_optional_vector(variables, "Surface"),
-        bed_twtt_s=_optional_vector(variables, "Bottom"),
+        surface_twtt_s=surface_s,
+        bed_twtt_s=bottom_s,
         transforms=notes,
     )
-    return _in_time(frame, variables, time_s, truncated)
+    return _finished(frame, variables, time_s, bins)
 
 
 def _irsno1b(variables: Variables) -> RadarFrame:
-    time_s = _vector(variables, "fasttime") * 1e-6
+    notes: list[str] = []
+    time, units = _vector(variables, "fasttime"), variables.text_attribute("fasttime", "units")
     latitude = _vector(variables, "lat")
-    axis = variables.trace_axis("amplitude", "time")
-    data, truncated, notes = _echogram(variables, "amplitude", "fasttime", time_s, latitude.size, axis)
+    surface, bottom = (_in_seconds(variables, name) for name in ("Surface", "Bottom"))
+    time_s = fast_time(time, "fasttime", units, 1e-6, surface, notes)
+    surface_s, bottom_s = (travel_times(values, time, time_s, notes) for values in (surface, bottom))
+    axis = "time" if _is_square(variables, "amplitude") else None
+    data, bins = _echogram(variables, "amplitude", "fasttime", time_s, latitude.size, axis, surface_s, notes)
+    linear = "db" not in variables.text_attribute("amplitude", "units").lower() and looks_linear(data)
     elevation = _optional_vector(variables, "altitude")
     frame = RadarFrame(
-        power_db=np.where(np.abs(data) < _ABSURD_DB, data, np.nan).astype(np.float32),
+        power_db=decibels_of_power(data, notes) if linear else decibels(data, notes),
         format="irsno1b-nc",
         gps_time_s=_gps_time(variables, notes),
         latitude=latitude,
         longitude=_optional_vector(variables, "lon"),
         elevation_m=_optional_vector(variables, "alt") if elevation is None else elevation,
-        surface_twtt_s=_optional_vector(variables, "Surface"),
-        bed_twtt_s=_optional_vector(variables, "Bottom"),
-        transforms=[*notes, "fast time converted from microseconds to seconds"],
+        surface_twtt_s=surface_s,
+        bed_twtt_s=bottom_s,
+        transforms=notes,
     )
-    return _in_time(frame, variables, time_s, truncated)
+    return _finished(frame, variables, time_s, bins)
 
 
 def _impdar(variables: Variables) -> RadarFrame:
-    travel_time = _optional_vector(variables, "travel_time")
-    data = _matrix(variables, "data")
-    time_s = np.arange(data.shape[0]) * _vector(variables, "dt")[0] if travel_time is None else travel_time * 1e-6
+    notes: list[str] = []
+    by_elevation = _flag(variables, "flags.elev")
+    travel_time, step = _optional_vector(variables, "travel_time"), _optional_vector(variables, "dt")
+    dt_s = None if step is None else float(step[0])
+    shape = _shape(variables, "data")
     latitude = _optional_vector(variables, "lat")
-    traces = data.shape[1] if latitude is None else latitude.size
-    voltage, _, notes = _echogram(variables, "data", "travel_time", time_s, traces, None)
+    samples, traces = shape
+    if travel_time is not None:
+        samples = travel_time.size
+        traces = shape[0] if shape[1] == samples != shape[0] else shape[1]
+    if latitude is not None:
+        traces = latitude.size
+        samples = shape[1] if travel_time is None and shape[0] == traces != shape[1] else samples
+    if by_elevation:
+        time_s = np.arange(samples, dtype=np.float64)
+    elif travel_time is None:
+        time_s = fast_time(np.arange(samples) * _vector(variables, "dt")[0], "dt", "", 1.0, None, notes)
+    else:
+        time_s = fast_time(travel_time, "travel_time", "", 1e-6, None, notes, dt_s)
+    data, _ = _echogram(variables, "data", "travel_time", time_s, traces, None, None, notes)
+    picks = _impdar_picks(variables, data.shape)
     frame = RadarFrame(
-        power_db=_decibels_of_envelope(voltage),
+        power_db=decibels_of_envelope(data, notes),
         format="impdar-mat",
         latitude=latitude,
         longitude=_optional_vector(variables, "long"),
         elevation_m=_optional_vector(variables, "elev"),
-        picks=_impdar_picks(variables, voltage.shape),
-        transforms=[
-            *notes,
-            "signed voltage converted to decibels of its envelope's power (Hilbert transform in fast time)",
-        ],
+        picks=picks,
+        transforms=notes,
     )
-    return _in_time(frame, variables, time_s, None)
+    if by_elevation:
+        notes.append("rows are elevation and not time, by ImpDAR's correction: the frame has no two-way travel time")
+        return _finished(frame, variables, None, None)
+    return _finished(frame, variables, time_s, None)
 
 
-def _impdar_picks(variables: Variables, shape: tuple[int, int]) -> Picks | None:
+def _impdar_picks(variables: Variables, shape: tuple[int, ...]) -> Picks | None:
     """ImpDAR's picked centres: one pick is the bed, as its users draw it first; of several nobody can tell which is."""
+    claimed = variables.shape("picks.samp2")
+    if claimed is not None:
+        _check_lines("picks.samp2", claimed)
     rows = variables.array("picks.samp2")
     if rows is None:
         return None
@@ -128,12 +149,14 @@ def _impdar_picks(variables: Variables, shape: tuple[int, int]) -> Picks | None:
 
 
 def _sred(variables: Variables) -> RadarFrame:
-    vectors = _matrix(variables, "layers_vector").astype(float)
+    _check_lines("layers_vector", _shape(variables, "layers_vector"))
+    vectors = _table(variables, "layers_vector").astype(float)
     name = next((name for name in ("Data", "echo_tmp", "data") if name in variables.names()), "Data")
     data = _matrix(variables, name)
     notes: list[str] = []
     if data.shape[1] != vectors.shape[1] and data.shape[0] == vectors.shape[1]:
-        data, notes = data.T, ["axes swapped to fast time x traces"]
+        data = data.T
+        notes.append("axes swapped to fast time x traces")
     if data.shape[1] != vectors.shape[1]:
         raise Refused(
             f"'{name}' is {data.shape[0]} x {data.shape[1]} but 'layers_vector' has {vectors.shape[1]} traces; "
@@ -142,82 +165,15 @@ def _sred(variables: Variables) -> RadarFrame:
     check_size(*data.shape)
     # MATLAB counts rows from 1, and writes 0 or NaN where there is no layer.
     rows = _inside(np.where(vectors >= 1, vectors - 1, np.nan), data.shape[0])
-    power_db = _decibels_of_power(data, notes) if _looks_linear(data) else data.astype(np.float32)
-    return RadarFrame(
-        power_db=power_db, format="sred-mat", picks=Picks(["layer"] * len(rows), rows), transforms=notes
-    )  # fmt: skip
+    power_db = decibels_of_power(data, notes) if looks_linear(data) else decibels(data, notes)
+    frame = RadarFrame(power_db=power_db, format="sred-mat", picks=Picks(["layer"] * len(rows), rows), transforms=notes)
+    return _finished(frame, variables, None, None)
 
 
-def _matrix(variables: Variables, name: str) -> np.ndarray:
-    values = variables.array(name)
-    if values is None:
-        raise Refused(f"The variable '{name}' is missing or empty; export the echogram with it.")
-    if values.ndim != 2:
-        raise Refused(f"The variable '{name}' has {values.ndim} axes; it must be a table of fast time x traces.")
-    return values
-
-
-def _vector(variables: Variables, name: str) -> np.ndarray:
-    values = _optional_vector(variables, name)
-    if values is None:
-        raise Refused(f"The variable '{name}' is missing or empty; export the echogram with it.")
-    return values
-
-
-def _optional_vector(variables: Variables, name: str) -> np.ndarray | None:
-    """A variable as (n,) float64, whether it is a row, a column or neither; None if it is absent or empty."""
-    values = variables.array(name)
-    if values is None:
-        return None
-    if values.size != max(values.shape, default=1):
-        raise Refused(f"The variable '{name}' is a table; it must be one row or one column.")
-    return np.array(values, dtype=np.float64).ravel()
-
-
-def _echogram(
-    variables: Variables, name: str, time_name: str, time_s: np.ndarray, traces: int, trace_axis: int | None
-) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
-    """The echogram as (samples, traces), whichever axis came first, the kept bins (zero-based) if it is truncated, and
-    notes.
-
-    Some files keep the whole fast time and truncate only the echogram; then the bins tell how many samples there must
-    be.
-    """
-    data = _matrix(variables, name)
-    bins = _optional_vector(variables, "Truncate_Bins")
-    lengths = {time_s.size} | (set() if bins is None else {bins.size})
-    swapped = data.shape[0] == traces and data.shape[1] in lengths
-    straight = data.shape[1] == traces and data.shape[0] in lengths
-    if not (swapped or straight):
-        raise Refused(
-            f"'{name}' is {data.shape[0]} x {data.shape[1]}, but there are {traces} traces and '{time_name}' has "
-            f"{time_s.size} samples; export them so that they belong together."
-        )
-    if swapped and (not straight or trace_axis == 0):
-        data, notes = data.T, ["axes swapped to fast time x traces"]
-    else:
-        notes = []
-    check_size(*data.shape)
-    if bins is None:
-        return data, None, notes
-    if not np.isfinite(bins).all() or bins.size != data.shape[0] or bins.min() < 1 or (np.diff(bins) != 1).any():
-        raise Refused(
-            f"'Truncate_Bins' does not number the {data.shape[0]} samples of '{name}' one after the other; "
-            "export the frame again."
-        )
-    return data, bins.astype(np.int64) - 1, notes
-
-
-def _in_time(frame: RadarFrame, variables: Variables, time_s: np.ndarray, bins: np.ndarray | None) -> RadarFrame:
-    """Check the axes, set the time axis, and undo the compression of truncated snow-radar frames.
-
-    Their columns were pushed down by `Elevation_Correction` bins, as if the aircraft had flown level: here each is
-    moved back up, and `Surface`, `Bottom` and `Elevation` with it (uncompress_echogram.m of the CReSIS toolbox).
-    """
-    if time_s.size < 2 or not np.isfinite(time_s).all():
-        raise Refused("The fast-time axis is too short or has missing values; export the frame with its time axis.")
-    if (np.diff(time_s) <= 0).any():
-        raise Refused("The fast-time axis does not grow from sample to sample; export the frame with its time axis.")
+def _finished(
+    frame: RadarFrame, variables: Variables, time_s: np.ndarray | None, bins: np.ndarray | None
+) -> RadarFrame:
+    """The frame with what all forms share: lengths checked, missing samples counted, band, positions, and its time."""
     traces = frame.power_db.shape[1]
     for name in ("gps_time_s", "latitude", "longitude", "elevation_m", "surface_twtt_s", "bed_twtt_s"):
         values = getattr(frame, name)
@@ -226,123 +182,155 @@ def _in_time(frame: RadarFrame, variables: Variables, time_s: np.ndarray, bins: 
                 f"The frame has {traces} traces, but its {name.rsplit('_', 1)[0].replace('_', ' ')} has "
                 f"{values.size} values; export them so that they belong together."
             )
-    dt = float((time_s[-1] - time_s[0]) / (time_s.size - 1))
-    if np.abs(np.diff(time_s) - dt).max() > _UNEVEN * dt:
-        if bins is not None:
-            raise Refused("The fast-time axis of a truncated frame must grow in even steps; resample it.")
-        dt = _resample(frame, time_s)
-    frame.latitude = _plausible(frame.latitude, -90, 90)
-    frame.longitude = _plausible(frame.longitude, -180, 360)
-    frame.dt_s = dt
-    first = bins[0] if bins is not None and time_s.size != bins.size else 0
-    if first >= time_s.size:
-        raise Refused("'Truncate_Bins' begins beyond the end of the fast-time axis; export the frame again.")
-    frame.time_zero_s = float(time_s[first])
-    if bins is not None:
-        frame.transforms.append(f"truncated in fast time by its producer: {len(bins)} bins from bin {bins[0] + 1} on")
-        correction = _optional_vector(variables, "Elevation_Correction")
-        if correction is not None:
-            _undo_elevation_correction(frame, correction)
+    frame.missing_samples = sum(int(np.isnan(frame.power_db[:, trace]).sum()) for trace in range(traces))
+    plausible_positions(frame)
+    if time_s is None:
+        return frame
+    correction = _optional_vector(variables, "Elevation_Correction") if bins is not None else None
+    place_in_time(frame, time_s, bins, correction)
+    frame.bandwidth_hz, frame.centre_frequency_hz = band_of(variables, frame.dt_s)
     return frame
 
 
-def _resample(frame: RadarFrame, time_s: np.ndarray) -> float:
-    """Interpolate an echogram to even steps of two-way time, as after a move-out correction; returns the step in
-    seconds."""
-    dt = float(np.median(np.diff(time_s)))
-    samples = int((time_s[-1] - time_s[0]) / dt) + 1 if dt > 0 else MAX_SIDE + 1
-    check_size(samples, frame.power_db.shape[1])
-    place = np.interp(time_s[0] + dt * np.arange(samples), time_s, np.arange(time_s.size))
-    above = np.minimum(place.astype(np.int64), time_s.size - 2)
-    share = (place - above).astype(np.float32)[:, None]
-    frame.power_db = frame.power_db[above] * (1 - share) + frame.power_db[above + 1] * share
-    if frame.picks is not None:
-        picked_s = np.interp(frame.picks.rows, np.arange(time_s.size), time_s)
-        frame.picks.rows = (picked_s - time_s[0]) / dt
-    frame.transforms.append(f"uneven fast time resampled from {time_s.size} to {samples} samples of {dt:.4g} s")
-    return dt
-
-
-def _undo_elevation_correction(frame: RadarFrame, correction: np.ndarray) -> None:
-    samples, traces = frame.power_db.shape
-    if correction.size != traces or not np.isfinite(correction).all():
-        raise Refused(
-            f"'Elevation_Correction' must have a number for each of the {traces} traces; export the frame again."
-        )
-    shift = np.rint(correction).astype(np.int64)
-    above, below = max(0, int(shift.max())), max(0, int(-shift.min()))
-    check_size(samples + above + below, traces)
-    restored = np.full((samples + above + below, traces), np.nan, dtype=np.float32)
-    for trace in range(traces):
-        top = above - shift[trace]
-        restored[top : top + samples, trace] = frame.power_db[:, trace]
-    frame.power_db = restored
-    dt = frame.dt_s or 0.0
-    frame.time_zero_s = (frame.time_zero_s or 0.0) - above * dt
-    for name, step in (("surface_twtt_s", dt), ("bed_twtt_s", dt), ("elevation_m", dt * LIGHT_SPEED_M_S / 2)):
-        values = getattr(frame, name)
-        if values is not None:
-            setattr(frame, name, values - shift * step)
-    frame.transforms.append(
-        f"elevation correction of up to {above} bins undone: {above} rows added above, {below} below"
-    )
-
-
 def _gps_time(variables: Variables, notes: list[str]) -> np.ndarray | None:
-    """IRSNO1B's `time`, UTC seconds since a day, as GPS seconds since 1970, which is how layer files count."""
-    seconds = _optional_vector(variables, "time")
-    units = variables.text_attribute("time", "units")
-    since = re.match(r"seconds since (\d{4})-(\d{1,2})-(\d{1,2})(?:[ T]00:00:00(?:\.0+)?)?", units)
-    if seconds is None or since is None:
-        notes.append("no time of the traces: 'time' or its units 'seconds since YYYY-MM-DD 00:00:00' are missing")
+    """IRSNO1B's `time` with its units, "seconds since <date>"."""
+    _check_vector(variables, "time")
+    values = variables.array("time")
+    units, calendar, long_name, standard_name = (
+        variables.text_attribute("time", name) for name in ("units", "calendar", "long_name", "standard_name")
+    )
+    found = None
+    if values is not None and values.size == max(values.shape, default=1):
+        found = gps_time(values.ravel(), units, calendar, f"{long_name} {standard_name}")
+    if found is None:
+        notes.append("no time of the traces: 'time' or its units 'seconds since YYYY-MM-DD hh:mm:ss' are missing")
         return None
-    day = datetime.strptime("-".join(since.groups()), "%Y-%m-%d").replace(tzinfo=UTC)
-    leap = next((leap for year, month, leap in reversed(_LEAP_SECONDS) if (day.year, day.month) >= (year, month)), 0)
-    notes.append(f"time of the traces converted from UTC to GPS time (+{leap} s)")
-    return seconds + day.timestamp() + leap
+    notes.append(found[1])
+    return trace_clock(found[0], notes)
 
 
-def _decibels_of_power(power: np.ndarray, notes: list[str]) -> np.ndarray:
-    """10 log10 of linear power as float32; zero power is no data. Values below zero can only be decibels already."""
-    decibels = np.empty(power.shape, dtype=np.float32)
-    negative = any((power[:, columns] < 0).any() for columns in _blocks(power))
-    for columns in _blocks(power):
-        block = power[:, columns].astype(np.float64)
-        if not negative:
-            with np.errstate(divide="ignore"):
-                block = 10 * np.log10(block)
-        decibels[:, columns] = np.where(np.abs(block) < _ABSURD_DB, block, np.nan)
-    notes.append("values below zero: taken as decibels" if negative else "linear power converted to decibels")
-    return decibels
+def _in_seconds(variables: Variables, name: str) -> np.ndarray | None:
+    """Travel times to a surface, in seconds wherever their units say so."""
+    values = _optional_vector(variables, name)
+    factor = seconds_per_unit(variables.text_attribute(name, "units"))
+    return values if values is None or factor is None else values * factor
 
 
-def _decibels_of_envelope(voltage: np.ndarray) -> np.ndarray:
-    decibels = np.empty(voltage.shape, dtype=np.float32)
-    for columns in _blocks(voltage):
-        block = voltage[:, columns].astype(np.float64)
-        missing = ~np.isfinite(block)
-        envelope = np.abs(hilbert(np.where(missing, 0.0, block), axis=0))
-        with np.errstate(divide="ignore"):
-            power_db = 20 * np.log10(envelope)
-        decibels[:, columns] = np.where(missing | ~np.isfinite(power_db), np.nan, power_db)
-    return decibels
+def _flag(variables: Variables, name: str) -> bool:
+    value = variables.array(name)
+    return value is not None and value.size > 0 and bool(value.ravel()[0])
 
 
-def _blocks(values: np.ndarray) -> Iterable[slice]:
-    """Slices over the traces, so that double precision is never needed for the whole frame at once."""
-    return (slice(start, start + _TRACES_AT_ONCE) for start in range(0, values.shape[1], _TRACES_AT_ONCE))
+def _is_square(variables: Variables, name: str) -> bool:
+    shape = variables.shape(name)
+    return shape is not None and len(shape) == 2 and shape[0] == shape[1]
 
 
-def _looks_linear(data: np.ndarray) -> bool:
-    finite = data[np.isfinite(data)]
-    if not finite.size or finite.min() < 0:
-        return False
-    return bool(np.percentile(finite, 99.9) > _LINEAR_RANGE * np.median(finite))
+def _shape(variables: Variables, name: str) -> tuple[int, ...]:
+    """(rows, columns) that a table claims, before anything of it is read; a claim that is too large is refused."""
+    shape = variables.shape(name)
+    if shape is None or 0 in shape:
+        # A struct, a cell, text or nothing: `array` knows the sentence.
+        if variables.array(name) is None:
+            raise _missing(name)
+        raise Refused(f"The variable '{name}' is no table of numbers; export the echogram as one.")
+    if len(shape) != 2:
+        raise Refused(f"The variable '{name}' has {len(shape)} axes; it must be a table of fast time x traces.")
+    check_claim(name, shape)
+    return shape
 
 
-def _plausible(values: np.ndarray | None, low: float, high: float) -> np.ndarray | None:
-    return None if values is None else np.where((values >= low) & (values <= high), values, np.nan)
+def _matrix(variables: Variables, name: str) -> np.ndarray:
+    _shape(variables, name)
+    values = variables.matrix(name)
+    if values is None:
+        raise _missing(name)
+    return values
+
+
+def _table(variables: Variables, name: str) -> np.ndarray:
+    values = variables.array(name)
+    if values is None:
+        raise _missing(name)
+    return values
+
+
+def _missing(name: str) -> Refused:
+    return Refused(f"The variable '{name}' is missing or empty; export the echogram with it.")
+
+
+def _vector(variables: Variables, name: str) -> np.ndarray:
+    values = _optional_vector(variables, name)
+    if values is None:
+        raise _missing(name)
+    return values
+
+
+def _optional_vector(variables: Variables, name: str) -> np.ndarray | None:
+    """A variable as (n,) float64, whether it is a row, a column or neither; None if it is absent or empty."""
+    _check_vector(variables, name)
+    values = variables.array(name)
+    if values is None:
+        return None
+    if values.size != max(values.shape, default=1):
+        raise Refused(f"The variable '{name}' is a table; it must be one row or one column.")
+    return np.array(values, dtype=np.float64).ravel()
+
+
+def _check_vector(variables: Variables, name: str) -> None:
+    """`Refused` where a vector claims more values than an echogram has traces or samples, before it is read."""
+    claimed = int(np.prod(variables.shape(name) or (), dtype=object))
+    if claimed > MAX_SIDE:
+        raise Refused(
+            f"The variable '{name}' claims to hold {claimed} values; it must be one row or one column, of at most "
+            f"{MAX_SIDE} values."
+        )
+
+
+def _check_lines(name: str, shape: tuple[int, ...]) -> None:
+    if int(np.prod(shape, dtype=object)) > _MAX_PICKS or min(shape, default=0) > _MAX_LINES:
+        raise Refused(
+            f"The variable '{name}' claims to hold {' x '.join(map(str, shape))} rows of lines; at most {_MAX_LINES} "
+            "lines can be read."
+        )
 
 
 def _inside(rows: np.ndarray, samples: int) -> np.ndarray:
     return np.where((rows >= -0.5) & (rows <= samples - 0.5), rows, np.nan)
+
+
+def _echogram(
+    variables: Variables, name: str, time_name: str, time_s: np.ndarray, traces: int, trace_dimension: str | None,
+    surface_s: np.ndarray | None, notes: list[str],
+) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
+    """The echogram as (samples, traces), whichever axis came first, and the kept bins (zero-based) if it is truncated.
+
+    Some files keep the whole fast time and truncate only the echogram; then the bins tell how many samples there must
+    be. `trace_dimension` names the dimension scale that tells a square frame's axes.
+    """
+    bins = _optional_vector(variables, "Truncate_Bins")
+    shape = _shape(variables, name)
+    lengths = {time_s.size} | (set() if bins is None else {bins.size})
+    swapped = shape[0] == traces and shape[1] in lengths
+    straight = shape[1] == traces and shape[0] in lengths
+    if not (swapped or straight):
+        raise Refused(
+            f"'{name}' is {shape[0]} x {shape[1]}, but there are {traces} traces and '{time_name}' has "
+            f"{time_s.size} samples; export them so that they belong together."
+        )
+    check_size(*(shape[::-1] if swapped else shape))
+    data = _matrix(variables, name)
+    if swapped and straight:
+        axis = None if trace_dimension is None else variables.trace_axis(name, trace_dimension)
+        data = upright(data, axis, time_s, surface_s if bins is None else None, notes)
+    elif swapped:
+        data = data.T
+        notes.append("axes swapped to fast time x traces")
+    if bins is None:
+        return data, None
+    if not np.isfinite(bins).all() or bins.size != data.shape[0] or bins.min() < 1 or (np.diff(bins) != 1).any():
+        raise Refused(
+            f"'Truncate_Bins' does not number the {data.shape[0]} samples of '{name}' one after the other; "
+            "export the frame again."
+        )
+    return data, bins.astype(np.int64) - 1

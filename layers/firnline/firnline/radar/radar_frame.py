@@ -8,11 +8,13 @@ import numpy as np
 from firnline.errors import Refused
 from firnline.layers import Label
 from firnline.limits import MAX_SAMPLES
+from firnline.radar.origin import Origin
 
 Polarity = Literal["bright-strong", "dark-strong"]
 
 MIN_SIDE = 16
 MAX_SIDE = 100_000
+_CONTRAST_SAMPLES, _CONTRAST_STEP = 1_000_000, 11
 
 
 @dataclass
@@ -30,6 +32,13 @@ class RadarFrame:
 
     Times are two-way and in seconds; row r lies at `time_zero_s + r * dt_s`. Arrays over traces are (traces,), NaN
     where unknown; None where the file says nothing.
+
+    origin : leads from a row and a trace here to a sample and a trace of the file
+    file_shape : (samples, traces) of the echogram in the file; of a picture, its rows and columns as it is shown
+    missing_samples : samples of the file's echogram that hold no data; rows that were added here do not count
+    positions_unknown : the file names positions, and not one of them can be
+    bandwidth_hz, centre_frequency_hz : of the radar, if the file tells
+    polarity_confidence : 0.5 to 1, how sure the guess about a picture is; None where nothing was guessed
     """
 
     power_db: np.ndarray
@@ -44,7 +53,18 @@ class RadarFrame:
     surface_twtt_s: np.ndarray | None = None
     bed_twtt_s: np.ndarray | None = None
     picks: Picks | None = None
+    origin: Origin = field(default_factory=Origin)
+    file_shape: tuple[int, int] = (0, 0)
+    missing_samples: int = 0
+    positions_unknown: bool = False
+    bandwidth_hz: float | None = None
+    centre_frequency_hz: float | None = None
+    polarity_confidence: float | None = None
     transforms: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if self.file_shape == (0, 0):
+            self.file_shape = (self.power_db.shape[0], self.power_db.shape[1])
 
 
 def check_size(samples: int, traces: int) -> None:
@@ -63,7 +83,13 @@ def check_size(samples: int, traces: int) -> None:
 def check_content(frame: RadarFrame) -> None:
     """`Refused` if there is nothing to be seen in the echogram."""
     check_size(*frame.power_db.shape)
-    finite = frame.power_db[np.isfinite(frame.power_db)]
+    # Every eleventh sample tells as much, and the whole of a large frame would have to be sorted; a small one is taken whole.
+    step = _CONTRAST_STEP if frame.power_db.size > _CONTRAST_SAMPLES else 1
+    flat = frame.power_db.T if frame.power_db.flags.f_contiguous else frame.power_db
+    some = flat.reshape(-1)[::step]
+    finite = some[np.isfinite(some)]
+    if not finite.size:
+        finite = flat[np.isfinite(flat)]
     if not finite.size:
         raise Refused("The frame has not a single valid sample: every value is missing. Check how it was exported.")
     low, high = np.percentile(finite, [2, 99.7])
