@@ -5,6 +5,7 @@ place, and nothing inside a process can stop them. The child is forked, so it ha
 milliseconds; large arrays come back through an anonymous file in memory.
 """
 
+import faulthandler
 import mmap
 import os
 import pickle
@@ -21,8 +22,8 @@ from firnline.errors import Refused
 Result = TypeVar("Result")
 Limit = Literal["time", "memory", "crash"]
 
-_WALL_PER_CPU = 4.0
-"""A process that has not ended after so many times its limit of computing was not computing: it waits for something."""
+_WALL_S, _WALL_PER_CPU = 30.0, 4.0
+"""A process that has not ended after so long, and so many times its limit of computing, waits for something else."""
 _ALIGNMENT = 64
 _PIPE_BYTES = 1 << 20
 
@@ -49,7 +50,7 @@ def within_limits(work: Callable[[], Result], cpu_s: int, memory_bytes: int) -> 
         _in_child(work, cpu_s, memory_bytes, sender, large)
     os.close(sender)
     try:
-        answer = _received(receiver, cpu_s * _WALL_PER_CPU)
+        answer = _received(receiver, _WALL_S + cpu_s * _WALL_PER_CPU)
         if answer is None:
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
@@ -66,6 +67,7 @@ def _in_child(
 ) -> NoReturn:  # pragma: no cover (a forked process)
     """Never returns: nothing of the parent, neither its exit handlers nor its test runner, may run twice."""
     try:
+        faulthandler.disable()
         used = os.times()
         spent = int(used.user + used.system)
         resource.setrlimit(resource.RLIMIT_CPU, (spent + cpu_s, spent + cpu_s + 2))
