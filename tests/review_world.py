@@ -13,9 +13,10 @@ from firnline.corrections import Corrections
 from firnline.echogram import encode_png
 from firnline.events import EventBus
 from firnline.frame_register import FrameRegister
-from firnline.frames import loop_name
+from firnline.frames import FrameDocument, loop_name
 from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex
 from firnline.overlay import draw_layers
+from firnline.radar.framing import Framing
 from firnline.table import Table
 from firnline.workspace import Bucket
 
@@ -74,6 +75,9 @@ class World:
         )  # fmt: skip
         self.register.register(frame_id, f"{frame_id}.png", "01", REVISION, "READY")
         self.bucket.write(keys.echogram(frame_id, REVISION), encode_png(grey), "image/png")
+        self.bucket.write(
+            keys.frame(frame_id, REVISION), frame_of(frame_id, width, height).to_json(), "application/json"
+        )
         prediction = (frame_id, REVISION, MODEL)
         self.bucket.write(keys.prediction(*prediction), document.to_json(), "application/json")
         overlay = encode_png(draw_layers(grey, document))
@@ -95,6 +99,16 @@ class World:
         } | output  # fmt: skip
         self.bucket.write(key, json.dumps(content).encode(), "application/json")
         return loop_event(name, outputS3Uri=self.bucket.uri(key))
+
+
+def frame_of(frame_id: str, width: int, height: int) -> FrameDocument:
+    """`frame.json` of a picture that was taken as it is."""
+    return FrameDocument(
+        frame_id=frame_id, revision=REVISION, width=width, height=height, traces=width, samples=height,
+        file_traces=width, file_samples=height, framing=Framing(rows=height, columns=width), format="png",
+        polarity="bright-strong", source_bucket="frames", source_key=f"{frame_id}.png", checksum_sha256="",
+        created=datetime.now(UTC), transforms=[],
+    )  # fmt: skip
 
 
 def make_world() -> World:

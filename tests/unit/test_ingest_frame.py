@@ -19,6 +19,7 @@ from review_world import ENVIRONMENT, Context, World, make_world
 from firnline import keys
 from firnline.frames import FrameDocument
 from firnline.layers import LayersDocument
+from firnline.polarity_told import polarity_of_row
 from firnline.radar.polarity import guess_polarity
 from firnline.settings import load_settings
 
@@ -192,16 +193,22 @@ def test_too_large_a_file_is_rejected_unread(uploads: Uploads, monkeypatch: pyte
     monkeypatch.setattr("ingest_frame.ingest.MAX_FILE_BYTES", 100)
     record = uploads.put(f"{KEY}.png", picture(grey()))
     uploads.deliver(record, record)
-    assert "Split the frame" in uploads.row()["reason"]
+    assert "Split it into parts" in uploads.row()["reason"]
 
 
 def test_polarity_from_the_metadata_makes_a_revision_of_its_own(uploads: Uploads) -> None:
     uploads.deliver(uploads.put(f"{KEY}.png", picture(grey())))
     first = uploads.row()["revision"]
     assert uploads.document().polarity == "bright-strong"
+    told = polarity_of_row(uploads.row())
+    assert told
+    assert f"(confidence {uploads.row()['polarity_confidence']:.2f})" in told.sentence
     uploads.deliver(uploads.put(f"{KEY}.png", picture(grey()), {"polarity": "dark-strong"}))
     assert uploads.document().polarity == "dark-strong"
     assert uploads.row()["revision"] != first
+    given = polarity_of_row(uploads.row())
+    assert given
+    assert given.sentence == "Polarity dark-strong, as given with the upload."
     uploads.deliver(uploads.put(f"{KEY}.png", picture(grey()), {"polarity": "sideways"}))
     assert "bright-strong or dark-strong" in uploads.row()["reason"]
 

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from firnline import keys
 from firnline.frames import revision_of
+from firnline.polarity_told import polarity_of_row, told_polarity
 from workbench import cli, uploads
 from workbench.connection import Connection
 
@@ -40,6 +42,18 @@ def connection(world: World) -> Connection:
     boto3.client("s3").create_bucket(Bucket=FRAMES)
     names = {"FramesBucketName": FRAMES, "WorkspaceBucketName": ENVIRONMENT["WORKSPACE_BUCKET"]}
     return Connection(boto3.Session(), names | {"TableName": ENVIRONMENT["TABLE_NAME"]}, local=False)
+
+
+def make_revision(world: World, row: dict[str, Any], revision: str) -> None:
+    """Let the register know the frame as another revision, and what was predicted of it lie under that one."""
+    old, new = ("adhoc/s/f", row["revision"]), ("adhoc/s/f", revision)
+    for source, target in (
+        (keys.frame(*old), keys.frame(*new)),
+        (keys.prediction(*old, "first"), keys.prediction(*new, "first")),
+        (keys.prediction_overlay(*old, "first"), keys.prediction_overlay(*new, "first")),
+    ):
+        world.bucket.write(target, world.bucket.read(source, 10**7), "application/octet-stream")
+    world.table.put(row | {"revision": revision})
 
 
 @pytest.fixture
@@ -69,7 +83,7 @@ def test_two_files_that_would_be_written_to_one_place_are_refused(unreachable: N
     assert "Nothing was uploaded." in said
 
 
-@pytest.mark.parametrize("theirs", ["f.layers.json", "f.overlay.png"])
+@pytest.mark.parametrize("theirs", ["f.layers.json", "f.overlay.png", "f.picks.csv"])
 def test_what_is_there_is_not_replaced(unreachable: None, tmp_path: Path, theirs: str) -> None:
     frame, there = frames(tmp_path, "f.png", theirs)
     code, said = predict(frame, "--out", tmp_path)
@@ -122,17 +136,24 @@ def test_predictions_get_names_of_their_own_beside_the_frame(
     world.predicted_frame("adhoc/s/f", confidence=0.75)
     content, predicted = frame.read_bytes(), world.register.get("adhoc/s/f")
     assert predicted is not None
-    # The register knows the frame as these very bytes; what was predicted of them lies under that revision.
     revision = revision_of(content)
-    for name in (keys.prediction, keys.prediction_overlay):
-        stored = world.bucket.read(name("adhoc/s/f", predicted["revision"], "first"), 10**7)
-        world.bucket.write(name("adhoc/s/f", revision, "first"), stored, "application/octet-stream")
-    world.table.put(predicted | {"revision": revision})
+    make_revision(world, predicted, revision)
     code, said = predict(frame, "--segment", "s", "--out", tmp_path)
     assert (code, "0.75" in said) == (0, True)
     assert frame.read_bytes() == content
     assert (tmp_path / "f.overlay.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["f.layers.json", "f.overlay.png", "f.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "f.layers.json",
+        "f.overlay.png",
+        "f.picks.csv",
+        "f.png",
+    ]
+    picks = (tmp_path / "f.picks.csv").read_text().splitlines()
+    assert picks[:2] == [
+        "layer,label,trace,sample,twtt_s,depth_m,latitude,longitude,confidence",
+        "0,surface,0,10.000,,,,,",
+    ]
+    assert len(picks) == 1 + 2 * 64
     assert predict(frame, "--segment", "s", "--out", tmp_path)[0] == 1
     assert predict(frame, "--segment", "s", "--out", tmp_path, "--overwrite")[0] == 0
 
@@ -190,4 +211,46 @@ def test_nothing_is_written_over_what_came_meanwhile(world: World, connection: C
 
 def test_outputs_have_no_name_that_ends_as_a_frame_of_that_stem_does(tmp_path: Path) -> None:
     names = {path.name for path in dataclasses.astuple(uploads.outputs_of(tmp_path, "f"))}
-    assert names == {"f.layers.json", "f.overlay.png"}
+    assert names == {"f.layers.json", "f.overlay.png", "f.picks.csv"}
+
+
+def test_the_polarity_given_goes_with_the_upload_and_makes_its_revision(
+    world: World, connection: Connection, tmp_path: Path
+) -> None:
+    (file,) = frames(tmp_path, "f.png")
+    sent = uploads.upload(connection, file, "adhoc", "s", "dark-strong")
+    stored = connection.frames.client.head_object(Bucket=FRAMES, Key=sent.key)
+    assert stored["Metadata"] == {"polarity": "dark-strong"}
+    assert (
+        sent.revision
+        == revision_of(file.read_bytes(), "dark-strong")
+        != uploads.upload(connection, file, "adhoc", "s").revision
+    )
+
+
+def test_a_polarity_that_was_guessed_is_told_by_predict_and_status(
+    world: World, connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (frame,) = frames(tmp_path, "f.png")
+    monkeypatch.setattr(cli, "connect", lambda: connection)
+    world.predicted_frame("adhoc/s/f")
+    predicted = world.register.get("adhoc/s/f")
+    assert predicted is not None
+    guessed = {"format": "png", "polarity": "dark-strong", "polarity_confidence": 0.62}
+    make_revision(world, predicted | guessed, revision_of(frame.read_bytes()))
+    _, said = predict(frame, "--segment", "s", "--out", tmp_path)
+    assert "dark-strong? 0.62" in said
+    assert "upload it with --polarity bright-strong" in said
+    told = " ".join(CliRunner().invoke(cli.app, ["status"], env={"COLUMNS": "300"}).output.split())
+    assert "dark-strong? 0.62 Polarity dark-strong is a guess (confidence 0.62)" in told
+
+
+def test_what_is_told_of_a_polarity() -> None:
+    assert told_polarity("irsno1b-nc", "bright-strong", None) is None
+    given, sure, unsure = (told_polarity("png", "dark-strong", confidence) for confidence in (None, 0.97, 0.6))
+    assert given
+    assert sure
+    assert unsure
+    assert (given.short, sure.short, unsure.short) == ("dark-strong, given", "dark-strong 0.97", "dark-strong? 0.60")
+    assert (given.sure, sure.sure, unsure.sure) == (True, True, False)
+    assert polarity_of_row({"status": "REJECTED"}) is None

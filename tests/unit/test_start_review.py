@@ -13,6 +13,8 @@ from review_world import ENVIRONMENT, MODEL, REVISION, Context, line, make_world
 from firnline import keys
 from firnline.events import LayersPredicted
 from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
+from review_portal.page import render_template
+from review_portal.store import Task
 from start_review import app
 from start_review.policy import Policy, drawn_for_audit
 from start_review.providers import A2I, Portal
@@ -67,6 +69,18 @@ def test_input_content_is_what_the_template_reads(world):
     assert content["labeled_image"] == content["unlabeled_image"] == world.bucket.uri(keys.echogram(FRAME, REVISION))
     assert (content["frame_id"], content["revision"], content["model_version"]) == (FRAME, REVISION, MODEL)
     assert "60%" in content["reason"]
+
+
+@pytest.mark.parametrize("form", ["png", "irsno1b-nc"])
+def test_the_reviewer_is_told_how_a_picture_was_taken(world, form):
+    name = world.predicted_frame(confidence=0.6)
+    world.register.note(FRAME, REVISION, format=form, polarity="dark-strong", polarity_confidence=0.62)
+    starter(world).handle(EVENT)
+    content = json.loads(world.bucket.read(f"reviews/{name}/input.json", 10**7))
+    template = (Path(app.__file__).parent / "task_ui.liquid.html").read_text()
+    page = render_template(Task(name, now(), "open", content, template), str)
+    assert ("Polarity dark-strong is a guess (confidence 0.62)" in page) == (form == "png")
+    assert ("The frame came as a picture" in page) == (form == "png")
 
 
 def test_a_partial_annotation_is_drawn_into_the_labelled_image(world):
