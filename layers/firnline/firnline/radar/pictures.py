@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from firnline.errors import Refused
 from firnline.radar.figures import echogram_in_figure
 from firnline.radar.origin import Origin
-from firnline.radar.polarity import guess_polarity
+from firnline.radar.polarity import UNSURE, guess_polarity
 from firnline.radar.power import decibels, decibels_of_power, looks_linear
 from firnline.radar.radar_frame import Polarity, RadarFrame, check_size
 from firnline.radar.tiffs import is_tiff, read_tiff
@@ -21,8 +21,6 @@ _COLOURED = 60
 """A pixel whose channels differ by more is no grey."""
 _COLOUR_STEP = 4
 _PIXELS_AT_ONCE = 4_000_000
-_SURE = 0.9
-"""Below this confidence the frame says that the guess is unsure."""
 
 
 def is_picture(content: bytes) -> bool:
@@ -67,7 +65,7 @@ def read_picture(content: bytes, polarity: Polarity | None = None) -> RadarFrame
     if polarity is None:
         polarity, confidence = guess_polarity(power)
         notes.append(f"polarity {polarity} found from the picture (confidence {confidence:.2f})")
-        if confidence < _SURE:
+        if confidence < UNSURE:
             notes.append("this polarity is a guess: check it, and give the polarity with the upload if it is wrong")
     else:
         notes.append(f"polarity {polarity} as given with the upload")
