@@ -29,6 +29,9 @@ from PIL import Image
 from firnline.errors import Refused
 from firnline.radar.formats import read_frame
 from firnline.radar.guard import BeyondLimits, within_limits
+from firnline.radar.origin import Origin
+from firnline.radar.parcel import array_at
+from firnline.radar.radar_frame import Picks, RadarFrame
 
 MEGABYTE = 1_000_000
 
@@ -36,13 +39,42 @@ MEGABYTE = 1_000_000
 
 
 def test_arrays_come_back_whole_and_writable() -> None:
-    made = within_limits(
-        lambda: {"a": np.arange(300_000.0), "f": np.asfortranarray(np.eye(40)), "n": np.zeros(0)}, 5, 10**9
+    many, turned, none = within_limits(
+        lambda: (np.arange(300_000.0), np.asfortranarray(np.eye(40)[:, :30]), np.zeros((0, 3))), 5, 10**9
     )
-    np.testing.assert_array_equal(made["a"], np.arange(300_000.0))
-    np.testing.assert_array_equal(made["f"], np.eye(40))
-    assert made["n"].size == 0
-    made["a"][:] = 1
+    np.testing.assert_array_equal(many, np.arange(300_000.0))
+    np.testing.assert_array_equal(turned, np.eye(40)[:, :30])
+    assert none.shape == (0, 3)
+    many[:] = 1
+
+
+def test_a_frame_comes_back_as_it_was_read() -> None:
+    frame = RadarFrame(
+        np.full((20, 30), np.float32(-90)), "cresis-mat-5", dt_s=2e-9, latitude=np.linspace(70, 71, 30),
+        picks=Picks(["surface"], np.full((1, 30), np.nan)), origin=Origin(sample_shift=np.arange(30)),
+        transforms=["a note"],
+    )  # fmt: skip
+    again = within_limits(lambda: frame, 5, 10**9)
+    assert (again.format, again.dt_s, again.file_shape, again.transforms) == (
+        "cresis-mat-5",
+        2e-9,
+        (20, 30),
+        ["a note"],
+    )
+    assert again.power_db.dtype == np.float32
+    np.testing.assert_array_equal(again.latitude, frame.latitude)
+    np.testing.assert_array_equal(again.picks.rows, frame.picks.rows)
+    assert again.picks.labels == ["surface"]
+    np.testing.assert_array_equal(again.origin.sample_shift, np.arange(30))
+
+
+def test_nothing_but_numbers_and_our_own_kinds_is_sent() -> None:
+    with pytest.raises(RuntimeError, match="cannot be sent"):
+        within_limits(lambda: np.array([object()]), 5, 10**9)
+    with pytest.raises(ValueError, match="beyond the memory"):
+        array_at(memoryview(bytes(64)), 8, "<f8", [8])
+    with pytest.raises(ValueError, match="none of numbers"):
+        array_at(memoryview(bytes(64)), 0, "|O", [1])
 
 
 def _refuse() -> None:

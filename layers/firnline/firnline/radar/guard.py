@@ -104,7 +104,7 @@ def _packed(kind: str, value: Any, large: int) -> bytes:
     body, arrays = packed(value)
     where = list(places(arrays))
     for (offset, _, _), array in zip(where, arrays, strict=True):
-        view, written = memoryview(array).cast("B") if array.size else memoryview(b""), 0
+        view, written = array.data.cast("B") if array.size else memoryview(b""), 0
         while written < view.nbytes:
             written += os.pwrite(large, view[written : written + _WRITE_BYTES], offset + written)
     return json.dumps({"answer": kind, "arrays": where, "body": body.decode()}).encode()
