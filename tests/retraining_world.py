@@ -75,9 +75,10 @@ def executions() -> dict[str, str]:
     return {execution.name: execution.status for execution in machine.executions}
 
 
-def end_execution(name: str, status: str) -> None:
+def end_execution(name: str, status: str, error: str | None = None) -> None:
     machine = stepfunctions_backends[ACCOUNT][REGION].state_machines[0]
-    next(execution for execution in machine.executions if execution.name == name).status = status
+    execution = next(execution for execution in machine.executions if execution.name == name)
+    execution.status, execution.error = status, error
 
 
 def document(

@@ -69,8 +69,10 @@ def connect():
 
 
 @contextmanager
-def last_words(say: Callable[[], str]) -> Iterator[None]:
-    """After Ctrl+C, or a signal that asks the command to end, the last lines are those that `say` gives."""
+def last_words(say: Callable[[], str], what: str = "", *failures: type[Exception]) -> Iterator[None]:
+    """The last lines are those that `say` gives: after Ctrl+C, after a signal that asks the command to end, after one
+    of `failures`, and after a trouble of the machine. `what` begins the sentence of a failure."""
+    from workbench import troubles
 
     def interrupt(number: int, _frame: Any) -> None:
         raise KeyboardInterrupt(signal.Signals(number).name)
@@ -79,8 +81,15 @@ def last_words(say: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        console.print(f"\n[bold]stopped, as you asked[/bold]; {say()}")
+        console.print(f"\n[bold]stopped, as you asked[/bold]; {say()}", soft_wrap=True)
         raise typer.Exit(130) from None
+    except failures as error:
+        raise fail(f"{what}{error}\n{say()}") from error
+    except troubles.OF_THE_MACHINE as error:
+        sentence = troubles.sentence(error)
+        if sentence is None:
+            raise
+        raise fail(f"{what}{sentence}\n{say()}") from error
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -107,11 +116,8 @@ def up(
     own_stack()
     if wrong := [pair for pair in parameter or [] if "=" not in pair]:
         raise fail(f"'{wrong[0]}' is no Name=Value.")
-    try:
-        with last_words(stack.what_is_left):
-            environment = stack.up(dict(pair.split("=", 1) for pair in parameter or []), console)
-    except (stack.CommandFailed, LocalCloudError) as error:
-        raise fail(f"{error}\n{stack.what_is_left()}") from error
+    with last_words(stack.what_is_left, "", stack.CommandFailed, LocalCloudError):
+        environment = stack.up(dict(pair.split("=", 1) for pair in parameter or []), console)
     _say_where(environment)
 
 
@@ -158,22 +164,15 @@ def demo(
 ) -> None:
     """Run the whole loop, and write build/demo/summary.json and build/demo/report.html."""
     from workbench import demo as demonstration
-    from workbench import stack, troubles
+    from workbench import stack
     from workbench.local_cloud import LocalCloudError
 
-    try:
-        with last_words(demonstration.what_is_left):
-            if frames:
-                demonstration.on_real_frames(frames, retrain_every or 10, console)
-            else:
-                demonstration.on_simulated_campaign(retrain_every or 100, console)
-    except (demonstration.DidNotHappen, stack.CommandFailed, LocalCloudError, TimeoutError) as error:
-        raise fail(f"the demonstration failed: {error}\n{demonstration.what_is_left()}") from error
-    except troubles.OF_THE_MACHINE as error:
-        sentence = troubles.sentence(error)
-        if sentence is None:
-            raise
-        raise fail(f"the demonstration failed: {sentence}\n{demonstration.what_is_left()}") from error
+    failures = (demonstration.DidNotHappen, stack.CommandFailed, LocalCloudError, TimeoutError)
+    with last_words(demonstration.what_is_left, "the demonstration failed: ", *failures):
+        if frames:
+            demonstration.on_real_frames(frames, retrain_every or 10, console)
+        else:
+            demonstration.on_simulated_campaign(retrain_every or 100, console)
 
 
 @app.command()

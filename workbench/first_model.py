@@ -22,14 +22,15 @@ from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from firnline.echogram import decode_png, encode_png, to_grey
+from firnline.radar.picture import make_picture
 from layer_model import records
 from workbench import onnx_export
-from workbench.simulator import campaign_named, campaigns, simulate_frame
+from workbench.simulator import Genuine, campaign_named, campaigns, simulate_frame
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYER_MODEL = ROOT / "services" / "layer_model"
@@ -56,64 +57,93 @@ HELD_OUT_SEGMENTS = range(3000, 3006)
 SCORED_CAMPAIGNS = range(5000, 5024)
 
 
-def training_frames(known: list[str]) -> list[tuple[str, int, int]]:
-    """(campaign, segment, number) of the frames to train on, so that any stretch of a shard holds all kinds."""
+class Asked(NamedTuple):
+    """A frame to simulate; `genuine`: of the size that labs have, then made a picture as ingest does it."""
+
+    campaign: str
+    segment: int
+    number: int
+    genuine: Genuine | None = None
+
+
+def training_frames(known: list[str]) -> list[Asked]:
+    """The frames to train on, so that any stretch of a shard holds all kinds."""
     frames = []
     for i in range(DRAWN_CAMPAIGNS):
-        frames += [(f"varied_snow_{i:04d}", i, 1), (f"varied_snow_{i:04d}", 1000 + i, 2)]
+        frames += [Asked(f"varied_snow_{i:04d}", i, 1), Asked(f"varied_snow_{i:04d}", 1000 + i, 2)]
         if i % 3 != 2:
-            frames.append((f"varied_sounder_{i:04d}", i, 1))
+            frames.append(Asked(f"varied_sounder_{i:04d}", i, 1))
+        else:
+            frames.append(Asked(f"varied_firn_{i:04d}", i, 1))
+        if i % 3 == 0:
+            kind = ("snow", "firn", "snow", "sounder")[i // 3 % 4]
+            frames.append(Asked(f"varied_{kind}_{i:04d}", 2000 + i, 3, genuine_record(i)))
         if i < NAMED_SEGMENTS:
-            frames += [(name, 1000 + i, 1) for name in known]
+            frames += [Asked(name, 1000 + i, 1) for name in known]
     return frames
 
 
-def validation_frames() -> list[tuple[str, int, int]]:
+def genuine_record(number: int) -> Genuine:
+    """One of many ways to sample: oversampled up to four times, apertures that overlap by up to 2.5."""
+    rng = np.random.default_rng([number, 8])
+    oversampling = float(rng.uniform(1, 4))
+    return Genuine(
+        oversampling, int(rng.uniform(500, 1200) * oversampling), float(rng.choice([1, rng.uniform(1.5, 2.5)]))
+    )
+
+
+def validation_frames() -> list[Asked]:
     """Frames of campaigns that are not trained on."""
-    snow = [(f"varied_snow_{6000 + i}", i, 1) for i in range(20)]
-    return snow + [(f"varied_sounder_{6000 + i}", i, i % 2) for i in range(8)]
+    snow = [Asked(f"varied_snow_{6000 + i}", i, 1) for i in range(20)]
+    genuine = [Asked(f"varied_snow_{6020 + i}", i, 1, genuine_record(6000 + i)) for i in range(4)]
+    firn = [Asked(f"varied_firn_{6000 + i}", i, 1) for i in range(4)]
+    return snow + genuine + firn + [Asked(f"varied_sounder_{6000 + i}", i, i % 2) for i in range(8)]
 
 
-def calibration_frames() -> list[tuple[str, int, int]]:
+def calibration_frames() -> list[Asked]:
     """Frames of campaigns that are neither trained on nor chosen by. What a support is worth differs from one campaign
     to the next: hence many.
     """
-    return [(f"varied_snow_{7000 + i}", n, n % 2) for i in range(60) for n in (i % 6, 6 + i % 5)]
+    return [Asked(f"varied_snow_{7000 + i}", n, n % 2) for i in range(60) for n in (i % 6, 6 + i % 5)]
 
 
-def simulated_record(campaign: str, segment: int, number: int, record: int) -> bytes:
+def simulated_record(asked: Asked, record: int) -> bytes:
     """The framed record of one simulated frame, normalised as ingest does it."""
+    campaign = campaign_named(asked.campaign)
     # Sounder frames come tall, too: most of a real one lies below the bed.
-    tall = campaign_named(campaign).kind == "sounder" and (segment + number) % 2
-    frame = simulate_frame(campaign_named(campaign), segment, number, samples=448 if tall else 256)
+    tall = campaign.kind == "sounder" and (asked.segment + asked.number) % 2
+    frame = simulate_frame(campaign, *asked[1:3], samples=448 if tall else 256, genuine=asked.genuine)
     kinds = np.array([records.KINDS.index(label) for label in frame.labels], dtype=int)
-    return records.pack_record(encode_png(to_grey(frame.echogram_db)), frame.rows, kinds, frame.complete, record)
+    power_db, rows = frame.echogram_db, frame.rows
+    if asked.genuine:
+        picture = make_picture(power_db)
+        power_db, rows = picture.power_db, picture.framing.lines_on_picture(rows)
+    return records.pack_record(encode_png(to_grey(power_db)), rows, kinds, frame.complete, record)
 
 
-def write_channel(folder: Path, frames: list[tuple[str, int, int]], workers: int) -> None:
-    """Simulate `frames` (campaign, segment, number) into one RecordIO shard."""
+def write_channel(folder: Path, frames: list[Asked], workers: int) -> None:
+    """Simulate `frames` into one RecordIO shard."""
     folder.mkdir(parents=True)
     with ProcessPoolExecutor(workers) as pool, (folder / "part-00000.rec").open("wb") as stream:
-        columns = zip(*[(*frame, i) for i, frame in enumerate(frames)], strict=True)
-        for done, record in enumerate(pool.map(simulated_record, *columns, chunksize=4), 1):
+        for done, record in enumerate(pool.map(simulated_record, frames, range(len(frames)), chunksize=4), 1):
             stream.write(record)
             print(f"\r  {folder.name}: {done} of {len(frames)} frames", end="", flush=True)
     print()
 
 
-def frames_of(names: list[str], segments: range, per_segment: int) -> list[tuple[str, int, int]]:
+def frames_of(names: list[str], segments: range, per_segment: int) -> list[Asked]:
     """Frames of several campaigns in turn."""
-    return [(name, segment, number) for segment in segments for number in range(per_segment) for name in names]
+    return [Asked(name, segment, number) for segment in segments for number in range(per_segment) for name in names]
 
 
-def write_rehearsal(frames: list[tuple[str, int, int]], shard: Path, path: Path) -> None:
+def write_rehearsal(frames: list[Asked], shard: Path, path: Path) -> None:
     """A few of the training frames, narrowed, for the models that will be trained from this one: see
     layer_model.dataset.
     """
     taken: Counter[str] = Counter()
     seen: set[str] = set()
     with shard.open("rb") as stream, path.open("wb") as out:
-        for payload, (campaign, _, _) in zip(records.iterate_records(stream), frames, strict=True):
+        for payload, (campaign, *_) in zip(records.iterate_records(stream), frames, strict=True):
             kind = campaign_named(campaign).kind
             if campaign not in seen and taken[kind] < REHEARSED[kind]:
                 seen.add(campaign)
@@ -208,7 +238,8 @@ def main() -> None:
     learnt_from = training_frames(known)
     held_out = {f"seen campaign: {name}": frames_of([name], HELD_OUT_SEGMENTS, 2) for name in known} | {
         f"unseen campaign: {UNSEEN}": frames_of([UNSEEN], HELD_OUT_SEGMENTS, 2),
-        "unseen campaigns: varied snow": [(f"varied_snow_{n}", n - 5000, 1) for n in SCORED_CAMPAIGNS],
+        "unseen campaigns: varied snow": [Asked(f"varied_snow_{n}", n - 5000, 1) for n in SCORED_CAMPAIGNS],
+        "unseen campaigns: varied firn": [Asked(f"varied_firn_{n}", n - 5000, 1) for n in SCORED_CAMPAIGNS],
     }
     scored = {name: WORK / "scored" / name.split(": ")[1].replace(" ", "_") for name in held_out}
     channels = {"train": learnt_from, "validation": validation_frames(), "calibration": calibration_frames()}

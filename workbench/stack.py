@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from rich.console import Console
 from workbench import local_cloud, local_environment
 from workbench.connection import connect
 from workbench.local_cloud.settings import REGION, ROOT, default_port, default_state_dir, demo_state_dir
+from workbench.troubles import full_folders
 
 STACK_NAME = "firnline"
 LOCAL_PARAMETERS = {
@@ -29,8 +29,6 @@ _SOURCES = ("template.yaml", "services", "layers", "statemachines")
 
 
 DEPLOY = "sam deploy"
-FULL_BYTES = 64 << 20
-"""With less free space than this, what fails fails for want of space."""
 _DEPLOYED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 _BEGUN = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
 _STILLBORN = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS")
@@ -205,9 +203,8 @@ def _run(command: list[str], title: str, console: Console) -> None:
 
 def _why(title: str, code: int, log: Path, causes: list[str]) -> str:
     """Why a tool failed: no space, what CloudFormation says, or else its last lines; a traceback stays in the log."""
-    for folder in (log.parent, ROOT):
-        if shutil.disk_usage(folder).free < FULL_BYTES:
-            return f"{title} failed, since the disk of {folder} is full: free some space and run the command again."
+    if full := full_folders():
+        return f"{title} failed, since the disk is full ({full[0]}): free some space and run the command again."
     if causes:
         return "\n".join([f"{title} failed:", *causes, f"The whole of it is in {log}."])
     lines = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]

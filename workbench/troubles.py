@@ -2,12 +2,18 @@
 
 import errno
 import os
+import shutil
+import tempfile
 from http.client import HTTPException
+from pathlib import Path
 from urllib.error import HTTPError, URLError
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError
 from botocore.exceptions import ConnectionError as NoConnection
+
+from workbench.local_cloud.process import FULL_BYTES
+from workbench.local_cloud.settings import ROOT, default_state_dir
 
 OF_THE_MACHINE = (OSError, HTTPException, BotoCoreError, Boto3Error, ClientError)
 TRACEBACKS = "FIRNLINE_TRACEBACK"
@@ -38,11 +44,18 @@ def sentence(error: Exception) -> str | None:
 
 
 def _of_the_system(error: OSError) -> str | None:
-    where = error.filename or "the place to write to"
+    where = error.filename or "a file"
     if error.errno in _FULL:
-        return f"The disk is full ({where}): free some space and run the command again."
+        full = error.filename or ", ".join(str(folder) for folder in full_folders())
+        return f"The disk is full{f' ({full})' if full else ''}: free some space and run the command again."
     if error.errno in _FORBIDDEN:
         return f"{where} cannot be used ({error.strerror}): it belongs to somebody else, or is read-only."
     if isinstance(error, FileExistsError):
         return f"{where} exists, and is not replaced."
     return None
+
+
+def full_folders() -> list[Path]:
+    """Of the places that Firnline writes to, those where hardly a byte more will go."""
+    places = (default_state_dir(), ROOT, Path.home(), Path(tempfile.gettempdir()))
+    return [place for place in places if place.exists() and shutil.disk_usage(place).free < FULL_BYTES]

@@ -17,7 +17,7 @@ from firnline.radar.radar_frame import Polarity
 from workbench.connection import Connection
 
 PREDICTED = frozenset({"PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED"})
-_SEGMENT_IN_NAME = re.compile(r"(\d{8}_\d{2})_\d{3,4}")
+_SEGMENT_IN_NAME = re.compile(r"(?<=layer_)(\d{8}_\d{2})(?=\.mat\Z)|(\d{8}_\d{2})_\d{3,4}")
 _LONGEST_SEGMENT = 100
 MAX_PICTURE_BYTES = 120_000_000
 
@@ -58,10 +58,11 @@ def outputs_of(out: Path, stem: str) -> Outputs:
 
 
 def segment_of(file: Path) -> str:
-    """The flight segment that a file's name tells (`IRSNO1B_20120330_04_001.nc` → `20120330_04`), else its folder's name."""
+    """The flight segment that a file's name tells (`IRSNO1B_20120330_04_001.nc`, `layer_20120330_04.mat` →
+    `20120330_04`), else its folder's name."""
     found = _SEGMENT_IN_NAME.search(file.name)
     if found:
-        return found[1]
+        return found[1] or found[2]
     folder = re.sub(r"[^A-Za-z0-9._=-]+", "-", file.resolve().parent.name)[:_LONGEST_SEGMENT]
     return folder.strip("-._=") or "frames"
 

@@ -26,6 +26,11 @@ LAST = 2.0
 """What the bed's path gains for each half range of grey by which it stands out."""
 SEEN = 0.25
 """Share of columns in which the map must see a boundary, for the echo alone to carry it on elsewhere."""
+FAINTEST, AT_ITS_BEST = 0.4, 90
+"""Half ranges of grey by which a bed is brighter than what lies below it, in its best tenth of columns: this percentile of
+them. A layer deep in the snow, below which a radar sees nothing more, looks like a bed to the network; what it lacks is
+a bed's strength.
+"""
 THINNEST = 2
 """Rows from surface to bed."""
 BELOW, ABOVE, OWN = 48, 6, 3
@@ -44,7 +49,7 @@ def find_boundaries(probability, brightness, gap, shortest):
     surface_image, layers, bed_image = probability
     surface, above = _boundary(surface_image, layers, brightness, SURFACE, None, gap, shortest)
     bed, _ = _boundary(bed_image, layers, brightness, BED, above, gap, shortest)
-    return surface, bed
+    return surface, bed if brightness is None or _stands_out(bed, brightness) else []
 
 
 def _boundary(image, layers, brightness, kind, above, gap, shortest):
@@ -61,6 +66,17 @@ def _boundary(image, layers, brightness, kind, above, gap, shortest):
         gain[np.arange(len(gain))[:, None] < above + THINNEST] = -100.0
     path = best_path(gain, kind.cost)
     return _supported(image, layers, path, evidence, kind.plain, gap, shortest), path
+
+
+def _stands_out(lines, brightness):
+    """Whether the pieces of a bed (first column, rows, support) are anywhere brighter than mere noise below them."""
+    if not lines:
+        return False
+    smooth = uniform_filter1d(brightness, 3, axis=1, mode="nearest")
+    rows = np.rint(np.concatenate([rows for _, rows, _ in lines])).astype(int)
+    columns = np.concatenate([first + np.arange(rows.size) for first, rows, _ in lines])
+    excess = prominence(smooth, BELOW, ABOVE, OWN, 0.0)[np.clip(rows, 0, len(smooth) - 1), columns]
+    return np.percentile(excess, AT_ITS_BEST) >= FAINTEST
 
 
 def surface_evidence(brightness):

@@ -25,6 +25,12 @@ WINDOW_MARGIN = 192
 MAX_CROPS_PER_FRAME = 4
 CLIMBING, STEEPEST, HIGHEST_CLIMB = 0.4, 2.5, 120.0
 """Share of frames seen so; rows a trace; rows."""
+NARROWED, NARROWEST = 0.15, 48
+"""Share of frames of which only a stretch is seen, and its fewest traces."""
+OVERLAPPING, MOST_OVERLAP = 0.25, 1.8
+"""Share of frames whose traces share their speckle, and columns for each trace at most."""
+TALL, MOST_ABOVE, MOST_BELOW = 0.15, 60, 160
+"""Share of frames in a window far longer than their echo; rows of noise that are added at most."""
 REHEARSE_EVERY = 3
 """A network that learns new radars alone forgets the old ones. A model that is trained further sees one of the frames
 that came with it after each three new ones (rehearsal, Robins 1995)."""
@@ -156,18 +162,24 @@ def window_of(frame, traces, rng):
 def augment(frame, rng):
     """(grey float32, rows) of a frame as another flight might have seen it.
 
-    Flown the other way (mirrored along the track), another depth scale (layers thicker or thinner), climbing and falling
-    over the ice, another gain with a slope over depth, more noise, a ringing transmitter, some weak traces. Never upside
-    down: fast time has a direction.
+    Flown the other way (mirrored along the track), a short stretch of it, by a radar whose apertures overlap, another depth
+    scale (layers thicker or thinner), climbing and falling over the ice, in a longer window, another gain with a slope
+    over depth, more noise, a ringing transmitter, some weak traces. Never upside down: fast time has a direction.
     """
     grey, rows = frame.grey.astype(np.float32), frame.rows.copy()
     if rng.rand() < 0.5:
         grey, rows = grey[:, ::-1], rows[:, ::-1]
+    if rng.rand() < NARROWED:
+        grey, rows = narrowed(grey, rows, rng)
+    if rng.rand() < OVERLAPPING:
+        grey, rows = overlapping(grey, rows, rng.uniform(1.2, MOST_OVERLAP))
     if rng.rand() < 0.6:
         factor = np.exp(rng.uniform(-0.3, 0.3))
         grey, rows = stretch(grey, factor), rows * factor
     if rng.rand() < CLIMBING and 2 not in frame.kinds:
         grey, rows = climbed(grey, rows, rng)
+    if rng.rand() < TALL:
+        grey, rows = in_long_window(grey, rows, rng)
     height, width = grey.shape
     if rng.rand() < 0.7:
         slope = np.linspace(rng.uniform(-25, 25), rng.uniform(-25, 25), height, dtype=np.float32)[:, None]
@@ -180,6 +192,34 @@ def augment(frame, rng):
         weak = rng.uniform(0, 40) * (rng.rand(width) < rng.uniform(0.01, 0.06))
         grey = grey - weak.astype(np.float32)
     return np.clip(grey, 0, 255), rows
+
+
+def narrowed(grey, rows, rng):
+    """A stretch of a frame (rows, traces), of `NARROWEST` to 256 traces: short lines of a figure, or of a fjord."""
+    width = grey.shape[1]
+    kept = min(width, int(np.exp(rng.uniform(np.log(NARROWEST), np.log(256)))))
+    start = rng.randint(width - kept + 1)
+    return grey[:, start : start + kept], rows[:, start : start + kept]
+
+
+def overlapping(grey, rows, columns):
+    """A frame (rows, traces) with `columns` columns for each trace, so that neighbours share their speckle; as wide as it
+    was, of less ground. Interpolated along the track, the layers as the echo; these end where they did.
+    """
+    width = grey.shape[1]
+    at = np.arange(width) / columns
+    before = np.minimum(at.astype(int), width - 2)
+    part = (at - before).astype(np.float32)
+    return tuple(lines[:, before] * (1 - part) + lines[:, before + 1] * part for lines in (grey, rows))
+
+
+def in_long_window(grey, rows, rng):
+    """A frame (rows, traces) with noise above and below: rows from its edges stand for what lies beyond."""
+    height, width = grey.shape
+    above, below = rng.randint(MOST_ABOVE + 1), rng.randint(MOST_BELOW + 1)
+    edge = rng.randint(0, min(8, height), (above + below, width))
+    noise = np.take_along_axis(grey, np.concatenate([edge[:above], height - 1 - edge[above:]]), axis=0)
+    return np.concatenate([noise[:above], grey, noise[above:]]), rows + above
 
 
 def climbed(grey, rows, rng):

@@ -5,6 +5,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+_LOST = "States.ServiceRestart"
+"""How the local cloud says that an execution ended because it did. AWS's executions outlive what runs them."""
+
 
 class Executions:
     """`client` is a boto3 Step Functions client."""
@@ -26,6 +29,10 @@ class Executions:
             if error.response["Error"]["Code"] == "ExecutionDoesNotExist":
                 return None
             raise
+
+    def is_lost(self, execution: str) -> bool:
+        """Whether an ended execution ended by no fault of its own or of its data."""
+        return self._client.describe_execution(executionArn=execution).get("error") == _LOST
 
     def start(self, execution: str, batch: int, attempt: int) -> None:
         """Start the execution of this ARN, once: its name can be taken only by an earlier call of the same."""

@@ -35,12 +35,13 @@ class Sweep:
 
     def _end(self, lock: dict, status: str | None) -> None:
         """A failed execution is followed by another attempt; after `MAX_FAILURES` the corrections wait for the snapshot
-        of the next batch. What an operator has stopped is not started again.
+        of the next batch. What an operator has stopped is not started again. An execution that was lost with what ran it
+        is followed by another one, however often.
         """
         failures = 0
         if "batch" in lock and status != "SUCCEEDED":
             batch = self.corrections.batch(lock["batch"]) or {}
-            failures = batch.get("failures", 0) + 1
+            failures = batch.get("failures", 0) + (0 if self.executions.is_lost(lock["execution"]) else 1)
             if batch.get("outcome_of") != lock["execution"]:
                 reason = f"The execution ended as {status} before it could say why."
                 self.corrections.note_outcome(lock["batch"], lock["execution"], "failed", reason)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import boto3
 import pytest
 from rich.console import Console
 
@@ -32,6 +33,7 @@ def deployed_stack(state: Path, **parameters: str) -> Iterator[Connection]:
         if name != "FIRNLINE_REAL_DATA":
             del os.environ[name]
     os.environ |= {"FIRNLINE_STATE": str(state), "FIRNLINE_PORT": str(free_port())}
+    boto3.DEFAULT_SESSION = None  # it keeps the credentials of whatever stack was there before
     try:
         stack.up(parameters, Console(stderr=True))
         yield connect()
@@ -39,6 +41,7 @@ def deployed_stack(state: Path, **parameters: str) -> Iterator[Connection]:
         stack.down()
         os.environ.clear()
         os.environ.update(saved)
+        boto3.DEFAULT_SESSION = None
 
 
 @pytest.fixture(scope="session")

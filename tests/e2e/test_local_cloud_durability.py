@@ -6,9 +6,11 @@ import re
 import urllib.error
 import urllib.request
 import zipfile
+from pathlib import Path
 
 import pytest
 
+from workbench.local_cloud.process import running_pid
 from workbench.local_cloud.testing import temporary_stack, wait_for
 
 BUCKET = "frames"
@@ -276,3 +278,86 @@ def test_an_execution_running_at_the_kill_is_reported_as_failed(stack):
     stack.start()
     done = stack.client("stepfunctions").describe_execution(executionArn=arn)
     assert (done["status"], done["error"]) == ("FAILED", "States.ServiceRestart")
+
+
+def resident_megabytes(stack):
+    status = (Path("/proc") / str(running_pid(stack.folder)) / "status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1000
+
+
+def test_versions_lie_on_disk_and_not_in_memory(stack):
+    s3 = stack.client("s3")
+    s3.create_bucket(Bucket="versions")
+    s3.put_bucket_versioning(Bucket="versions", VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket="versions", Key="first", Body=bytes(1_000_000))
+    before = resident_megabytes(stack)
+    written = {}
+    for number in range(60):
+        body = number.to_bytes(1, "big") * 1_000_000
+        written[s3.put_object(Bucket="versions", Key=f"f{number % 20}", Body=body)["VersionId"]] = number
+    assert resident_megabytes(stack) - before < 20
+    marker = s3.delete_object(Bucket="versions", Key="f7")["VersionId"]
+
+    def assert_all_there():
+        for version, number in written.items():
+            answer = stack.client("s3").get_object(Bucket="versions", Key=f"f{number % 20}", VersionId=version)
+            assert answer["Body"].read() == number.to_bytes(1, "big") * 1_000_000
+
+    assert_all_there()
+    stack.stop()
+    stack.start()
+    assert_all_there()
+    s3 = stack.client("s3")
+    s3.delete_object(Bucket="versions", Key="f7", VersionId=marker)
+    assert s3.get_object(Bucket="versions", Key="f7")["Body"].read(1) == b"\x2f"  # 47, the last one written there
+
+
+def template(*wait_conditions):
+    """A topic, and conditions that nobody fulfils."""
+    resources = {"Topic": {"Type": "AWS::SNS::Topic"}}
+    for name in wait_conditions:
+        handle = {"Type": "AWS::CloudFormation::WaitConditionHandle"}
+        waits = {"Type": "AWS::CloudFormation::WaitCondition",
+                 "Properties": {"Handle": {"Ref": f"{name}Handle"}, "Timeout": "3600", "Count": 1}}  # fmt: skip
+        resources |= {f"{name}Handle": handle, name: waits}
+    return json.dumps({"Resources": resources})
+
+
+def stack_status(stack, name):
+    return stack.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0]["StackStatus"]
+
+
+def kill_while(stack, name, status):
+    """kill -9 as soon as the snapshot holds that status, and start again."""
+    snapshot = stack.folder / "state" / "cloudformation.json"
+    wait_for(lambda: snapshot.exists() and status in snapshot.read_text(), 20)
+    assert stack_status(stack, name) == status
+    stack.kill()
+    stack.start()
+
+
+def test_a_stack_that_was_being_made_at_the_kill_has_failed_and_can_be_made_again(stack):
+    stack.client("cloudformation").create_stack(StackName="halfmade", TemplateBody=template("Never"))
+    kill_while(stack, "halfmade", "CREATE_IN_PROGRESS")
+    assert stack_status(stack, "halfmade") == "CREATE_FAILED"
+    cloudformation = stack.client("cloudformation")
+    cloudformation.delete_stack(StackName="halfmade")
+    wait_for(lambda: "halfmade" not in {s["StackName"] for s in cloudformation.describe_stacks()["Stacks"]}, 20)
+    cloudformation.create_stack(StackName="halfmade", TemplateBody=template())
+    wait_for(lambda: stack_status(stack, "halfmade") == "CREATE_COMPLETE", 20)
+
+
+def test_a_stack_that_was_being_changed_at_the_kill_can_be_changed_again(stack):
+    cloudformation = stack.client("cloudformation")
+    cloudformation.create_stack(StackName="changed", TemplateBody=template())
+    wait_for(lambda: stack_status(stack, "changed") == "CREATE_COMPLETE", 20)
+    cloudformation.update_stack(StackName="changed", TemplateBody=template("Never"))
+    kill_while(stack, "changed", "UPDATE_IN_PROGRESS")
+    assert stack_status(stack, "changed") == "UPDATE_ROLLBACK_COMPLETE"
+    cloudformation = stack.client("cloudformation")
+    other = json.loads(template())
+    other["Resources"]["Other"] = {"Type": "AWS::SNS::Topic"}
+    cloudformation.update_stack(StackName="changed", TemplateBody=json.dumps(other))
+    wait_for(lambda: stack_status(stack, "changed") == "UPDATE_COMPLETE", 20)
+    resources = cloudformation.describe_stack_resources(StackName="changed")["StackResources"]
+    assert {resource["LogicalResourceId"] for resource in resources} >= {"Topic", "Other"}

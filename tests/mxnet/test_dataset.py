@@ -104,7 +104,38 @@ def test_a_climbing_aircraft_makes_level_layers_steep(rng):
 def test_a_sounders_frame_does_not_climb(rng):
     grey, rows, kinds = draw_frame(1)
     frame = dataset.Frame(grey, rows, kinds, True, 1)
-    assert max(len(dataset.augment(frame, rng)[0]) for _ in range(40)) <= round(96 * np.exp(0.3))
+    highest = round(96 * np.exp(0.3)) + dataset.MOST_ABOVE + dataset.MOST_BELOW
+    assert max(len(dataset.augment(frame, rng)[0]) for _ in range(40)) <= highest
+    slopes = [np.nanmax(np.abs(np.diff(dataset.augment(frame, rng)[1]))) for _ in range(40)]
+    assert max(slopes) <= np.nanmax(np.abs(np.diff(rows))) * np.exp(0.3) + 1e-3
+
+
+def test_a_stretch_of_a_frame_keeps_its_layers(rng):
+    grey, rows, _ = draw_frame(1)
+    for _ in range(10):
+        part, lines = dataset.narrowed(grey, rows, rng)
+        assert dataset.NARROWEST <= part.shape[1] == lines.shape[1] <= grey.shape[1]
+        start = next(i for i in range(grey.shape[1]) if np.array_equal(grey[:, i], part[:, 0]))
+        np.testing.assert_array_equal(lines, rows[:, start : start + lines.shape[1]])
+
+
+def test_overlapping_apertures_share_their_speckle(rng):
+    grey, rows = rng.standard_normal((50, 300)).astype(np.float32), np.tile(np.arange(300.0), (1, 1))
+    wider, lines = dataset.overlapping(grey, rows, 1.5)
+    assert wider.shape == grey.shape
+    np.testing.assert_allclose(lines[0], np.arange(300) / 1.5, rtol=1e-5)
+    assert np.corrcoef(wider[:, 1:].ravel(), wider[:, :-1].ravel())[0, 1] > 0.3
+    np.testing.assert_array_equal(wider[:, ::3], grey[:, :200:2])
+
+
+def test_a_long_window_holds_the_frame_and_noise(rng):
+    grey = np.full((64, 200), 40.0, np.float32)
+    grey[30] = 200.0
+    for _ in range(10):
+        tall, rows = dataset.in_long_window(grey, np.full((1, 200), 30.0, np.float32), rng)
+        assert 64 <= len(tall) <= 64 + dataset.MOST_ABOVE + dataset.MOST_BELOW
+        np.testing.assert_array_equal(tall.argmax(axis=0), rows[0])
+        assert (tall == 200).sum() == 200, "the noise holds no layers"
 
 
 def test_ringing_stays_in_the_air(rng):

@@ -31,7 +31,7 @@ from scipy.io import loadmat
 from firnline.errors import Refused
 from firnline.radar.axes import LIGHT_SPEED_M_S
 from firnline.radar.formats import read_frame
-from firnline.radar.pictures import guess_polarity
+from firnline.radar.polarity import guess_polarity
 from firnline.radar.variables import Matlab5
 
 
@@ -188,8 +188,8 @@ def test_polarity_of_simulated_frames(name: str) -> None:
     from workbench.simulator import campaigns, simulate_frame
 
     pixels = to_grey(simulate_frame(campaigns[name], 0, 1, traces=128).echogram_db).astype(float)
-    assert guess_polarity(pixels) == "bright-strong"
-    assert guess_polarity(255 - pixels) == "dark-strong"
+    assert guess_polarity(pixels)[0] == "bright-strong"
+    assert guess_polarity(255 - pixels)[0] == "dark-strong"
 
 
 def test_content_counts_and_not_the_name_or_the_order_of_variables() -> None:

@@ -20,7 +20,7 @@ from firnline import keys
 from firnline.frames import FrameDocument
 from firnline.layers import LayersDocument
 from firnline.polarity_told import polarity_of_row
-from firnline.radar.pictures import guess_polarity
+from firnline.radar.polarity import guess_polarity
 from firnline.settings import load_settings
 
 FRAMES = "firnline-frames"
@@ -278,6 +278,29 @@ def test_picks_inside_a_file_are_imported_and_an_annotation_beside_it_replaces_t
     assert uploads.partial().rows().tolist() == [[40.0] * 30]
 
 
+@pytest.mark.parametrize("organiser_first", [False, True])
+def test_an_organiser_names_the_layers_whenever_it_comes(uploads: Uploads, organiser_first: bool) -> None:
+    variables = cresis_variables()
+    times = 1e-6 + 2e-9 * np.array([[8.0], [20.0]]) + 0 * variables["GPS_time"]
+    layers = mat5({"gps_time": variables["GPS_time"], "id": np.array([[5, 7]]), "twtt": times})
+    names = np.empty((1, 2), dtype=object)
+    names[0] = ["surface", "bottom"]
+    organiser = mat5({"lyr_id": np.array([[5, 7]]), "lyr_name": names})
+    frame = uploads.put(f"{KEY}.mat", mat5(variables))
+    if organiser_first:
+        uploads.deliver(uploads.put("greenland/20120330_04/layer_20120330_04.mat", organiser))
+    uploads.deliver(frame, uploads.put(f"{KEY}.layers.mat", layers))
+    if not organiser_first:
+        assert [layer.label for layer in uploads.partial().layers] == ["layer", "layer"]
+        record = uploads.put("greenland/20120330_04/layer_20120330_04.mat", organiser)
+        uploads.deliver(record)
+        partial = uploads.objects()
+        uploads.deliver(record)  # changes nothing, for it was read with this organiser
+        assert uploads.objects() == partial
+    assert [layer.label for layer in uploads.partial().layers] == ["surface", "bed"]
+    assert uploads.rejected() == []
+
+
 def test_missing_samples_are_black_and_said_so(uploads: Uploads) -> None:
     power = echoes()
     power[:4] = np.nan
@@ -306,7 +329,7 @@ def test_real_frames_are_read_with_the_right_polarity(real_data: Path, uploads: 
 def test_polarity_of_real_frames_turned_round(real_data: Path) -> None:
     for file in real_data.glob("utig/*.png"):
         with Image.open(file) as image:
-            assert guess_polarity(255 - np.asarray(image).astype(float)) == "bright-strong", file.name
+            assert guess_polarity(255 - np.asarray(image).astype(float))[0] == "bright-strong", file.name
 
 
 def test_the_real_cresis_layout_is_read_up_to_its_dummy_values(real_data: Path, uploads: Uploads) -> None:

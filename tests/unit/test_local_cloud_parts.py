@@ -1,9 +1,12 @@
 """The local cloud's parts that need no running stack."""
 
 import json
+import time
+from types import SimpleNamespace
 
 import pytest
 
+from workbench.local_cloud.durability import Durability
 from workbench.local_cloud.errors import UnknownOperationException, ValidationException
 from workbench.local_cloud.http_api import checked_arn, identify
 from workbench.local_cloud.images import require_mxnet
@@ -168,3 +171,27 @@ def test_a_record_is_there_after_the_store_is_opened_again(tmp_path):
 )
 def test_an_error_has_the_name_of_its_class(log, name):
     assert error_type(log) == name
+
+
+def test_a_message_that_a_killed_function_had_was_not_received_and_one_that_it_failed_on_was():
+    later = time.time() + 60
+    messages = {
+        "never received": {"receive_count": 0, "visible_at": 0},
+        "delayed": {"receive_count": 0, "visible_at": later},
+        "in flight": {"receive_count": 1, "visible_at": later},
+        "failed on": {"receive_count": 3, "visible_at": later},
+        "failed on, and in flight again": {"receive_count": 3, "visible_at": later},
+    }
+
+    def ends(mapping, function, event, batch, *rest):
+        raise ConnectionError("the function ended")
+
+    note = Durability._noting_ends(ends)
+    for name in ("failed on", "failed on, and in flight again"):
+        with pytest.raises(ConnectionError):
+            note({}, {}, {}, [messages[name]], "url", "name")
+    messages["failed on, and in flight again"]["receive_count"] += 1
+    queues = {"url": {"messages": list(messages.values())}}
+    Durability._release_in_flight(SimpleNamespace(_queues=SimpleNamespace(_data=queues)))
+    assert [message["receive_count"] for message in messages.values()] == [0, 0, 0, 3, 3]
+    assert [message["visible_at"] == later for message in messages.values()] == [False, True, False, True, False]

@@ -184,6 +184,30 @@ def test_an_endpoint_that_failed_is_made_again_with_the_image_that_is_given_now(
     assert model["PrimaryContainer"]["Image"] == "there:1"
 
 
+def test_a_first_model_that_never_served_is_replaced_by_the_one_in_the_box(account):
+    # Given an endpoint that never came up, since the file that came in the box was damaged
+    account.asks("Create")
+    account.endpoint_is("Failed")
+    # When the file is mended and the stack deployed again, then it is what the endpoint starts with
+    provisioning.FIRST_MODEL.write_bytes(b"the parameters, whole")
+    assert account.asks("Update")["Status"] == "SUCCESS"
+    assert account.workspace.read(keys.FIRST_MODEL, 100) == b"the parameters, whole"
+    assert account.sagemaker.describe_endpoint(EndpointName="firnline")["EndpointStatus"] == "InService"
+
+
+@pytest.mark.parametrize(("status", "champion"), [("InService", "first"), ("Failed", "firnline-1-1-abc")])
+def test_a_first_model_that_served_is_never_replaced(account, status, champion):
+    account.asks("Create")
+    serves = account.models.champion()
+    if champion != "first":
+        names = {name: serves[name] for name in ("model_name", "model_data", "endpoint_config")}
+        account.models.promote(champion, "first", **names)
+    account.endpoint_is(status)
+    provisioning.FIRST_MODEL.write_bytes(b"a later one")
+    assert account.asks("Update")["Status"] == "SUCCESS"
+    assert account.workspace.read(keys.FIRST_MODEL, 100) == b"the parameters of a network"
+
+
 def test_delete_waits_for_an_endpoint_that_is_still_being_made(account, monkeypatch):
     # Given a stack whose endpoint is starting, which SageMaker doesn't delete
     account.asks("Create")

@@ -163,11 +163,9 @@ def test_a_tool_s_traceback_stays_in_its_log(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    monkeypatch.setattr(stack, "full_folders", lambda: [tmp_path])
     said = stack._why("sam deploy", 1, tmp_path / "log", [])
-    assert (
-        said == f"sam deploy failed, since the disk of {tmp_path} is full: free some space and run the command again."
-    )
+    assert said == f"sam deploy failed, since the disk is full ({tmp_path}): free some space and run the command again."
 
 
 # ------------------------------------------------------------------------------------------------ the demonstration

@@ -65,6 +65,17 @@ def test_a_completion_that_died_before_claiming_is_made_up_for(world):
     assert executions() == {"retrain-1": "RUNNING"}
 
 
+def test_executions_that_are_lost_with_the_local_cloud_are_nobodys_failures(world):
+    count_corrections(world, EVERY)
+    names = ["retrain-1", *(f"retrain-1-{attempt}" for attempt in range(2, MAX_FAILURES + 3))]
+    for name in names:
+        sweep().run()
+        end_execution(name, "FAILED", "States.ServiceRestart")
+    sweep().run()
+    assert state(world, 1) == ("STARTED", len(names) + 1)
+    assert world.corrections.batch(1)["failures"] == 0
+
+
 def test_one_execution_at_a_time_and_batches_in_their_order(world):
     count_corrections(world, 2 * EVERY)
     for _ in range(3):

@@ -13,7 +13,9 @@ import numpy as np
 from firnline.echogram import encode_png, to_grey
 from firnline.radar.formats import read_frame
 from firnline.radar.framing import Framing
-from firnline.radar.picture import make_picture
+from firnline.radar.origin import Origin
+from firnline.radar.picture import picture_of
+from firnline.radar.radar_frame import RadarFrame
 from layer_model import records
 from workbench.benchmark.measures import Truth, line_scores
 from workbench.simulator import (
@@ -67,6 +69,8 @@ class Framed(NamedTuple):
 
     record: bytes
     framing: Framing
+    origin: Origin
+    oversampling: float
     truth: Truth
 
 
@@ -107,30 +111,50 @@ def plain_record(ice: tuple[str, int]) -> bytes:
 
 def framed(case: Case) -> Framed:
     """Write the case's file, read it and make its picture, as ingest does."""
-    frame = simulate_frame(campaign_named(case.campaign), case.segment, 1, traces=TRACES, genuine=case.genuine)
+    frame = recorded(case)
     with tempfile.TemporaryDirectory() as folder:
-        read = read_frame(_write(frame, case, Path(folder)).read_bytes())
-    picture = make_picture(read.power_db)
-    rows = figure_rows(frame, case.figure)
+        read = read_frame(write(frame, case, Path(folder)).read_bytes())
+    return framed_as_read(frame, case, read)
+
+
+def recorded(case: Case) -> SimulatedFrame:
+    """The frame that the case's file holds."""
+    return simulate_frame(campaign_named(case.campaign), case.segment, 1, traces=TRACES, genuine=case.genuine)
+
+
+def write(frame: SimulatedFrame, case: Case, folder: Path) -> Path:
+    """The case's file, in `folder`."""
+    if case.form == "nc":
+        return write_irsno1b(frame, folder)
+    if case.form == "png":
+        return write_figure(frame, folder, case.figure)
+    return write_cresis(frame, folder, "5" if case.form == "mat5" else "7.3")
+
+
+def framed_as_read(frame: SimulatedFrame, case: Case, read: RadarFrame) -> Framed:
+    """The picture of `frame`, `read` back from its file."""
+    picture = picture_of(read)
     scale = case.genuine.oversampling
-    truth = Truth(rows / scale, list(frame.labels), frame.complete, round(len(read.power_db) / scale))
-    record = _record(to_grey(picture.power_db), frame, picture.framing.lines_on_picture(rows))
-    return Framed(record, picture.framing, truth)
+    rows = figure_rows(frame, case.figure)
+    truth = Truth(rows / scale, list(frame.labels), frame.complete, round(read.file_shape[0] / scale))
+    _, drawn = read.origin.from_file(np.arange(rows.shape[1]), rows)
+    left = round(read.origin.first_trace)
+    drawn = picture.framing.lines_on_picture(drawn[:, left : left + read.power_db.shape[1]])
+    record = _record(to_grey(picture.power_db), frame, drawn)
+    return Framed(record, picture.framing, read.origin, scale, truth)
 
 
-def on_file(document: dict[str, Any], framing: Framing, oversampling: float) -> dict[str, Any]:
+def on_file(document: dict[str, Any], framed: Framed) -> dict[str, Any]:
     """A document on the picture as one on the file: x in its columns, y in nominal rows of its samples."""
-    layers = [
-        layer
-        | {
-            "vertices": [
-                {"x": float(framing.trace_of(v["x"])), "y": float(framing.sample_of(v["y"])) / oversampling}
-                for v in layer["vertices"]
-            ]
-        }
-        for layer in document["layers"]
-    ]
-    return document | {"layers": layers}
+    return document | {
+        "layers": [layer | {"vertices": _on_file(layer["vertices"], framed)} for layer in document["layers"]]
+    }
+
+
+def _on_file(vertices: list[dict[str, float]], framed: Framed) -> list[dict[str, float]]:
+    x, y = (np.array([vertex[name] for vertex in vertices]) for name in ("x", "y"))
+    trace, sample = framed.origin.to_file(framed.framing.trace_of(x), framed.framing.sample_of(y))
+    return [{"x": a, "y": b} for a, b in zip(trace.tolist(), (sample / framed.oversampling).tolist(), strict=True)]
 
 
 def scores(pairs: Sequence[tuple[dict[str, Any], Truth]]) -> dict[str, Any]:
@@ -141,14 +165,6 @@ def scores(pairs: Sequence[tuple[dict[str, Any], Truth]]) -> dict[str, Any]:
     )
     drawn = sum(len(document["layers"]) for document, _ in pairs)
     return line_scores(pairs) | {"false_beds": beds, "layers_drawn": drawn, "frames": len(pairs)}
-
-
-def _write(frame: SimulatedFrame, case: Case, folder: Path) -> Path:
-    if case.form == "nc":
-        return write_irsno1b(frame, folder)
-    if case.form == "png":
-        return write_figure(frame, folder, case.figure)
-    return write_cresis(frame, folder, "5" if case.form == "mat5" else "7.3")
 
 
 def _record(grey: np.ndarray, frame: SimulatedFrame, rows: np.ndarray) -> bytes:

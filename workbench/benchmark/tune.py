@@ -110,7 +110,7 @@ def main() -> None:
     options = parser.parse_args()
     known = sorted(name for name in campaigns if name != UNSEEN)
     frames = [
-        frame_of(simulated_record(*frame, 0), campaigns[frame[0]].kind == "sounder")
+        frame_of(simulated_record(frame, 0), campaigns[frame[0]].kind == "sounder")
         for frame in frames_of(known, SEGMENTS, 1)
     ]
     chosen = {

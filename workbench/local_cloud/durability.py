@@ -24,6 +24,7 @@ from .journal import Journal
 from .settings import Settings
 
 TICK_SECONDS = 2.0
+ENDED = "firnline_ended"  # in a message: its count of receives when a function had last ended with it
 MARK = "firnline_journal"  # in a snapshot: the first journal file that it lacks
 SLOW_SECONDS = 30.0  # logs and metrics grow with every call, and losing their last half minute costs nothing
 REDELIVERY_MARGIN_SECONDS = 120.0
@@ -46,6 +47,9 @@ TABLE_WRITES = (
     "_tag_resource",
     "_untag_resource",
 )
+SERVICE_RESTART = "States.ServiceRestart"  # MiniStack's word, which `start_retraining` knows
+INTERRUPTED_DEPLOYMENTS = {"UPDATE": "UPDATE_ROLLBACK_COMPLETE", "DELETE": "DELETE_FAILED"}
+"""What a stack is after its update or its deletion was cut off; one that was being created is CREATE_FAILED."""
 READS = ("Get", "Describe", "List", "Query", "Scan", "Search", "Filter", "Lookup", "Poll", "Validate", "Assume")
 RECORDED_ELSEWHERE = ("DynamoDB", "AmazonSQS", "SageMaker", "Logs_", "Granite", "AWSEvents.PutEvents")
 
@@ -70,8 +74,9 @@ class Durability:
     def install(self, reviews: HumanReview) -> None:
         """Hook into MiniStack before it starts."""
         from ministack import app
-        from ministack.services import dynamodb, eventbridge, sqs, stepfunctions
+        from ministack.services import dynamodb, eventbridge, lambda_svc, sqs, stepfunctions
 
+        lambda_svc._run_sqs_batch = self._noting_ends(lambda_svc._run_sqs_batch)
         for name in TABLE_WRITES:
             setattr(dynamodb, name, self._journaling_table_write(name, getattr(dynamodb, name)))
         self._send, self._dispatch = sqs._act_send_message, eventbridge._dispatch_to_sqs
@@ -92,6 +97,7 @@ class Durability:
             with scope():
                 self._replay(dynamodb, sqs, stepfunctions)
                 self._release_in_flight(sqs)
+            self._end_interrupted_deployments()
             self._clean.unlink(missing_ok=True)
             self._save_journaled()
             self._heartbeat.touch()
@@ -155,6 +161,20 @@ class Durability:
                 return answer
 
         return journaled
+
+    @staticmethod
+    def _noting_ends(run: Callable[..., None]) -> Callable[..., None]:
+        """Write on messages whose function has ended, well or not, how often they had been received by then."""
+
+        @functools.wraps(run)
+        def noting(mapping: Any, function: Any, event: Any, batch: list[dict], *rest: Any) -> None:
+            try:
+                run(mapping, function, event, batch, *rest)
+            finally:
+                for message in batch:
+                    message[ENDED] = message["receive_count"]
+
+        return noting
 
     def _noting_mark(self, service: str, load: Callable[[dict], None]) -> Callable[[dict], None]:
         def noting(data: dict) -> None:
@@ -252,10 +272,7 @@ class Durability:
 
     @staticmethod
     def _stack_in_progress() -> bool:
-        stacks = getattr(sys.modules.get("ministack.services.cloudformation"), "_stacks", None)
-        return stacks is not None and any(
-            str(s.get("StackStatus", "")).endswith("IN_PROGRESS") for s in list(stacks._data.values())
-        )
+        return any(str(stack.get("StackStatus", "")).endswith("IN_PROGRESS") for stack in _stacks())
 
     # After a restart
 
@@ -307,19 +324,36 @@ class Durability:
             "outputDetails": {"included": True},
             "testCase": "",
             "mockAttempts": {},
-            "error": "States.ServiceRestart",
+            "error": SERVICE_RESTART,
             "events": [],
             "cause": "The local cloud was stopped when the execution had just started.",
         }
 
     @staticmethod
     def _release_in_flight(sqs: Any) -> None:
-        """Messages that a Lambda of the dead process was handling are due now, not after their timeout."""
+        """Messages that a Lambda of the dead process was handling are due now, not after their timeout, and were not
+        received: no Lambda of AWS dies of somebody's switching a machine off, and a kill is not the message's fault.
+        """
         now = time.time()
         for queue in sqs._queues._data.values():
             for message in queue.get("messages", []):
-                if message.get("receive_count", 0) and message.get("visible_at", 0) > now:
+                handled = message.get("receive_count", 0) > message.get(ENDED, 0)
+                if handled and message.get("visible_at", 0) > now:
                     message["visible_at"] = now
+                    message["receive_count"] -= 1
+
+    @staticmethod
+    def _end_interrupted_deployments() -> None:
+        """What the dead process was making of a stack, nobody makes any more: it has failed, and may be tried again."""
+        for stack in _stacks():
+            status = str(stack.get("StackStatus", ""))
+            if status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
+                stack["StackStatus"] = next(
+                    (ended for begun, ended in INTERRUPTED_DEPLOYMENTS.items() if status.startswith(begun)),
+                    "CREATE_FAILED",
+                )
+                stack["StackStatusReason"] = "The local cloud was stopped while the stack was worked on."
+                logger.warning("stack %s was %s when the local cloud ended", stack.get("StackName"), status)
 
     def _redeliver(self, reviews: HumanReview, since: float | None) -> None:
         """Say again what may have been lost with the process: ends of executions, uploads and reviews since `since`."""
@@ -337,7 +371,7 @@ class Durability:
         from ministack.services import stepfunctions
 
         for execution in list(stepfunctions._executions._data.values()):
-            if execution.get("error") == "States.ServiceRestart" and not execution.get("firnline_announced"):
+            if execution.get("error") == SERVICE_RESTART and not execution.get("firnline_announced"):
                 logger.warning("execution %s was running when the local cloud ended", execution["name"])
                 execution["firnline_announced"] = True
                 stepfunctions._emit_execution_status_event(execution)
@@ -377,6 +411,12 @@ class Durability:
                     )
                     count += 1
         return count
+
+
+def _stacks() -> list[dict]:
+    """CloudFormation's stacks; none as long as nobody has asked for that service."""
+    stacks = getattr(sys.modules.get("ministack.services.cloudformation"), "_stacks", None)
+    return [] if stacks is None else list(stacks._data.values())
 
 
 def may_change_configuration(method: str, path: str, target: str, query: dict) -> bool:

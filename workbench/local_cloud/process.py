@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +20,8 @@ from .settings import REGION, ROOT, Settings, default_port, default_state_dir, d
 START_SECONDS = 60.0
 STOP_SECONDS = 90.0
 CLOSE_SECONDS = 5.0
+FULL_BYTES = 64 << 20
+"""With less free space than this, what fails fails for want of space."""
 PORTS_TRIED = 50
 Say = Callable[[str], None]
 
@@ -70,9 +73,7 @@ def start(state_dir: Path | None = None, port: int | None = None, say: Say = pri
     while not _answers(settings):
         if process.poll() is not None:
             settings.pid_file.unlink(missing_ok=True)
-            raise LocalCloudError(
-                f"The local cloud ended while it started. The end of {settings.log_file}:\n{_tail(settings.log_file)}"
-            )
+            raise LocalCloudError(f"The local cloud ended while it started: {_last_words(settings)}")
         if time.monotonic() - began > START_SECONDS:
             raise LocalCloudError(
                 f"The local cloud does not answer after {START_SECONDS:.0f} s; see {settings.log_file}."
@@ -202,5 +203,9 @@ def _answers(settings: Settings) -> bool:
         return False
 
 
-def _tail(path: Path, lines: int = 20) -> str:
-    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+def _last_words(settings: Settings) -> str:
+    """Why it ended, of its log; a traceback stays there."""
+    if shutil.disk_usage(settings.state_dir).free < FULL_BYTES:
+        return f"the disk is full ({settings.state_dir}). Free some space and run the command again."
+    lines = [line for line in settings.log_file.read_text(errors="replace").splitlines() if line[:1].strip()]
+    return f"{lines[-1][:300] if lines else 'it said nothing'}\nIts log is {settings.log_file}."

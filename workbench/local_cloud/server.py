@@ -164,8 +164,9 @@ def _event_context(body: bytes) -> dict[str, str]:
 
 
 def _install(settings: Settings, sagemaker: SageMakerApi, reviews: HumanReview) -> None:
-    from . import lambda_runtime, step_functions
+    from . import lambda_runtime, object_versions, step_functions
 
+    object_versions.install()
     step_functions.install(sagemaker)
     lambda_runtime.install(settings.lambda_code)
     Durability(settings).install(reviews)

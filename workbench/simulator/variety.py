@@ -33,6 +33,18 @@ _SNOW: dict[str, Range] = {
     "gain_steps": (0.0, 2.0),
     "dropped": (0.0, 0.03),
 }
+_FIRN: dict[str, Range] = _SNOW | {
+    "surface_relief": (0.0, 4.0),
+    "year_relief": (0.45, 0.9),
+    "track_relief": (0.03, 0.2),
+    "layer_power": (20.0, 32.0),
+    "layer_scatter": (3.5, 7.0),
+    "attenuation": (3.0, 12.0),
+    "sublayers": (-16.0, -7.0),
+    "volume_power": (8.0, 20.0),
+}
+"""Snow radar over dry firn: few of the layers are bright, at very different distances from each other, and the deepest of
+them lies alone in noise, as a bed would. Other layers are faint and come in with the rest of the stratigraphy."""
 _SOUNDER: dict[str, Range] = {
     "surface_relief": (2.0, 12.0),
     "year_relief": (0.4, 0.7),
@@ -62,23 +74,26 @@ _SOUNDER: dict[str, Range] = {
 }
 
 
+Kind = Literal["snow", "firn", "sounder"]
+_KINDS: dict[str, Kind] = {"snow": "snow", "firn": "firn", "sounder": "sounder"}
+_RANGES: dict[Kind, dict[str, Range]] = {"snow": _SNOW, "firn": _FIRN, "sounder": _SOUNDER}
+
+
 def campaign_named(name: str) -> Campaign:
     """The campaign of a name: one of `campaigns`, or a drawn one, as "varied_snow_0007". Raises KeyError."""
     if name in campaigns:
         return campaigns[name]
     kind, _, number = name.removeprefix("varied_").rpartition("_")
-    if number.isdigit() and kind == "snow":
-        return draw_campaign("snow", int(number))
-    if number.isdigit() and kind == "sounder":
-        return draw_campaign("sounder", int(number))
+    if number.isdigit() and kind in _KINDS:
+        return draw_campaign(_KINDS[kind], int(number))
     raise KeyError(f"there is no campaign {name!r}")
 
 
-def draw_campaign(kind: Literal["snow", "sounder"], number: int) -> Campaign:
-    """The random campaign `number` of a kind, "snow" or "sounder"; the same arguments give the same campaign."""
-    rng = np.random.default_rng([number, len(kind)])
-    ranges = _SNOW if kind == "snow" else _SOUNDER
-    base = campaigns["greenland_2014" if kind == "snow" else "antarctica_interior_2011"]
+def draw_campaign(kind: Kind, number: int) -> Campaign:
+    """The random campaign `number` of a kind, "snow", "firn" or "sounder"; the same arguments give the same campaign."""
+    rng = np.random.default_rng([number, len(kind), *([1] if kind == "firn" else [])])
+    ranges = _RANGES[kind]
+    base = campaigns["antarctica_interior_2011" if kind == "sounder" else "greenland_2014"]
     changes: dict[str, object] = {name: float(rng.uniform(*bounds)) for name, bounds in ranges.items()}
     air, fewest = float(rng.uniform(8, 40)), int(rng.integers(0, 10) if kind == "sounder" else rng.integers(9, 18))
     changes |= {
@@ -94,6 +109,13 @@ def draw_campaign(kind: Literal["snow", "sounder"], number: int) -> Campaign:
     if kind == "snow":
         layer = float(rng.uniform(6, 15))
         changes["layer_rows"] = (layer, layer * rng.uniform(1.2, 1.9))
+    elif kind == "firn":
+        layer = float(rng.uniform(10, 40))
+        changes["layer_rows"] = (layer, layer * rng.uniform(1.2, 1.9))
+        changes["layer_count"] = (3, int(rng.integers(6, 16)))
+        # Frames that were flattened at their surface have no air above it.
+        air = float(rng.uniform(0, 30))
+        changes["air_rows"] = (air, air + rng.uniform(2, 20))
     else:
         thin = float(rng.uniform(14, 150))
         changes["thickness_rows"] = (thin, min(thin + rng.uniform(20, 80), 195.0))

@@ -10,6 +10,8 @@ from firnline.radar.time_units import gps_minus_utc, seconds_per_unit
 LIGHT_SPEED_M_S = 299_792_458.0
 _STEP_S = (1e-12, 2e-6)
 """Steps of fast time that radars have: a snow radar's oversampled picoseconds to a sounder's window on few rows."""
+_USUAL_STEP_S = 2e-7
+"""Longer steps are believed if a file declares them, but not the first guess where it does not."""
 _WINDOW_S = (4e-9, 1e-3)
 _UNITS = {1.0: "seconds", 1e-6: "microseconds", 1e-9: "nanoseconds", 1e-3: "milliseconds"}
 """What fast time may be counted in, the likelier first."""
@@ -105,6 +107,7 @@ def fast_time(
         # Whole numbers from 0 or 1 on count samples: only a surface can tell that they are times.
         counts = time[0] in (0, 1) and bool((np.diff(time) == 1).all())
         others = holding if holding or counts else others
+        others.sort(key=lambda unit: _mean_step(time) * unit > _USUAL_STEP_S)
         if others:
             factor = others[0]
         elif not _possible(time, expected):
@@ -126,8 +129,8 @@ def _mean_step(time: np.ndarray) -> float:
 
 
 def _possible(time: np.ndarray, factor: float) -> bool:
-    window = float(time[-1] - time[0]) * factor
-    return _STEP_S[0] <= _mean_step(time) * factor <= _STEP_S[1] and _WINDOW_S[0] <= window <= _WINDOW_S[1]
+    window, last = float(time[-1] - time[0]) * factor, float(time[-1]) * factor
+    return _STEP_S[0] <= _mean_step(time) * factor <= _STEP_S[1] and _WINDOW_S[0] <= window and last <= _WINDOW_S[1]
 
 
 def _same_step(time: np.ndarray, factor: float, step_s: float | None) -> bool:

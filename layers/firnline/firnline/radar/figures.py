@@ -69,18 +69,34 @@ def _longest(share: np.ndarray, least: float) -> slice:
 
 
 def _by_spines(drawn: np.ndarray, rows: slice, columns: slice) -> tuple[slice, slice]:
-    """Extended to the whole length of the lines of the axes, within which an echogram may be as light as the paper."""
-    left, right = max(0, columns.start - _SPINE), min(drawn.shape[1], columns.stop + _SPINE)
-    for column in (*range(left, columns.start + 2), *range(columns.stop - 2, right)):
-        run = _longest(drawn[:, column].astype(float), 1.0)
-        if drawn[run, column].all() and run.start <= rows.start and run.stop >= rows.stop:
-            rows = run
-    top, bottom = max(0, rows.start - _SPINE), min(drawn.shape[0], rows.stop + _SPINE)
-    for row in (*range(top, rows.start + 2), *range(rows.stop - 2, bottom)):
-        run = _longest(drawn[row].astype(float), 1.0)
-        if drawn[row, run].all() and run.start <= columns.start and run.stop >= columns.stop:
-            columns = run
-    return rows, columns
+    """Extended to the lines of the axes, within which an echogram may be as light as the paper.
+
+    A line counts where there is one on either side: a tick mark makes a line longer, but hardly both of them.
+    """
+    upright = _between(drawn, rows, columns)
+    return upright, _between(drawn.T, columns, upright)
+
+
+def _between(drawn: np.ndarray, along: slice, across: slice) -> slice:
+    """`along`, a run of rows, extended to what the lines at both ends of the columns `across` have in common."""
+    ends = []
+    for edge, inner in ((across.start - _SPINE, across.start + 2), (across.stop - 2, across.stop + _SPINE)):
+        longest = along
+        for column in range(max(0, edge), min(drawn.shape[1], inner)):
+            run = _unbroken(drawn[:, column], along)
+            if run.stop - run.start > longest.stop - longest.start:
+                longest = run
+        ends.append(longest)
+    return slice(max(end.start for end in ends), min(end.stop for end in ends))
+
+
+def _unbroken(line: np.ndarray, part: slice) -> slice:
+    """The run of True in `line` (n,) that contains `part`; `part` itself where that is not all True."""
+    if not line[part].all():
+        return part
+    before, after = np.flatnonzero(~line[: part.start]), np.flatnonzero(~line[part.stop :])
+    start = int(before[-1]) + 1 if before.size else 0
+    return slice(start, part.stop + int(after[0]) if after.size else line.size)
 
 
 def _without_lines(grey: np.ndarray, rows: slice, columns: slice) -> tuple[slice, slice]:

@@ -5,7 +5,7 @@
 
 import io
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import h5py
 import numpy as np
@@ -100,15 +100,15 @@ class _Nested5(Matlab5):
             self._budget.take(header.shape, name)
         return self._values(data, header, name)
 
-    def _next(self, data: bytes, parts: Iterable[tuple[int, int, int, int]], name: str, depth: int) -> Value:
-        kind, start, size, _ = next(iter(parts))
+    def _next(self, data: bytes, parts: Iterator[tuple[int, int, int, int]], name: str, depth: int) -> Value:
+        kind, start, size, _ = _following(parts)
         if kind != _MATRIX:
             raise ValueError(f"a part of '{name}' is no array")
         return self._value(data[start : start + size], name, depth + 1)
 
-    def _field_names(self, data: bytes, parts: Iterable[tuple[int, int, int, int]]) -> list[str]:
-        _, length_at, _, _ = next(iter(parts))
-        _, names_at, size, _ = next(iter(parts))
+    def _field_names(self, data: bytes, parts: Iterator[tuple[int, int, int, int]]) -> list[str]:
+        _, length_at, _, _ = _following(parts)
+        _, names_at, size, _ = _following(parts)
         length = struct.unpack_from(self._order + "i", data, length_at)[0]
         if not 0 < length <= 64:
             raise ValueError("a struct's field names have an impossible length")
@@ -116,12 +116,19 @@ class _Nested5(Matlab5):
         return [data[at : at + length].split(b"\0")[0].decode("latin-1") for at in ends]
 
     def _text(self, data: bytes, body: int) -> str:
-        kind, start, size, _ = next(iter(self._parts(data, body)), (16, 0, 0, 0))
+        kind, start, size, _ = next(self._parts(data, body), (16, 0, 0, 0))
         if kind not in _TEXT_CODES:
             raise ValueError("a text is of an unknown kind")
         order = "le" if self._order == "<" else "be"
         code = _TEXT_CODES[kind]
         return data[start : start + min(size, 4096)].decode(f"{code}-{order}" if code == "utf-16" else code, "replace")
+
+
+def _following(parts: Iterator[tuple[int, int, int, int]]) -> tuple[int, int, int, int]:
+    part = next(parts, None)
+    if part is None:
+        raise ValueError("it ends in the middle of a variable")
+    return part
 
 
 class _Nested73:
