@@ -5,6 +5,7 @@ prints a line of JSON for each that was not taken or refused in a sentence. It r
 reader may hang in C, or take all memory.
 """
 
+import io
 import json
 import resource
 import signal
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 sys.path[:0] = [str(Path(__file__).parent)]
 from ingest_files import cresis_variables, echoes, grey, impdar, irsno1b, mat5, mat73, picture  # noqa: E402
@@ -107,6 +109,12 @@ def _layers() -> dict[str, Any]:
     }
 
 
+def _palette(pixels: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).convert("P").save(file, "PNG")
+    return file.getvalue()
+
+
 def _drawing() -> dict[str, Any]:
     lines = [
         {"label": label, "vertices": [{"x": x, "y": row + x % 2} for x in range(0, TRACES, 3)]}
@@ -147,6 +155,8 @@ def seeds() -> list[tuple[str, bytes, Reader]]:
         ("png", picture(grey()), read_frame),
         ("png 16", picture(wide), read_frame),
         ("png rgb", picture(np.dstack([grey()] * 3)), read_frame),
+        ("png palette", _palette(grey()), read_frame),
+        ("layer mask, palette", _palette(mask), _annotation(".layers.png")),
         ("jpeg", picture(grey(), "JPEG"), read_frame),
         ("tiff", picture(grey(), "TIFF"), read_frame),
         ("tiff deflated", picture(wide, "TIFF", compression="tiff_adobe_deflate"), read_frame),
@@ -252,7 +262,7 @@ def main(first: int, count: int) -> None:
     signal.signal(signal.SIGPROF, _stop)
     seeds()
     size = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (size + MEGABYTES * 1_000_000,) * 2)
+    resource.setrlimit(resource.RLIMIT_AS, (size + MEGABYTES * 1_000_000, resource.RLIM_INFINITY))
     for seed in range(first, first + count):
         name, content, read = mutant(seed)
         print(json.dumps({"reading": seed}), flush=True)

@@ -100,7 +100,10 @@ def own_stack() -> None:
     from workbench import local_environment
 
     if other := local_environment.forget_other_clone():
-        console.print(f"[dim]this shell has loaded the env.sh of {other}; this is about the stack of this clone[/dim]")
+        console.print(
+            f"[dim]this shell has loaded the env.sh of {other}; this is about the stack of this clone[/dim]",
+            soft_wrap=True,
+        )
 
 
 @app.command()
@@ -167,6 +170,7 @@ def demo(
     from workbench import stack
     from workbench.local_cloud import LocalCloudError
 
+    own_stack()
     failures = (demonstration.DidNotHappen, stack.CommandFailed, LocalCloudError, TimeoutError)
     with last_words(demonstration.what_is_left, "the demonstration failed: ", *failures):
         if frames:

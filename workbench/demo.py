@@ -86,7 +86,9 @@ def _begin(console: Console, minutes: int) -> None:
     """
     state_dir = demo_state_dir()
     local_environment.forget_stack()
-    console.print(f"This takes about {minutes} minutes on two free cores, more on busy ones. Ctrl+C stops it.")
+    console.print(
+        f"This takes about {minutes} minutes on two free cores, more on busy ones. Ctrl+C stops it.", soft_wrap=True
+    )
     if stack.down(state_dir):
         console.print("· the stack of the demonstration before was stopped")
     if state_dir.exists():

@@ -30,6 +30,8 @@ _SOURCES = ("template.yaml", "services", "layers", "statemachines")
 
 DEPLOY = "sam deploy"
 _DEPLOYED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
+_SAM_BUCKET_STACK = "aws-sam-cli-managed-default"
+"""In which SAM keeps the bucket that it uploads to."""
 _BEGUN = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
 _STILLBORN = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS")
 _SETTLE_SECONDS = 300
@@ -95,15 +97,16 @@ def _build_and_deploy(parameters: dict[str, str], console: Console) -> None:
     fingerprint = _fingerprint()
     built = ROOT / ".aws-sam" / "built-from"
     wanted = {"source": fingerprint, "parameters": parameters}
-    status = _settled_status(console)
-    if _deployed() == wanted and status in _DEPLOYED:
+    if _settled_status(STACK_NAME, console) in _DEPLOYED and _deployed() == wanted:
         console.print("· deployed already, nothing has changed")
         return
-    if status in _STILLBORN:
-        console.print(
-            f"· an earlier deployment did not come to its end ({status}): what is left of it is removed", soft_wrap=True
-        )
-        _remove_stack()
+    for name in (STACK_NAME, _SAM_BUCKET_STACK):
+        if (status := _settled_status(name, console)) in _STILLBORN:
+            console.print(
+                f"· an earlier deployment did not come to its end ({name} is {status}): what is left of it is removed",
+                soft_wrap=True,
+            )
+            _remove_stack(name)
     if not (built.exists() and built.read_text() == fingerprint):
         _run(["sam", "build"], "sam build", console)
         built.write_text(fingerprint)
@@ -117,32 +120,32 @@ def _build_and_deploy(parameters: dict[str, str], console: Console) -> None:
     _deployed_file().write_text(json.dumps(wanted))
 
 
-def _status() -> str | None:
-    """CloudFormation's word for how the stack is; None if there is none."""
+def _status(stack_name: str) -> str | None:
+    """CloudFormation's word for how a stack is; None if there is none."""
     try:
-        return boto3.client("cloudformation").describe_stacks(StackName=STACK_NAME)["Stacks"][0]["StackStatus"]
+        return boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]["StackStatus"]
     except ClientError as error:
         if "does not exist" in str(error):
             return None
         raise
 
 
-def _settled_status(console: Console) -> str | None:
+def _settled_status(stack_name: str, console: Console) -> str | None:
     """The same, once what an interrupted deployment began has ended."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     with console.status("waiting for an earlier deployment to end"):
-        while (status := _status()) and status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
+        while (status := _status(stack_name)) and status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
             if time.monotonic() > deadline:
                 raise CommandFailed(f"an earlier deployment is {status} after {_SETTLE_SECONDS} s: {_start_anew()}")
             time.sleep(0.5)
     return status
 
 
-def _remove_stack() -> None:
+def _remove_stack(stack_name: str) -> None:
     """CloudFormation changes no stack that was never there whole; buckets and table are kept, and made again."""
-    boto3.client("cloudformation").delete_stack(StackName=STACK_NAME)
+    boto3.client("cloudformation").delete_stack(StackName=stack_name)
     deadline = time.monotonic() + _SETTLE_SECONDS
-    while (status := _status()) not in (None, "DELETE_COMPLETE"):
+    while (status := _status(stack_name)) not in (None, "DELETE_COMPLETE"):
         if status == "DELETE_FAILED" or time.monotonic() > deadline:
             raise CommandFailed(f"what is left of an earlier deployment is {status}: {_start_anew()}")
         time.sleep(0.5)
@@ -222,7 +225,7 @@ def _causes() -> list[str]:
             elif event["LogicalResourceId"] == STACK_NAME and event["ResourceStatus"] in _BEGUN:
                 break
     except (BotoCoreError, ClientError) as error:  # the tool's own last words remain
-        logger.warning("no events of the deployment: %s", error)
+        logger.info("no events of the deployment: %s", error)
     return causes[::-1]
 
 

@@ -16,6 +16,8 @@ PORTAL_SOURCE = "firnline.review"
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _LONGEST_SECONDS = 1e7
 _LONGEST_INTEGER = 300
+_MOST_ANSWERS = 100
+"""A2I asks up to three people."""
 _NO_ZONE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?\Z")
 
 LoopName = Annotated[str, Field(pattern=LOOP_NAME_PATTERN, max_length=63)]
@@ -77,7 +79,7 @@ class LoopOutput(_Lenient):
 
     humanLoopName: LoopName
     inputContent: Any = None
-    humanAnswers: list[Any]
+    humanAnswers: Annotated[list[Any], Field(max_length=_MOST_ANSWERS)]
 
     @classmethod
     def of(cls, content: bytes) -> "LoopOutput":

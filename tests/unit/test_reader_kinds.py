@@ -25,7 +25,7 @@ from ingest_files import (
     mat73,
     picture,
 )
-from PIL import Image
+from PIL import Image, TiffImagePlugin
 from scipy.sparse import csc_array
 
 from firnline.errors import Refused
@@ -524,6 +524,17 @@ def test_gdal_no_data(text: str) -> None:
     frame = read_frame(_tiff(values, extratags=[(42113, "s", 0, text, True)]))
     assert frame.missing_samples == 12 * TRACES
     assert frame.polarity == "bright-strong"
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f4"])
+def test_gdal_no_data_under_lzw(dtype: str) -> None:
+    values = np.maximum(grey(), 1).astype(dtype)
+    values[:5] = 0
+    tags = TiffImagePlugin.ImageFileDirectory_v2()
+    tags.tagtype[42113] = 2
+    tags[42113] = "0"
+    frame = read_frame(picture(values, "TIFF", compression="tiff_lzw", tiffinfo=tags))
+    assert frame.missing_samples == 5 * TRACES
 
 
 def test_gdal_no_data_of_integers() -> None:

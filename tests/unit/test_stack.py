@@ -24,23 +24,23 @@ class Aws:
 
     def __init__(self) -> None:
         self.did: list[str] = []
-        self.status: str | None = None
+        self.statuses: dict[str, str] = {}
         self.endpoint: dict[str, str] | None = None
         self.endpoint_after = "InService"
         self.events: list[dict[str, str]] = []
 
     def describe_stacks(self, StackName: str) -> dict:
-        if self.status is None:
+        if StackName not in self.statuses:
             raise not_found(f"Stack with id {StackName} does not exist")
         outputs = [{"OutputKey": "EndpointName", "OutputValue": "firnline"}]
-        return {"Stacks": [{"StackStatus": self.status, "Outputs": outputs}]}
+        return {"Stacks": [{"StackStatus": self.statuses[StackName], "Outputs": outputs}]}
 
     def describe_stack_events(self, StackName: str) -> dict:
         return {"StackEvents": self.events}
 
     def delete_stack(self, StackName: str) -> None:
-        self.did.append("delete_stack")
-        self.status = None
+        self.did.append(f"delete_stack {StackName}")
+        del self.statuses[StackName]
 
     def describe_endpoint(self, EndpointName: str) -> dict:
         if self.endpoint is None:
@@ -64,7 +64,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aws:
     def run(command: list[str], title: str, console: Console) -> None:
         aws.did.append(title)
         if title == stack.DEPLOY:
-            aws.status = CREATED
+            aws.statuses["firnline"] = CREATED
             aws.endpoint = aws.endpoint or {"EndpointStatus": "InService", "EndpointConfigName": "first"}
 
     (tmp_path / "state").mkdir()
@@ -123,15 +123,16 @@ def test_an_endpoint_that_is_gone_is_made_for_the_champion(aws: Aws, monkeypatch
 
 
 @pytest.mark.parametrize("left", ["ROLLBACK_COMPLETE", "CREATE_FAILED", "REVIEW_IN_PROGRESS"])
-def test_a_deployment_that_never_came_to_its_end_is_removed_first(aws: Aws, left: str) -> None:
-    aws.status = left
+@pytest.mark.parametrize("name", ["firnline", "aws-sam-cli-managed-default"])
+def test_a_deployment_that_never_came_to_its_end_is_removed_first(aws: Aws, name: str, left: str) -> None:
+    aws.statuses[name] = left
     assert left in up()
-    assert aws.did == ["delete_stack", "sam build", "sam deploy"]
+    assert aws.did == [f"delete_stack {name}", "sam build", "sam deploy"]
 
 
 def test_a_stack_that_is_gone_is_deployed_again_whatever_was_written_down(aws: Aws) -> None:
     up()
-    aws.status, aws.endpoint = None, None
+    aws.statuses, aws.endpoint = {}, None
     aws.did.clear()
     up()
     assert aws.did == ["sam deploy"]

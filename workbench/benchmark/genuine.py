@@ -157,6 +157,32 @@ def _on_file(vertices: list[dict[str, float]], framed: Framed) -> list[dict[str,
     return [{"x": a, "y": b} for a, b in zip(trace.tolist(), (sample / framed.oversampling).tolist(), strict=True)]
 
 
+def by_group(
+    cases: Sequence[Case],
+    framed: Sequence[Framed],
+    documents: Sequence[dict[str, Any]],
+    at_256: dict[tuple[str, int], tuple[dict[str, Any], Truth]],
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """`scores` of the files, and of the same ice at 256 x 512 as often as it comes, for each group of cases and for all.
+
+    documents : what was found on each case's picture
+    at_256 : what was found on the frames of 256 x 512, and their truth, by the ice
+    """
+    groups: dict[str, list[int]] = {}
+    for number, case in enumerate(cases):
+        larger = ["L1B NetCDF, all"] if case.form == "nc" else []
+        for name in (case.group, *larger, "all"):
+            groups.setdefault(name, []).append(number)
+    groups["all"] = groups.pop("all")
+    return {
+        name: {
+            "genuine": scores([(on_file(documents[i], framed[i]), framed[i].truth) for i in numbers]),
+            "plain": scores([at_256[cases[i].ice] for i in numbers]),
+        }
+        for name, numbers in groups.items()
+    }
+
+
 def scores(pairs: Sequence[tuple[dict[str, Any], Truth]]) -> dict[str, Any]:
     """`line_scores`, and how many layers were drawn for each that is there, and beds where there is none."""
     beds = sum(

@@ -13,6 +13,7 @@ import numpy as np
 
 from firnline.echogram import encode_png, to_grey
 from layer_model import records
+from workbench.benchmark import genuine as genuine_frames
 from workbench.benchmark import sides
 from workbench.benchmark.classical import BOUNDARIES, TRACKERS, Boundaries
 from workbench.benchmark.frames import (
@@ -104,6 +105,26 @@ def large(plan: Plan, found: Found) -> None:
     ran = sides.run_network(sides.box_model(plan), plan.data / "large", plan.out / "outputs" / "large")
     found.update({name: ran[name] for name in ("peak_memory_mb", "ms_per_frame", "threads")})
     found.update(traces=LARGE_TRACES, rows=LARGE_ROWS, layers=len(ran["documents"][0]["layers"]))
+
+
+def genuine(plan: Plan, found: Found) -> None:
+    """The model in the box on files of genuine size, in the file's own samples, beside the same ice at 256 x 512."""
+    cases = genuine_frames.cases()
+    every_ice = list(dict.fromkeys(case.ice for case in cases))
+    with ProcessPoolExecutor(plan.workers) as pool:
+        framed = list(pool.map(genuine_frames.framed, cases))
+        plain = list(pool.map(genuine_frames.plain_record, every_ice))
+    documents = {}
+    for name, framed_records in (("genuine", [one.record for one in framed]), ("plain", plain)):
+        channel = plan.data / f"genuine-{name}"
+        write_shard(channel, framed_records)
+        documents[name] = sides.run_network(sides.box_model(plan), channel, plan.out / "outputs" / channel.name)[
+            "documents"
+        ]
+    truth = [frame_of(record, sounder=False).truth for record in plain]
+    at_256 = dict(zip(every_ice, zip(documents["plain"], truth, strict=True), strict=True))
+    found["groups"] = genuine_frames.by_group(cases, framed, documents["genuine"], at_256)
+    found["frames"] = len(cases)
 
 
 def real(plan: Plan, found: Found) -> None:
@@ -200,6 +221,7 @@ STAGES: dict[str, Callable[[Plan, Found], None]] = {
     "classical": classical,
     "box": box,
     "large": large,
+    "genuine": genuine,
     "ours": ours,
     "reference": reference,
     "real": real,

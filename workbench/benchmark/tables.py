@@ -36,6 +36,7 @@ def tables(content: dict[str, Any]) -> list[Table]:
     }
     found = [_quality(sides), _lines(sides), _speed(sides)] if sides else []
     found += [_against_reference(sides)] if {"ours", "reference"} <= sides.keys() else []
+    found += [_genuine(stages["genuine"]["groups"])] if "groups" in stages.get("genuine", {}) else []
     found += [_real(stages["real"]["sides"])] if "sides" in stages.get("real", {}) else []
     found += [_halving(stages["halving"])] if "half, plain loss" in stages.get("halving", {}) else []
     found += [_large(stages["large"])] if "layers" in stages.get("large", {}) else []
@@ -105,6 +106,24 @@ def _against_reference(sides: dict) -> Table:
     return Table("Against the reference", ["", "ours", "reference", "difference or ratio"], rows)
 
 
+def _genuine(groups: dict) -> Table:
+    rows = []
+    for name, group in groups.items():
+        ours, plain = group["genuine"], group["plain"]
+        f1 = [side["f1_2px"] for side in (ours, plain)]
+        rows.append(
+            [name, str(ours["frames"])]
+            + [*[_number(value, 3) for value in f1], NONE if f1[0] is None else f"{f1[0] - f1[1]:+.3f}"]
+            + [_number(side["recall_2px"], 3) for side in (ours, plain)]
+            + [_share(side["surface_within_3px"]) for side in (ours, plain)]
+            + [_share(side["bed_within_5px"]) for side in (ours, plain)]
+            + [str(side["false_beds"]) for side in (ours, plain)]
+        )
+    columns = ["Genuine frames, and the same ice at 256 x 512", "frames", "F1 2 px", "256 x 512", "difference"]
+    columns += ["recall 2 px", "256 x 512", "surface within 3 px", "256 x 512", "bed within 5 px", "256 x 512"]
+    return Table("Genuine frames", [*columns, "beds where there is none", "256 x 512"], rows)
+
+
 def _real(sides: dict) -> Table:
     rows = [
         [
@@ -148,6 +167,10 @@ def _times(stages: dict) -> Table:
 
 def _shares(within: dict[str, float] | None) -> str:
     return " / ".join(f"{100 * share:.1f} %" for share in within.values()) if within else NONE
+
+
+def _share(share: float | None) -> str:
+    return NONE if share is None else f"{100 * share:.1f} %"
 
 
 def _ratio(ours: float | None, theirs: float | None) -> str:

@@ -27,6 +27,7 @@ from firnline.layers import (
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_VERTICES, MAX_LAYERS, MAX_PICKS
 from firnline.placement import on_picture, rows_on_picture
 from firnline.radar.formats import DAMAGED
+from firnline.radar.guard import BeyondLimits, within_limits
 from firnline.radar.layer_files import label_by_depth, on_traces, read_layer_file
 from firnline.radar.origin import Origin
 from firnline.radar.pick_masks import read_mask
@@ -41,6 +42,8 @@ longer gaps becomes one polyline of the same label for each of its pieces."""
 _CONTRADICTING_SHARE = 0.1
 _DECIMALS = 3
 _TRACES_AT_ONCE = 2_048
+_CPU_S, _MEMORY_BYTES = 10, 900_000_000
+"""What reading an annotation may take."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +98,18 @@ def read_picks(content: bytes, suffix: str, geometry: Geometry, organiser: bytes
 
     Nothing but `Refused` is raised over its content; arguments as of `read_annotation`.
     """
+    if suffix in (".layers.csv", ".layers.json"):
+        return _read_picks(content, suffix, geometry, organiser)
+    try:  # what libhdf5 and Pillow do over broken bytes can only be ended from outside
+        return within_limits(lambda: _read_picks(content, suffix, geometry, organiser), _CPU_S, _MEMORY_BYTES)
+    except BeyondLimits as beyond:
+        raise Refused(
+            f"The annotation *{suffix} was not taken: it is damaged, or holds far more than lines on {geometry.traces} "
+            "traces can; save it again."
+        ) from beyond
+
+
+def _read_picks(content: bytes, suffix: str, geometry: Geometry, organiser: bytes | None) -> Picks:
     traces, samples = geometry.traces, geometry.samples
     with _in_a_sentence(suffix):
         if not content:

@@ -24,6 +24,7 @@ _DATENUM_1970, _DATENUMS = 719_529, (640_000, 800_000)
 """MATLAB's day number of 1970-01-01, and of the days from 1752 to 2190."""
 _CLEARLY_LAYERED = 4.0
 _RANK_MARGIN = 0.05
+_TRACES_LOOKED_AT = 500
 
 
 def upright(
@@ -36,9 +37,8 @@ def upright(
     """
     turned = trace_axis == 0
     if trace_axis is None:
-        weights = np.abs(data) if np.nanmin(data) < 0 < np.nanmax(data) else data
-        lead = _surface_rank(weights.T, time_s, surface_s) - _surface_rank(weights, time_s, surface_s)
-        turned = lead > 0 if abs(lead) > _RANK_MARGIN else _layering(weights) < 1 / _CLEARLY_LAYERED
+        lead = _surface_rank(data.T, time_s, surface_s) - _surface_rank(data, time_s, surface_s)
+        turned = lead > 0 if abs(lead) > _RANK_MARGIN else _layering(data) < 1 / _CLEARLY_LAYERED
         notes.append(
             "square frame that was saved as traces x fast time: turned upright"
             if turned
@@ -55,20 +55,29 @@ def _surface_rank(data: np.ndarray, time_s: np.ndarray, surface_s: np.ndarray | 
         return 0.0
     rows = np.interp(surface_s, time_s, np.arange(time_s.size), left=np.nan, right=np.nan)
     known = np.flatnonzero(np.isfinite(rows))
+    known = known[:: max(1, known.size // _TRACES_LOOKED_AT)]
     if not known.size:
         return 0.0
     near = np.clip(np.rint(rows[known]).astype(int) + np.arange(-2, 3)[:, None], 0, len(data) - 1)
-    echo = np.fmax.reduce(data[near, known], axis=0)
-    return float(np.mean(data[:, known] < echo))
+    traces = _strength(data[:, known])
+    echo = np.fmax.reduce(traces[near, np.arange(known.size)], axis=0)
+    return float(np.mean(traces < echo))
 
 
 def _layering(data: np.ndarray) -> float:
-    """How much more the means of rows differ than the means of columns (variances)."""
-    finite = np.isfinite(data)
-    ranks = np.where(finite, np.searchsorted(np.sort(data[finite])[:: max(1, data.size // 10_000)], data), np.nan)
-    with np.errstate(invalid="ignore"):
-        rows, columns = (np.nanvar(np.nansum(ranks, axis) / np.maximum(1, finite.sum(axis))) for axis in (1, 0))
+    """How much more the means of rows differ than the means of columns (variances of ranks)."""
+    step = max(1, len(data) // _TRACES_LOOKED_AT)
+    some = _strength(data[::step, ::step])
+    finite = np.isfinite(some)
+    ranks = np.where(finite, np.searchsorted(np.sort(some[finite]), some), 0.0)
+    rows, columns = (np.var(ranks.sum(axis) / np.maximum(1, finite.sum(axis))) for axis in (1, 0))
     return float(rows / columns) if columns > 0 else np.inf
+
+
+def _strength(part: np.ndarray) -> np.ndarray:
+    """Signed voltage without its sign; decibels and power as they are."""
+    low, high = np.nanmin(part, initial=0.0), np.nanmax(part, initial=0.0)
+    return np.abs(part) if low < 0 < high else part
 
 
 def fast_time(

@@ -5,9 +5,10 @@ place, and nothing inside a process can stop them. The child is forked, so it ha
 milliseconds; large arrays come back through an anonymous file in memory.
 """
 
+import faulthandler
+import json
 import mmap
 import os
-import pickle
 import resource
 import select
 import signal
@@ -17,13 +18,14 @@ from collections.abc import Callable
 from typing import Any, Literal, NoReturn, TypeVar
 
 from firnline.errors import Refused
+from firnline.radar.parcel import array_at, packed, places, unpacked
 
 Result = TypeVar("Result")
 Limit = Literal["time", "memory", "crash"]
 
-_WALL_PER_CPU = 4.0
-"""A process that has not ended after so many times its limit of computing was not computing: it waits for something."""
-_ALIGNMENT = 64
+_WALL_S, _WALL_PER_CPU = 30.0, 4.0
+"""A process that has not ended after so long, and so many times its limit of computing, waits for something else."""
+_WRITE_BYTES = 1 << 28
 _PIPE_BYTES = 1 << 20
 
 
@@ -49,7 +51,7 @@ def within_limits(work: Callable[[], Result], cpu_s: int, memory_bytes: int) -> 
         _in_child(work, cpu_s, memory_bytes, sender, large)
     os.close(sender)
     try:
-        answer = _received(receiver, cpu_s * _WALL_PER_CPU)
+        answer = _received(receiver, _WALL_S + cpu_s * _WALL_PER_CPU)
         if answer is None:
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
@@ -66,6 +68,7 @@ def _in_child(
 ) -> NoReturn:  # pragma: no cover (a forked process)
     """Never returns: nothing of the parent, neither its exit handlers nor its test runner, may run twice."""
     try:
+        faulthandler.disable()
         used = os.times()
         spent = int(used.user + used.system)
         resource.setrlimit(resource.RLIMIT_CPU, (spent + cpu_s, spent + cpu_s + 2))
@@ -97,22 +100,14 @@ def _cause(refusal: Refused) -> str:
 
 
 def _packed(kind: str, value: Any, large: int) -> bytes:
-    """Pickled, but for the arrays' own memory, which goes to the file `large`."""
-    spans: list[tuple[int, int]] = []
-    end = 0
-
-    def put_aside(buffer: pickle.PickleBuffer) -> None:
-        nonlocal end
-        view = buffer.raw()
-        spans.append((end, view.nbytes))
-        written = 0
+    """The answer as JSON, but for the arrays' own memory, which goes to the file `large`."""
+    body, arrays = packed(value)
+    where = list(places(arrays))
+    for (offset, _, _), array in zip(where, arrays, strict=True):
+        view, written = array.data.cast("B") if array.size else memoryview(b""), 0
         while written < view.nbytes:
-            written += os.pwrite(large, view[written : written + (1 << 28)], end + written)
-        end += view.nbytes + -view.nbytes % _ALIGNMENT
-
-    body = pickle.dumps(value, protocol=5, buffer_callback=put_aside)
-    os.ftruncate(large, end)
-    return pickle.dumps((kind, spans, body))
+            written += os.pwrite(large, view[written : written + _WRITE_BYTES], offset + written)
+    return json.dumps({"answer": kind, "arrays": where, "body": body.decode()}).encode()
 
 
 def _received(receiver: int, seconds: float) -> bytes | None:
@@ -136,14 +131,10 @@ def _result(answer: bytes, status: int, large: int) -> Any:
         raise BeyondLimits("time" if killed == signal.SIGXCPU else "memory" if killed == signal.SIGKILL else "crash")
     if not answer:  # not even the answer could be put together
         raise BeyondLimits("memory")
-    kind, spans, body = pickle.loads(answer)  # noqa: S301 (written by our own child)
-    buffers: list[memoryview] = []
-    if spans and (size := os.fstat(large).st_size):
-        whole = memoryview(mmap.mmap(large, size))
-        buffers = [whole[start : start + length] for start, length in spans]
-    else:
-        buffers = [memoryview(bytearray()) for _ in spans]
-    value = pickle.loads(body, buffers=buffers)  # noqa: S301 (written by our own child)
+    parcel = json.loads(answer)
+    kind, size = parcel["answer"], os.fstat(large).st_size
+    memory = memoryview(mmap.mmap(large, size)) if size else memoryview(b"")
+    value = unpacked(parcel["body"].encode(), [array_at(memory, *place) for place in parcel["arrays"]])
     if kind == "refused":
         sentence, cause = value
         raise Refused(sentence) from (RuntimeError(cause) if cause else None)

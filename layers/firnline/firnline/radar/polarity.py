@@ -21,6 +21,7 @@ _DEAD = 0.02
 """A column that varies less than this share of the picture is a trace that was not recorded."""
 _ONSET_ROWS = 4
 _BLOCK = 12
+_CREST_ROWS, _CREST_SCALE = 12, 0.05
 _TINY = 1e-9
 
 _VOLTAGE = ((-0.55, 0.1, 0.12), (-0.7, 0.4, 0.3))
@@ -44,6 +45,8 @@ class Evidence:
     coherence : where there is echo, neighbouring traces are alike: correlation of a block's brightness with its
         likeness along the track
     noise : of a block's brightness with its scatter along the track
+    crest : a surface is brighter than what lies on either side of it, however steep: the mean over all traces around
+        the largest step of each
     tails : strong samples are few: the mean row stands farther from the median on that side
     """
 
@@ -56,12 +59,13 @@ class Evidence:
     first: float
     coherence: float
     noise: float
+    crest: float
     tails: float
 
 
 WEIGHTS = Evidence(
     lines=1.21, speckle=-1.43, speckle_down=-1.43, deep=0.49, trend=1.57, onset=1.93, first=0.97, coherence=2.46,
-    noise=1.52, tails=1.25,
+    noise=1.52, crest=0.0, tails=1.25,
 )  # fmt: skip
 
 
@@ -133,6 +137,7 @@ def _evidence(picture: np.ndarray) -> Evidence:
         first=_first_step(step),
         coherence=coherence,
         noise=noise,
+        crest=_crest(picture),
         tails=float((strong + weak - 2 * middle) / (strong - weak + _TINY)),
     )
 
@@ -142,6 +147,21 @@ def _first_step(step: np.ndarray) -> float:
     large = np.abs(step) >= 0.6 * np.percentile(np.abs(step), 99.5)
     first = step[np.argmax(large, axis=0), np.arange(step.shape[1])]
     return float(np.sign(first).mean())
+
+
+def _crest(picture: np.ndarray) -> float:
+    """How far the mean profile across the largest step of each column overshoots both of its sides, or undershoots."""
+    local = uniform_filter1d(uniform_filter1d(picture, 3, axis=0), 3, axis=1)
+    height, width = local.shape
+    if height <= 4 * _CREST_ROWS:
+        return 0.0
+    inner = local[_CREST_ROWS - _ONSET_ROWS // 2 : height - _CREST_ROWS + _ONSET_ROWS // 2]
+    at = np.argmax(np.abs(inner[_ONSET_ROWS:] - inner[:-_ONSET_ROWS]), axis=0) + _CREST_ROWS
+    profile = local[at + np.arange(-_CREST_ROWS, _CREST_ROWS)[:, None], np.arange(width)].mean(axis=1)
+    before, after = profile[: _CREST_ROWS // 2].mean(), profile[-_CREST_ROWS // 2 :].mean()
+    middle = profile[_CREST_ROWS // 2 : -_CREST_ROWS // 2]
+    over, under = middle.max() - max(before, after), min(before, after) - middle.min()
+    return float(np.tanh((over - under) / (over + under + _CREST_SCALE))) if over + under > 0 else 0.0
 
 
 def _by_blocks(picture: np.ndarray) -> tuple[float, float]:

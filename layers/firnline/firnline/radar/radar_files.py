@@ -15,8 +15,8 @@ from firnline.radar.radar_frame import MAX_SIDE, Picks, RadarFrame, check_size
 from firnline.radar.time_units import gps_time, seconds_per_unit
 from firnline.radar.variables import Hdf5, Variables, check_claim
 
-_MAX_LINES = 1_000
-"""Picked lines inside a file; no table of them is larger than that many traces long."""
+_MAX_LINES, _MAX_PICKS = 1_000, 10_000_000
+"""Picked lines inside a file, and values in their table."""
 
 
 def read_radar_file(variables: Variables) -> RadarFrame:
@@ -288,7 +288,7 @@ def _check_vector(variables: Variables, name: str) -> None:
 
 
 def _check_lines(name: str, shape: tuple[int, ...]) -> None:
-    if int(np.prod(shape, dtype=object)) > _MAX_LINES * MAX_SIDE or min(shape, default=0) > _MAX_LINES:
+    if int(np.prod(shape, dtype=object)) > _MAX_PICKS or min(shape, default=0) > _MAX_LINES:
         raise Refused(
             f"The variable '{name}' claims to hold {' x '.join(map(str, shape))} rows of lines; at most {_MAX_LINES} "
             "lines can be read."

@@ -177,8 +177,8 @@ def _eight_bits(colours: np.ndarray) -> np.ndarray:
     return np.nan_to_num(colours * (255.0 / top if top > 0 else 0.0)).clip(0, 255).astype(np.uint8)
 
 
-def _by_pillow(content: bytes, number: int, page: tifffile.TiffPage) -> Image.Image:
-    """The page by Pillow's reader, which has libtiff's compressions (LZW, JPEG, fax)."""
+def _by_pillow(content: bytes, number: int, page: tifffile.TiffPage) -> np.ndarray | Image.Image:
+    """The page by Pillow's reader, which has libtiff's compressions (LZW, JPEG, fax) and turns it upright."""
     try:
         image = Image.open(io.BytesIO(content), formats=["TIFF"])
         image.seek(number)
@@ -189,4 +189,10 @@ def _by_pillow(content: bytes, number: int, page: tifffile.TiffPage) -> Image.Im
             f"The picture cannot be unpacked: it is damaged, or its kind ({page.bitspersample} bits, compression "
             f"{compression}) is one that Firnline does not read. Save it without compression, with 8, 16 or 32 bits."
         ) from error
-    return image
+    no_data = _no_data(page)
+    if no_data is None or math.isnan(no_data) or not image.mode.startswith(("L", "I", "F")) or image.mode == "LA":
+        return image
+    stored = np.asarray(image)
+    values = stored.astype(np.float32)
+    values[stored == (np.float32(no_data) if stored.dtype.kind == "f" else no_data)] = np.nan
+    return values

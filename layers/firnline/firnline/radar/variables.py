@@ -145,9 +145,18 @@ class Matlab5:
         return None
 
     def shape(self, name: str) -> tuple[int, ...] | None:
+        name, _, field_name = name.partition(".")
         if name not in self._elements:
             return None
         header = self._matrix(self._unpack(*self._elements[name], limit=4096), complete=False)
+        if field_name:
+            if header.kind != _STRUCT_CLASS or header.shape != (1, 1):
+                return None
+            fields = self._fields(self._unpack(*self._elements[name], limit=_MAX_STRUCT_BYTES), header)
+            found = next((data for field, data in fields if field == field_name), None)
+            if found is None:
+                return None
+            header = self._matrix(found)
         return header.shape if header.kind in (_SPARSE_CLASS, *_NUMERIC_CLASSES) else None
 
     def matrix(self, name: str) -> np.ndarray | None:
