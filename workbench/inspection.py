@@ -32,6 +32,8 @@ from firnline.radar.radar_frame import PICTURE_FORMATS, Picks, Polarity, RadarFr
 from firnline.workspace import too_large
 from workbench.uploads import key_of
 
+_STOOD_STILL = "Reading the file stood still, which is no fault of the file: inspect it again when less is running."
+
 
 class _Told(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -114,8 +116,7 @@ def inspect(file: Path, polarity: Polarity | None = None, layer_file: Path | Non
     except Refused as refusal:
         return Inspected(Inspection(file=_printable(file), outcome="refused", sentence=str(refusal)))
     except TimeoutError:
-        sentence = "Reading the file stood still, which is no fault of the file: inspect it again when less is running."
-        return Inspected(Inspection(file=_printable(file), outcome="refused", sentence=sentence))
+        return Inspected(Inspection(file=_printable(file), outcome="refused", sentence=_STOOD_STILL))
     source = Source("", str(file), None, now(), hashlib.sha256(content).hexdigest())
     picture, document = described(frame, key.frame_id, revision_of(content, polarity), source)
     del content
@@ -128,8 +129,9 @@ def inspect(file: Path, polarity: Polarity | None = None, layer_file: Path | Non
             picks, drawn = _inside(frame, document, notes), None
         else:
             picks, drawn = _beside(layer_file, key.stem, document, notes)
-    except Refused as refusal:
-        told = told.model_copy(update={"outcome": "refused", "sentence": str(refusal), "notes": notes})
+    except (Refused, TimeoutError) as error:
+        sentence = str(error) if isinstance(error, Refused) else _STOOD_STILL
+        told = told.model_copy(update={"outcome": "refused", "sentence": sentence, "notes": notes})
         return Inspected(told, frame, picture, document)
     told = told.model_copy(update={"notes": notes, "layers": _layers(picks)})
     return Inspected(told, frame, picture, document, drawn)

@@ -207,6 +207,19 @@ def test_too_large_a_file_is_refused_unread(tmp_path: Path, monkeypatch: pytest.
     assert "at most 0 MB can be read" in record(file)["sentence"]
 
 
+@pytest.mark.parametrize("reader", ["read_frame", "read_picks"])
+def test_a_reading_that_stands_still_is_told_as_no_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reader: str
+) -> None:
+    def hang(*_: Any) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(inspection, reader, hang)
+    frame = saved(tmp_path / "f.mat", mat5(cresis_variables()))
+    told = record(frame, "--with", saved(tmp_path / "f.layers.mat", layer_file()))
+    assert "no fault of the file" in told["sentence"]
+
+
 def test_a_name_that_is_no_text_is_told_all_the_same(tmp_path: Path) -> None:
     file = saved(Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.nc")), irsno1b())
     assert record(file)["file"].endswith("\N{REPLACEMENT CHARACTER}.nc")
