@@ -210,7 +210,7 @@ def predict(
     sent: list[uploads.Upload] = []
     if good:
         connection = connect()
-        with progress() as bar, last_words(_still_predicting):
+        with last_words(_still_predicting), progress() as bar:
             sent = [uploads.upload(connection, f, campaign, segment) for f in bar.track(good, description="uploading")]
             task = bar.add_task("predicting", total=len(sent))
             try:
