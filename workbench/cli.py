@@ -220,7 +220,7 @@ def predict(
     sent: list[uploads.Upload] = []
     if good:
         connection = connect()
-        with progress() as bar, last_words(_still_predicting):
+        with last_words(_still_predicting), progress() as bar:
             sent = [
                 uploads.upload(connection, file, campaign, segment, polarity)
                 for file in bar.track(good, description="uploading")
