@@ -145,8 +145,7 @@ def simulated(genuine: Genuine) -> SimulatedFrame:
     [
         (Genuine(oversampling=3, samples=1200), 1.0),
         (Genuine(oversampling=2, samples=1500, along=2), 0.98),
-        # A line runs on from trace to trace, and a trace that is repeated stays on its own sample.
-        (Genuine(oversampling=2, samples=900, repeat=3), 0.85),
+        (Genuine(oversampling=2, samples=900, repeat=3), 0.98),
     ],
     ids=["fine", "fine, with overlapping apertures", "fine, with repeated columns"],
 )

@@ -58,6 +58,14 @@ def test_repeated_columns_have_their_picks_each():
     assert samples[0][7:21] == pytest.approx(np.full(14, 20.0))
 
 
+def test_a_repeated_trace_stays_on_its_own_sample_and_an_averaged_one_runs_on():
+    line = drawn(4, 50, [(0, 10), (3, 40)])
+    repeated = frame(Framing(traces_per_column=2, rows=50, columns=4, repeated=True), 8, 50)
+    assert samples_in_file(line, repeated)[0] == pytest.approx([10, 10, 20, 20, 30, 30, 40, 40])
+    averaged = frame(Framing(traces_per_column=2, rows=50, columns=4), 8, 50)
+    assert samples_in_file(line, averaged)[0][1:7] == pytest.approx([12.5, 17.5, 22.5, 27.5, 32.5, 37.5])
+
+
 def test_shifts_and_margins_of_the_file_are_undone():
     origin = FileOrigin(first_trace=5, first_sample=8, sample_shift=[3.0] * 20)
     document = frame(Framing(rows=40, columns=20), 20, 40, file=(30, 60), origin=origin)

@@ -23,14 +23,15 @@ def samples_in_file(document: LayersDocument, frame: FrameDocument) -> np.ndarra
     line passes; NaN elsewhere.
     """
     origin, framing = frame.origin.to_origin(), frame.framing
-    column = framing.column_of(np.arange(frame.file_traces, dtype=float) - origin.first_trace)
+    traces = np.arange(frame.file_traces, dtype=float) - origin.first_trace
+    column, cell = framing.column_of(traces), framing.cell_of(traces)
     found = np.full((len(document.layers), frame.file_traces), np.nan)
     for samples, layer in zip(found, document.layers, strict=True):
         x, y = np.array([(vertex.x, vertex.y) for vertex in layer.vertices]).T
         # A column's cell belongs to the line whole, repeated traces at its edges included.
         inside = (column >= x[0] - 0.5) & (column <= x[-1] + 0.5)
         trace = np.flatnonzero(inside).astype(float)
-        row = np.interp(column[inside], x, y)
+        row = np.interp(cell[inside], x, y)
         samples[inside] = origin.to_file(trace - origin.first_trace, framing.sample_of(row))[1]
     return np.where((found >= -0.5) & (found <= frame.file_samples - 0.5), found, np.nan)
 

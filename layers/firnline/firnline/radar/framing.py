@@ -29,6 +29,8 @@ class Framing(BaseModel):
     traces_per_column: Positive = 1.0
     rows: Annotated[int, Field(ge=1)]
     columns: Annotated[int, Field(ge=1)]
+    repeated: bool = False
+    """The file draws each trace several times, so that all columns of a cell lie at the trace's own sample."""
 
     @property
     def is_identity(self) -> bool:
@@ -49,6 +51,13 @@ class Framing(BaseModel):
     def row_of(self, sample: np.ndarray | float) -> np.ndarray:
         """Row of the picture at a sample of the file; floats."""
         return (np.asarray(sample, float) + 0.5 - self.first_sample) / self.samples_per_row - 0.5
+
+    def cell_of(self, trace: np.ndarray | float) -> np.ndarray:
+        """Column of the picture whose line passes a trace of the file: its own place, or its whole cell's where traces are
+        repeated.
+        """
+        column = self.column_of(trace)
+        return np.rint(column) if self.repeated else column
 
     def lines_on_picture(self, lines: np.ndarray) -> np.ndarray:
         """Lines (n, traces), a sample for each trace of the file, as (n, columns) rows of the picture; NaN in gaps.

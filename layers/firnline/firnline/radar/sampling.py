@@ -56,6 +56,7 @@ class TraceGrid:
 
     width: float = 1.0
     first: float = 0.0
+    repeated: bool = False
 
 
 def trace_grid(power_db: np.ndarray) -> TraceGrid:
@@ -95,7 +96,7 @@ def _repeats(edges: np.ndarray) -> TraceGrid:
     steps = np.maximum(1, np.rint(np.diff(edges) / np.median(np.diff(edges))))
     width, first = (float(value) for value in np.polyfit(np.concatenate([[0], np.cumsum(steps)]), edges, 1))
     # A grid that begins at the left edge but for rounding has no trace beyond it.
-    return TraceGrid(width, min(0.0, first - width * np.ceil(first / width - _SAME_EDGE)))
+    return TraceGrid(width, min(0.0, first - width * np.ceil(first / width - _SAME_EDGE)), repeated=True)
 
 
 def _quietest_correlation(steps: np.ndarray) -> np.ndarray:
