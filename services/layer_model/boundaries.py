@@ -38,7 +38,8 @@ BELOW, ABOVE, OWN = 48, 6, 3
 
 
 def find_boundaries(probability, brightness, gap, shortest):
-    """Surface and bed as lists of (first column, rows, support).
+    """Surface and bed as lists of (first column, rows, support), and the map (rows, columns) of the internal layers: a bed
+    that does not stand out is one of them.
 
     Parameters
     ----------
@@ -49,7 +50,9 @@ def find_boundaries(probability, brightness, gap, shortest):
     surface_image, layers, bed_image = probability
     surface, above = _boundary(surface_image, layers, brightness, SURFACE, None, gap, shortest)
     bed, _ = _boundary(bed_image, layers, brightness, BED, above, gap, shortest)
-    return surface, bed if brightness is None or _stands_out(bed, brightness) else []
+    if not bed or brightness is None or _stands_out(bed, brightness):
+        return surface, bed, layers
+    return surface, [], np.maximum(layers, bed_image)
 
 
 def _boundary(image, layers, brightness, kind, above, gap, shortest):
@@ -70,8 +73,6 @@ def _boundary(image, layers, brightness, kind, above, gap, shortest):
 
 def _stands_out(lines, brightness):
     """Whether the pieces of a bed (first column, rows, support) are anywhere brighter than mere noise below them."""
-    if not lines:
-        return False
     smooth = uniform_filter1d(brightness, 3, axis=1, mode="nearest")
     rows = np.rint(np.concatenate([rows for _, rows, _ in lines])).astype(int)
     columns = np.concatenate([first + np.arange(rows.size) for first, rows, _ in lines])

@@ -67,9 +67,9 @@ def find_layers(probability, width, stride=1, ridge=RIDGE, brightness=None):
     window, loose = max(3, SUPPORT_TRACES // stride), LOOSE_TRACES // stride
     if brightness is not None and stride > 1:
         brightness = brightness[:, ::stride]
-    boundaries = find_boundaries(probability, brightness, gap, shortest)
+    *boundaries, inside = find_boundaries(probability, brightness, gap, shortest)
     surface, bed = (dense(lines, probability.shape[2]) for lines in boundaries)
-    inside, slope = probability[1], None
+    slope = None
     for steps in STEPS:
         slope = slopes(inside)
         inside = averaged_along(inside, slope, steps)

@@ -14,7 +14,7 @@ def echogram(lines, height=80):
 
 
 def find(lines, brightness):
-    return boundaries.find_boundaries(ridge_map(lines, 80, 128), brightness, gap=12, shortest=20)
+    return boundaries.find_boundaries(ridge_map(lines, 80, 128), brightness, gap=12, shortest=20)[:2]
 
 
 def test_of_two_candidates_the_brighter_line_is_the_surface():
@@ -62,3 +62,17 @@ def test_a_bright_line_alone_is_no_bed():
 def test_the_bed_is_below_the_surface_however_bright_it_is_above():
     _, [[_, rows, _]] = find([(0, 20 * FLAT, 0.9), (2, 50 * FLAT, 0.5)], echogram([(10, 1.0), (20, 1.0), (50, 0.0)]))
     assert np.allclose(rows, 50, atol=0.1)
+
+
+def test_a_bed_that_is_no_brighter_than_the_noise_below_it_is_an_internal_layer():
+    lines = [(0, 10 * FLAT, 0.9), (1, 30 * FLAT, 0.6), (2, 50 * FLAT, 0.7)]
+    probability = ridge_map(lines, 80, 128)
+    deep = echogram([(10, 1.0), (30, 0.0), (50, -0.7)])
+    _, bed, layers = boundaries.find_boundaries(probability, deep, gap=12, shortest=20)
+    assert bed == []
+    assert np.allclose(layers[50], 0.7)
+    assert np.allclose(layers[30], 0.6)
+    strong = echogram([(10, 1.0), (30, 0.0), (50, -0.2)])
+    _, [[_, rows, _]], layers = boundaries.find_boundaries(probability, strong, gap=12, shortest=20)
+    assert np.allclose(rows, 50, atol=0.1)
+    np.testing.assert_array_equal(layers, probability[1])
