@@ -43,6 +43,8 @@ from firnline.workspace import Bucket
 ICE_INDEX = 1.78
 """Refractive index of solid ice at radar frequencies."""
 
+_SPLIT = "Split the frame along the track and upload the parts."
+
 _POLARITIES: dict[str, Polarity] = {"bright-strong": "bright-strong", "dark-strong": "dark-strong"}
 _GONE = ("NoSuchKey", "NoSuchVersion", "404", "405", "MethodNotAllowed")
 
@@ -118,7 +120,7 @@ class Ingest:
         revision = revision_of(stored.etag.encode())  # of a file that is too large to be read
         try:
             polarity = _polarity(stored)
-            content = self._uploads.read(upload.key, MAX_FILE_BYTES, stored.version)
+            content = self._uploads.read(upload.key, MAX_FILE_BYTES, stored.version, _SPLIT)
             revision = _revision(content, polarity)
             if known and known["source_key"] == upload.key and known["revision"] == revision:
                 status = "REJECTED" if known["status"] == "REJECTED" else "READY"

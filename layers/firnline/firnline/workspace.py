@@ -7,6 +7,9 @@ from botocore.exceptions import ClientError
 from firnline.errors import Refused
 
 
+_ADVICE = "Split it into parts, or leave out what is not needed."
+
+
 class Bucket:
     """One bucket. `read` never takes more into memory than it was told to."""
 
@@ -14,8 +17,10 @@ class Bucket:
         self.client = client
         self.name = name
 
-    def read(self, key: str, limit: int, version: str | None = None) -> bytes:
-        """The object's bytes; `Refused` if they are more than `limit`, `FileNotFoundError` if there is no object."""
+    def read(self, key: str, limit: int, version: str | None = None, advice: str = _ADVICE) -> bytes:
+        """The object's bytes; `FileNotFoundError` if there is no object, `Refused` if they are more than `limit`, with
+        `advice` at the end of its sentence.
+        """
         which = {"Bucket": self.name, "Key": key} | ({"VersionId": version} if version else {})
         try:
             answer = self.client.get_object(**which)
@@ -26,7 +31,7 @@ class Bucket:
         if answer["ContentLength"] > limit:
             raise Refused(
                 f"'{key}' has {answer['ContentLength'] / 1e6:.0f} MB; at most {limit / 1e6:.0f} MB can be read. "
-                "Split it into parts, or leave out what is not needed."
+                f"{advice}"
             )
         return answer["Body"].read()
 
