@@ -6,7 +6,6 @@ from botocore.exceptions import ClientError
 
 from firnline.errors import Refused
 
-
 _ADVICE = "Split it into parts, or leave out what is not needed."
 
 
