@@ -29,7 +29,7 @@ from firnline.radar.annotations import Geometry, annotation_of, read_annotation,
 from firnline.radar.formats import read_frame
 from firnline.radar.picture import Picture
 from firnline.radar.radar_frame import PICTURE_FORMATS, Picks, Polarity, RadarFrame
-from firnline.workspace import too_large
+from firnline.workspace import SPLIT_FRAME, too_large
 from workbench.uploads import key_of
 
 _STOOD_STILL = "Reading the file stood still, which is no fault of the file: inspect it again when less is running."
@@ -173,7 +173,7 @@ def _size(file: Path) -> int:
 
 def _content(file: Path, size: int, limit: int) -> bytes:
     if size > limit:
-        raise too_large(file.name, size, limit)
+        raise too_large(file.name, size, limit, SPLIT_FRAME)
     try:
         return file.read_bytes()
     except OSError as error:

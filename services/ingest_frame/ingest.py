@@ -24,7 +24,7 @@ from firnline.radar.formats import read_frame
 from firnline.radar.picture import Picture
 from firnline.radar.radar_frame import Polarity, RadarFrame
 from firnline.table import Item
-from firnline.workspace import Bucket
+from firnline.workspace import SPLIT_FRAME, Bucket
 from ingest_frame.annotator import Annotator
 from ingest_frame.outcome import Outcome
 from ingest_frame.stored import Stored, stat
@@ -82,7 +82,7 @@ class Ingest:
         revision = revision_of(stored.etag.encode())  # of a file that is too large to be read
         try:
             polarity = _polarity(stored)
-            content = self._uploads.read(upload.key, MAX_FILE_BYTES, stored.version)
+            content = self._uploads.read(upload.key, MAX_FILE_BYTES, stored.version, SPLIT_FRAME)
             revision = revision_of(content, polarity)
             if known and known["source_key"] == upload.key and known["revision"] == revision:
                 status = "REJECTED" if known["status"] == "REJECTED" else "READY"

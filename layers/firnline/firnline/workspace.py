@@ -6,6 +6,9 @@ from botocore.exceptions import ClientError
 
 from firnline.errors import Refused
 
+SPLIT_FRAME = "Split the frame along the track and upload the parts."
+_ADVICE = "Split it into parts, or leave out what is not needed."
+
 
 class Bucket:
     """One bucket. `read` never takes more into memory than it was told to."""
@@ -14,8 +17,10 @@ class Bucket:
         self.client = client
         self.name = name
 
-    def read(self, key: str, limit: int, version: str | None = None) -> bytes:
-        """The object's bytes; `Refused` if they are more than `limit`, `FileNotFoundError` if there is no object."""
+    def read(self, key: str, limit: int, version: str | None = None, advice: str = _ADVICE) -> bytes:
+        """The object's bytes; `FileNotFoundError` if there is no object, `Refused` if they are more than `limit`, with
+        `advice` at the end of its sentence.
+        """
         which = {"Bucket": self.name, "Key": key} | ({"VersionId": version} if version else {})
         try:
             answer = self.client.get_object(**which)
@@ -24,7 +29,7 @@ class Bucket:
                 raise FileNotFoundError(f"s3://{self.name}/{key}") from error
             raise
         if answer["ContentLength"] > limit:
-            raise too_large(key, answer["ContentLength"], limit)
+            raise too_large(key, answer["ContentLength"], limit, advice)
         return answer["Body"].read()
 
     def write(self, key: str, body: bytes, content_type: str) -> None:
@@ -47,12 +52,9 @@ class Bucket:
         return f"s3://{self.name}/{key}"
 
 
-def too_large(name: str, size: int, limit: int) -> Refused:
+def too_large(name: str, size: int, limit: int, advice: str) -> Refused:
     """What to say of a file of `size` bytes of which at most `limit` are read."""
-    return Refused(
-        f"'{name}' has {size / 1e6:.0f} MB; at most {limit / 1e6:.0f} MB can be read. "
-        "Split it into parts, or leave out what is not needed."
-    )
+    return Refused(f"'{name}' has {size / 1e6:.0f} MB; at most {limit / 1e6:.0f} MB can be read. {advice}")
 
 
 def split_uri(uri: str) -> tuple[str, str]:
