@@ -44,8 +44,8 @@ def _geometry() -> Geometry:
 def _frame() -> Any:
     from firnline.frames import FrameDocument
 
-    return FrameDocument(
-        frame_id="c/s/f", revision="0" * 12, width=TRACES, height=SAMPLES, format="png", polarity="bright-strong",
+    return FrameDocument.of_whole_file(
+        TRACES, SAMPLES, frame_id="c/s/f", revision="0" * 12, format="png", polarity="bright-strong",
         source_bucket="frames", source_key="c/s/f.png", checksum_sha256="0", created=WHEN, transforms=[], dt_s=2e-9,
         time_zero_s=1e-6, gps_time_s=(GPS + 0.1 * np.arange(TRACES)).tolist(),
     )  # fmt: skip

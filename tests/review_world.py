@@ -16,7 +16,6 @@ from firnline.frame_register import FrameRegister
 from firnline.frames import FrameDocument, loop_name
 from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex
 from firnline.overlay import draw_layers
-from firnline.radar.framing import Framing
 from firnline.table import Table
 from firnline.workspace import Bucket
 
@@ -103,11 +102,9 @@ class World:
 
 def frame_of(frame_id: str, width: int, height: int) -> FrameDocument:
     """`frame.json` of a picture that was taken as it is."""
-    return FrameDocument(
-        frame_id=frame_id, revision=REVISION, width=width, height=height, traces=width, samples=height,
-        file_traces=width, file_samples=height, framing=Framing(rows=height, columns=width), format="png",
-        polarity="bright-strong", source_bucket="frames", source_key=f"{frame_id}.png", checksum_sha256="",
-        created=datetime.now(UTC), transforms=[],
+    return FrameDocument.of_whole_file(
+        width, height, frame_id=frame_id, revision=REVISION, format="png", polarity="bright-strong",
+        source_bucket="frames", source_key=f"{frame_id}.png", checksum_sha256="", created=datetime.now(UTC), transforms=[],
     )  # fmt: skip
 
 

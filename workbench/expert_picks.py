@@ -9,7 +9,6 @@ from PIL import Image
 from firnline.frames import FrameDocument, revision_of
 from firnline.layers import LayersDocument, now
 from firnline.radar.annotations import read_annotation
-from firnline.radar.framing import Framing
 
 
 def frames_with_picks(folder: Path) -> Iterator[tuple[Path, str, LayersDocument]]:
@@ -30,10 +29,9 @@ def read_picks(picks: Path, frame: Path) -> LayersDocument:
     with Image.open(frame) as image:
         width, height = image.size
     content, created = frame.read_bytes(), now()
-    document = FrameDocument(
-        frame_id=frame.stem, revision=revision_of(content), width=width, height=height, traces=width, samples=height,
-        file_traces=width, file_samples=height, framing=Framing(rows=height, columns=width), format="PNG",
-        polarity="dark-strong", source_bucket="", source_key=frame.name, checksum_sha256="", created=created, transforms=[],
+    document = FrameDocument.of_whole_file(
+        width, height, frame_id=frame.stem, revision=revision_of(content), format="png", polarity="dark-strong",
+        source_bucket="", source_key=frame.name, checksum_sha256="", created=created, transforms=[],
     )  # fmt: skip
     return read_annotation(picks.read_bytes(), ".layers.csv", document, created)
 

@@ -272,8 +272,8 @@ def test_a_mask_of_noise_is_refused_and_never_scraps() -> None:
 
 
 def frame(width: int, height: int) -> FrameDocument:
-    return FrameDocument(
-        frame_id="c/s/f", revision="0" * 12, width=width, height=height, format="png", polarity="bright-strong",
+    return FrameDocument.of_whole_file(
+        width, height, frame_id="c/s/f", revision="0" * 12, format="png", polarity="bright-strong",
         source_bucket="frames", source_key="c/s/f.png", checksum_sha256="0", created=UPLOADED, transforms=[],
     )  # fmt: skip
 

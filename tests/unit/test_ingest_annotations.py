@@ -15,7 +15,6 @@ from firnline.errors import Refused
 from firnline.frames import ANNOTATION_SUFFIXES, FrameDocument
 from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex
 from firnline.radar.annotations import document_of, read_annotation
-from firnline.radar.framing import Framing
 from firnline.radar.radar_frame import Picks
 
 UPLOADED = datetime(2026, 11, 22, tzinfo=UTC)
@@ -23,10 +22,8 @@ WIDTH, HEIGHT = 30, 20
 
 
 def frame(width: int = WIDTH, height: int = HEIGHT, **more: object) -> FrameDocument:
-    return FrameDocument(
-        frame_id="c/s/f", revision="0" * 12, width=width, height=height, traces=width, samples=height,
-        file_traces=width, file_samples=height, framing=Framing(rows=height, columns=width), format="png",
-        polarity="bright-strong",
+    return FrameDocument.of_whole_file(
+        width, height, frame_id="c/s/f", revision="0" * 12, format="png", polarity="bright-strong",
         source_bucket="frames", source_key="c/s/f.png", checksum_sha256="0", created=UPLOADED, transforms=[], **more,
     )  # fmt: skip
 

@@ -221,6 +221,13 @@ class FrameDocument(BaseModel):
                 raise ValueError(f"{name} has {len(values)} values for {self.traces} traces")
         return self
 
+    @classmethod
+    def of_whole_file(cls, width: int, height: int, **others: Any) -> "FrameDocument":
+        """A frame whose picture is the uploaded file, pixel by pixel."""
+        framing = Framing(rows=height, columns=width)
+        sizes: dict[str, Any] = {"traces": width, "samples": height, "file_traces": width, "file_samples": height}
+        return cls(width=width, height=height, framing=framing, **sizes, **others)
+
     def in_file(self, column: np.ndarray | float, row: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         """(trace, sample) in the uploaded file of positions in the picture; floats, zero-based, whole at centres."""
         return self.origin.to_origin().to_file(self.framing.trace_of(column), self.framing.sample_of(row))
