@@ -170,10 +170,9 @@ def by_group(
     """
     groups: dict[str, list[int]] = {}
     for number, case in enumerate(cases):
-        larger = ["L1B NetCDF, all"] if case.form == "nc" else []
-        for name in (case.group, *larger, "all"):
-            groups.setdefault(name, []).append(number)
-    groups["all"] = groups.pop("all")
+        groups.setdefault(case.group, []).append(number)
+    groups["L1B NetCDF, all"] = [number for number, case in enumerate(cases) if case.form == "nc"]
+    groups["all"] = list(range(len(cases)))
     return {
         name: {
             "genuine": scores([(on_file(documents[i], framed[i]), framed[i].truth) for i in numbers]),
