@@ -217,6 +217,7 @@ def evaluate(model_dir: Path, channels: dict[str, Path]) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--max-seconds", type=int, default=HYPERPARAMETERS["max-seconds"], help="time for training")
+    parser.add_argument("--learning-rate", type=float, default=HYPERPARAMETERS["learning-rate"])
     parser.add_argument("--keep-data", action="store_true", help="use the simulated data of the run before")
     parser.add_argument(
         "--go-on",
@@ -250,7 +251,8 @@ def main() -> None:
         if not folder.exists():
             write_channel(folder, frames, options.workers)
     simulated = time.monotonic()
-    hyperparameters = HYPERPARAMETERS | {"max-seconds": options.max_seconds, "snapshot": "simulated"}
+    given = {"max-seconds": options.max_seconds, "learning-rate": options.learning_rate}
+    hyperparameters = HYPERPARAMETERS | given | {"snapshot": "simulated"}
     for folder in (WORK / "code", WORK / "model", data / "model"):
         shutil.rmtree(folder, ignore_errors=True)
     if options.go_on:
