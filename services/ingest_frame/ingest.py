@@ -16,7 +16,7 @@ from firnline.echogram import encode_png, to_grey
 from firnline.errors import Refused
 from firnline.events import EventBus, FrameReady, FrameRejected
 from firnline.frame_register import FrameRegister, Registered, comparable
-from firnline.frames import FrameDocument, UploadKey, parse_upload_key, revision_of
+from firnline.frames import FrameDocument, UploadKey, parse_upload_key, refusal_id, revision_of
 from firnline.layers import now
 from firnline.limits import MAX_FILE_BYTES
 from firnline.observability import logger
@@ -145,11 +145,11 @@ class Ingest:
 
     def _reject_key(self, upload: Upload, refusal: Refused) -> Outcome:
         """Refuse an upload that can have no frame of its own; its row's id begins with '_', as no frame's does."""
-        digest = hashlib.sha256(upload.key.encode()).hexdigest()[:16]
-        frame_id = f"_keys/refused/{digest}"
+        frame_id = refusal_id(upload.key)
+        revision = frame_id.rpartition("/")[2][:12]
         logger.warning("upload refused", extra={"key": upload.key, "reason": str(refusal)})
-        self._write_reason(frame_id, upload, digest[:12], refusal)
-        self._register.register(frame_id, upload.key, upload.sequencer, digest[:12], "REJECTED", reason=str(refusal))
+        self._write_reason(frame_id, upload, revision, refusal)
+        self._register.register(frame_id, upload.key, upload.sequencer, revision, "REJECTED", reason=str(refusal))
         self._bus.send(FrameRejected(frame_id=frame_id, source_key=upload.key, reason=str(refusal)))
         return Outcome.REJECTED
 

@@ -13,6 +13,14 @@ TILE_ROWS = 2048
 OVERLAP = 128
 MOST_LAYERS = 150
 """Polylines that a frame may have: noise that looks like layers must not bury a reviewer, or the reader of the document."""
+WIDE = 1536
+"""Traces beyond which a frame may have more, in proportion: up to what a layers document holds (`firnline.limits`)."""
+DOCUMENT_LAYERS, DOCUMENT_PICKS = 1000, 8000000
+
+
+def most_layers(traces):
+    """Polylines that a frame of so many traces may have."""
+    return int(min(MOST_LAYERS * max(1.0, traces / float(WIDE)), DOCUMENT_LAYERS, DOCUMENT_PICKS // traces))
 
 
 def probability_map(forward, grey, channels, stride):
@@ -75,7 +83,7 @@ def track(forward, grey, channels, stride, ridge=RIDGE):
 def track_map(probability, grey, stride, ridge=RIDGE):
     """Layers of an echogram (rows, traces) uint8 in its probability map, list of `lines.Layer` by depth."""
     layers = find_layers(probability, grey.shape[1], stride, ridge, normalise(grey, 1)[0])
-    return strongest(layers, MOST_LAYERS)
+    return strongest(layers, most_layers(grey.shape[1]))
 
 
 def strongest(layers, count):

@@ -193,7 +193,7 @@ def test_too_large_a_file_is_rejected_unread(uploads: Uploads, monkeypatch: pyte
     monkeypatch.setattr("ingest_frame.ingest.MAX_FILE_BYTES", 100)
     record = uploads.put(f"{KEY}.png", picture(grey()))
     uploads.deliver(record, record)
-    assert "Split it into parts" in uploads.row()["reason"]
+    assert "Split the frame along the track" in uploads.row()["reason"]
 
 
 def test_polarity_from_the_metadata_makes_a_revision_of_its_own(uploads: Uploads) -> None:

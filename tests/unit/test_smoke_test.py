@@ -73,7 +73,7 @@ def test_wrong_answers_fail(world, body, problem):
 
 def test_of_an_echogram_too_large_for_a_request_the_beginning_is_sent(world, monkeypatch):
     monkeypatch.setattr("smoke_test.smoke.MAX_REQUEST_BYTES", len(encode_png(echogram())))
-    monkeypatch.setattr("smoke_test.smoke.CUT_PIXELS", echogram().size)
+    monkeypatch.setattr("smoke_test.smoke.TILE_PIXELS", echogram().size)
     large = np.hstack([echogram(), echogram()])
     world.bucket.write("datasets/retrain-1/holdout-images/000003.png", encode_png(large), "image/png")
     passed = smoke_test(SmokeTestRequest(**SAMPLE), world.bucket, endpoint(GOOD))

@@ -81,3 +81,19 @@ def test_one_tile_is_its_own_answer_and_confidence_is_weighed_by_width():
     assert stitched([(Tile(0, 300), whole)], 300) is whole
     parts = [(Tile(0, 300), whole), (Tile(200, 500), document(200, 500, [], confidence=0.4))]
     assert stitched(parts, 500).confidence == pytest.approx(0.6)
+
+
+def test_of_more_lines_than_a_document_may_have_the_longest_are_kept(monkeypatch):
+    monkeypatch.setattr("firnline.tiles.MAX_PICKS", 3 * 500)
+    cut = [Tile(0, 300), Tile(200, 500)]
+    lines = [
+        ("layer", lambda x, at=at: at + 0 * x, 0, last) for at, last in ((20, 150), (40, 100), (60, 120), (80, 60))
+    ]
+    surface = ("surface", lambda x: 5 + 0 * x, 0, 30)
+    parts = [(tile, document(tile.left, tile.right, [surface, *lines])) for tile in cut]
+    found = stitched(parts, 500)
+    assert [(layer.label, layer.vertices[0].y) for layer in found.layers] == [
+        ("surface", 5),
+        ("layer", 20),
+        ("layer", 60),
+    ]

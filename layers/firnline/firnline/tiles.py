@@ -14,7 +14,7 @@ from firnline.layers import (
     first_crossing,
     order_by_depth,
 )
-from firnline.limits import MAX_LAYERS, TILE_PIXELS
+from firnline.limits import MAX_LAYERS, MAX_PICKS, TILE_PIXELS
 
 OVERLAP = 192
 """Columns that neighbouring tiles share: more than the network sees along the track on one side of a pixel."""
@@ -61,19 +61,20 @@ def stitched(parts: Sequence[tuple[Tile, LayersDocument]], width: int) -> Layers
 
     Lines of two tiles that keep close to each other where the tiles overlap are one line, and pass over from one to the
     other along the overlap. All else is kept as the tiles have it; where lines of two tiles cross, the shorter gives
-    way.
+    way. Of more lines than a document of that width may have (`MAX_LAYERS`, `MAX_PICKS`) the longest are kept.
     """
     if len(parts) == 1:
         return parts[0][1]
+    most = min(MAX_LAYERS, MAX_PICKS // width)
     joined: list[_Line] = []
     before: Tile | None = None
     for tile, document in parts:
-        lines = _lines(tile, document, width)
+        lines = _lines(tile, document, width, most)
         joined = lines if before is None else _joined(joined, lines, slice(tile.left, before.right))
         before = tile
     height = parts[0][1].image.height
-    layers = _in_order([layer for line in joined for layer in as_layers(line.row, line.layer)], width)
-    layers = sorted(layers, key=lambda layer: layer.vertices[-1].x - layer.vertices[0].x)[-MAX_LAYERS:]
+    pieces = [layer for line in joined for layer in as_layers(line.row, line.layer)]
+    layers = _longest(_in_order(_longest(pieces, most), width), most)
     return LayersDocument(
         frame_id=parts[0][1].frame_id,
         image=ImageSize(width=width, height=height),
@@ -84,13 +85,22 @@ def stitched(parts: Sequence[tuple[Tile, LayersDocument]], width: int) -> Layers
     )
 
 
-def _lines(tile: Tile, document: LayersDocument, width: int) -> list[_Line]:
+def _lines(tile: Tile, document: LayersDocument, width: int, most: int) -> list[_Line]:
     found = []
-    for layer, rows in zip(document.layers, document.rows(), strict=True):
+    for layer in _longest(document.layers, most):
         row = np.full(width, np.nan)
-        row[tile.left : tile.right] = rows
+        row[tile.left : tile.right] = dense_rows([[(v.x, v.y) for v in layer.vertices]], tile.right - tile.left)[0]
         found.append(_Line(layer, row))
     return found
+
+
+def _longest(layers: list[Layer], most: int) -> list[Layer]:
+    """At most so many of the layers, surface and bed before all others, then the longest; their order is kept."""
+    if len(layers) <= most:
+        return layers
+    length = [layer.vertices[-1].x - layer.vertices[0].x + 1e9 * (layer.label != "layer") for layer in layers]
+    kept = set(np.argsort(length)[-most:].tolist())
+    return [layer for number, layer in enumerate(layers) if number in kept]
 
 
 def _joined(left: list[_Line], right: list[_Line], shared: slice) -> list[_Line]:
