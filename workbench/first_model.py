@@ -28,7 +28,7 @@ import numpy as np
 
 from firnline.echogram import decode_png, encode_png, to_grey
 from firnline.radar.picture import make_picture
-from layer_model import records
+from layer_model import archives, records
 from workbench import onnx_export
 from workbench.simulator import Genuine, campaign_named, campaigns, simulate_frame
 
@@ -197,8 +197,7 @@ def serving_modules() -> list[str]:
 def carry_todays_code(archive: Path) -> None:
     """Put today's serving modules into a model.tar.gz; its weights, card and rehearsal stay."""
     with tempfile.TemporaryDirectory() as folder:
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder, filter="data")
+        archives.unpack(str(archive), folder)
         code = Path(folder) / "code"
         shutil.rmtree(code)
         code.mkdir()

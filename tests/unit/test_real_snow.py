@@ -1,7 +1,6 @@
 """The model in the box on a real Snow Radar frame, as its picture is uploaded: layers where they are, and no bed."""
 
 import os
-import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 from firnline.echogram import encode_png, to_grey
 from firnline.radar.formats import read_frame
 from firnline.radar.picture import picture_of
-from layer_model import records, scoring
+from layer_model import archives, records, scoring
 from workbench.benchmark import sides
 from workbench.benchmark.frames import write_shard
 from workbench.first_model import MXNET, OUTPUT
@@ -34,8 +33,7 @@ def test_its_layers_are_followed_and_no_bed_is_drawn(name: str, tmp_path: Path) 
     nothing = np.full((1, picture.framing.columns), np.nan)
     record = records.pack_record(encode_png(to_grey(picture.power_db)), nothing, np.array([0]), False, 0)
     write_shard(tmp_path / "channel", [record])
-    with tarfile.open(OUTPUT / "model.tar.gz") as archive:
-        archive.extractall(tmp_path / "model", filter="data")
+    archives.unpack(str(OUTPUT / "model.tar.gz"), str(tmp_path / "model"))
     found = sides.run_network(tmp_path / "model", tmp_path / "channel", tmp_path / "out", threads=1)["documents"][0]
     labels = [layer["label"] for layer in found["layers"]]
     assert labels.count("surface") == 1
