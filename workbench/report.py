@@ -14,14 +14,14 @@ from firnline import keys
 from firnline.echogram import decode_png, encode_png, to_grey
 from firnline.frames import FrameDocument
 from firnline.layers import LayersDocument
-from firnline.limits import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES
+from firnline.limits import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, MAX_PICTURE_BYTES
 from firnline.overlay import colour_of, draw_layers
 from firnline.placement import samples_in_file
 from firnline.radar.formats import read_frame
 from firnline.radar.framing import Framing
 from firnline.radar.picture import averaged
 from workbench.connection import Connection
-from workbench.uploads import MAX_PICTURE_BYTES, frame_document
+from workbench.uploads import frame_document
 
 _SHOWN_FRAMES = 6
 _SHOWN_ROWS, _SHOWN_COLUMNS = 1000, 512

@@ -19,7 +19,7 @@ from workbench.connection import Connection
 PREDICTED = frozenset({"PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED"})
 _SEGMENT_IN_NAME = re.compile(r"(?<=layer_)(\d{8}_\d{2})(?=\.mat\Z)|(\d{8}_\d{2})_\d{3,4}")
 _LONGEST_SEGMENT = 100
-MAX_PICTURE_BYTES = 120_000_000
+MAX_OVERLAY_BYTES = 120_000_000
 
 
 class CannotPredict(Exception):
@@ -175,7 +175,7 @@ def fetch_layers(connection: Connection, row: dict, out: Path, stem: str, overwr
     """
     which = (row["frame_id"], row["revision"], row["model_version"])
     document = connection.workspace.read(keys.prediction(*which), MAX_DOCUMENT_BYTES)
-    overlay = connection.workspace.read(keys.prediction_overlay(*which), MAX_PICTURE_BYTES)
+    overlay = connection.workspace.read(keys.prediction_overlay(*which), MAX_OVERLAY_BYTES)
     picks = picks_csv(LayersDocument.model_validate_json(document), frame_document(connection, row))
     outputs = outputs_of(out, stem)
     for path, content in zip(outputs.paths, (document, overlay, picks), strict=True):

@@ -12,7 +12,6 @@ _MARGIN_PURE = 0.8
 _THINNEST = 2
 _SIDES = 3
 _SMALLEST_SHARE = 0.1
-_MOST_MARGIN = 0.95
 _SPINE = 4
 """Pixels within which an axis line of a figure lies beside the echogram."""
 _LINE_CONTRAST = 40.0
