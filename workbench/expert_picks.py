@@ -6,8 +6,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from firnline.frames import FrameDocument, revision_of
-from firnline.layers import LayersDocument, now
+from firnline.documents.frame import FrameDocument
+from firnline.documents.layers import LayersDocument, now
+from firnline.documents.upload_key import revision_of
 from firnline.radar.annotations import read_annotation
 
 

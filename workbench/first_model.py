@@ -3,7 +3,7 @@
 Most of the training frames come from campaigns drawn at random (see simulator.variety), no two of which are alike;
 frames of others so drawn choose among the epochs, and frames of others again calibrate the confidences.
 
-`python -m workbench.first_model` (`make first-model`). Writes `services/layer_model/first_model/model.tar.gz` and
+`python -m workbench.first_model` (`make first-model`). Writes `layer_model/first_model/model.tar.gz` and
 `scores.json`. The campaign of the demonstration is never trained on; real data is not touched.
 """
 
@@ -26,14 +26,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from firnline.echogram import decode_png, encode_png, to_grey
+from firnline import archives
+from firnline.documents.echogram import decode_png, encode_png, to_grey
+from firnline.learning import records
 from firnline.radar.picture import make_picture
-from layer_model import archives, records
 from workbench import onnx_export
 from workbench.simulator import Genuine, campaign_named, campaigns, simulate_frame
 
 ROOT = Path(__file__).resolve().parents[1]
-LAYER_MODEL = ROOT / "services" / "layer_model"
+LAYER_MODEL = ROOT / "layer_model"
+LIBRARY = ROOT / "layers" / "firnline"
 OUTPUT = LAYER_MODEL / "first_model"
 WORK = ROOT / "build" / "first_model"
 MXNET = ROOT / ".venv" / "mxnet" / "bin"
@@ -153,6 +155,11 @@ def write_rehearsal(frames: list[Asked], shard: Path, path: Path) -> None:
                 out.write(records.pack_record(encode_png(grey), rows, record.kinds, record.complete, record.number))
 
 
+def environment() -> dict[str, str]:
+    """MXNet's environment with the model's code, and what the library ships with it, on the path."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (LAYER_MODEL, LIBRARY)))}
+
+
 def run_training(base: Path, hyperparameters: dict, channels: list[str]) -> None:
     """Run AWS's `train` in `base` as in a SageMaker container; its output is passed on. Raises CalledProcessError."""
     config = base / "input" / "config"
@@ -165,13 +172,13 @@ def run_training(base: Path, hyperparameters: dict, channels: list[str]) -> None
     }
     for name, content in files.items():
         (config / f"{name}.json").write_text(json.dumps(content))
-    environment = os.environ | {
+    told = environment() | {
         "SAGEMAKER_BASE_DIR": str(base),
         "SAGEMAKER_TRAINING_MODULE": "sagemaker_mxnet_container.training:main",
         "TRAINING_JOB_NAME": "first",
         "PATH": f"{MXNET}{os.pathsep}{os.environ['PATH']}",
     }
-    subprocess.run([MXNET / "train"], env=environment, check=True)
+    subprocess.run([MXNET / "train"], env=told, check=True)
 
 
 def pack_model(model_dir: Path, archive: Path) -> None:
@@ -187,10 +194,12 @@ def pack_model(model_dir: Path, archive: Path) -> None:
     archive.write_bytes(gzip.compress(plain.getvalue(), mtime=0))
 
 
-def serving_modules() -> list[str]:
-    """The modules that an artefact carries, by name."""
-    command = [str(MXNET / "python"), "-c", "import artefact, json; print(json.dumps(artefact.SERVING_MODULES))"]
-    told = subprocess.run(command, cwd=LAYER_MODEL, check=True, capture_output=True, text=True).stdout
+def serving_code() -> dict[str, str]:
+    """Paths of the modules that an artefact carries, by their names under `code/`."""
+    command = [str(MXNET / "python"), "-c", "import artefact, json; print(json.dumps(artefact.serving_code()))"]
+    told = subprocess.run(
+        command, cwd=LAYER_MODEL, env=environment(), check=True, capture_output=True, text=True
+    ).stdout
     return json.loads(told.splitlines()[-1])
 
 
@@ -200,9 +209,9 @@ def carry_todays_code(archive: Path) -> None:
         archives.unpack(str(archive), folder)
         code = Path(folder) / "code"
         shutil.rmtree(code)
-        code.mkdir()
-        for name in serving_modules():
-            shutil.copy(LAYER_MODEL / name, code / name)
+        for name, module in serving_code().items():
+            (code / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(module, code / name)
         pack_model(Path(folder), archive)
 
 
@@ -210,7 +219,8 @@ def evaluate(model_dir: Path, channels: dict[str, Path]) -> dict:
     """Scores by channel name, by the serving code in MXNet's environment."""
     named = [f"{name}={folder}" for name, folder in channels.items()]
     command = [str(MXNET / "python"), str(LAYER_MODEL / "evaluate.py"), str(model_dir), *named]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    told = subprocess.run(command, env=environment(), check=True, capture_output=True, text=True).stdout
+    return json.loads(told.splitlines()[-1])
 
 
 def main() -> None:

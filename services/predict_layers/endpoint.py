@@ -4,17 +4,13 @@ from typing import Any
 
 import numpy as np
 from botocore.exceptions import ClientError
-from pydantic import ValidationError
 
-from firnline.echogram import encode_png
+from firnline.documents.answer import checked_answer
+from firnline.documents.echogram import encode_png
+from firnline.documents.layers import ImageSize, LayersDocument
+from firnline.documents.tiles import stitched, tiles
 from firnline.errors import Refused
-from firnline.layers import LayersDocument
 from firnline.limits import MAX_DOCUMENT_BYTES
-from firnline.tiles import stitched, tiles
-
-
-class MalformedAnswer(Exception):
-    """The endpoint's answer is no layers document: a fault of the model, not of the frame."""
 
 
 class ModelChanged(Exception):
@@ -63,7 +59,9 @@ class Endpoint:
             if refusal is None:
                 raise
             raise Refused(f"The network cannot read this echogram: {refusal}") from error
-        return _checked(answer["Body"].read(MAX_DOCUMENT_BYTES + 1), frame_id, grey.shape[1], grey.shape[0])
+        image = ImageSize(width=grey.shape[1], height=grey.shape[0])
+        document = checked_answer(answer["Body"].read(MAX_DOCUMENT_BYTES + 1), image)
+        return document.model_copy(update={"frame_id": frame_id})
 
 
 def _refusal(error: ClientError) -> str | None:
@@ -72,20 +70,3 @@ def _refusal(error: ClientError) -> str | None:
     if response["Error"]["Code"] == "ModelError" and 400 <= int(response.get("OriginalStatusCode", 500)) < 500:
         return response.get("OriginalMessage") or response["Error"].get("Message") or "it gives no reason"
     return None
-
-
-def _checked(body: bytes, frame_id: str, width: int, height: int) -> LayersDocument:
-    if len(body) > MAX_DOCUMENT_BYTES:
-        raise MalformedAnswer(f"the endpoint answered with more than {MAX_DOCUMENT_BYTES} bytes")
-    try:
-        document = LayersDocument.model_validate_json(body)
-    except ValidationError as error:
-        raise MalformedAnswer(f"the endpoint's answer is no layers document: {error}") from error
-    if (document.image.width, document.image.height) != (width, height):
-        raise MalformedAnswer(
-            f"the endpoint speaks of {document.image.width} x {document.image.height} pixels, "
-            f"the echogram has {width} x {height}"
-        )
-    if document.source.kind != "model" or not document.source.model_version:
-        raise MalformedAnswer("the endpoint's answer does not say which model version it is from")
-    return document.model_copy(update={"frame_id": frame_id})

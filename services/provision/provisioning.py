@@ -1,17 +1,25 @@
 """What a deployment needs that CloudFormation has no resource for."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
-from firnline import keys
-from firnline.workspace import Bucket
-from provision import model_code
+from firnline.learning import model_code
+from firnline.review.task_template import task_template
+from firnline.store import keys
+from firnline.store.bucket import Bucket
 from provision.review_flow import ReviewFlow
 from provision.serving import EndpointKeeper
 
-SERVICES = Path(__file__).parent.parent
-MODEL_CODE = SERVICES / "layer_model"
-FIRST_MODEL = MODEL_CODE / "first_model" / "model.tar.gz"
-TASK_TEMPLATE = SERVICES / "start_review" / "task_ui.liquid.html"
+
+def model_folder() -> Path:
+    """Where the model's code lies: in a checkout, or in the layer that only this function has."""
+    found = find_spec("layer_model")
+    if found is None or not found.submodule_search_locations:
+        raise FileNotFoundError("the model's code is missing: the build is incomplete, run `sam build` again")
+    return Path(found.submodule_search_locations[0])
+
+
+FIRST_MODEL = model_folder() / "first_model" / "model.tar.gz"
 
 
 class Provisioning:
@@ -30,7 +38,7 @@ class Provisioning:
         first_model = self._upload_first_model()
         self._endpoint.ensure_model_package_group()
         self._endpoint.ensure(first_model, self._region)
-        flow = self._flow.ensure(TASK_TEMPLATE.read_text(encoding="utf-8"))
+        flow = self._flow.ensure(task_template())
         return {"FlowDefinitionArn": flow, "SourceDirUri": source_dir, "FirstModelUri": first_model}
 
     def delete(self) -> None:
@@ -39,7 +47,7 @@ class Provisioning:
         self._flow.remove()
 
     def _upload_code(self) -> str:
-        name, packed = model_code.pack(MODEL_CODE)
+        name, packed = model_code.pack(model_folder())
         key = f"code/{name}/sourcedir.tar.gz"
         if not self._workspace.exists(key):
             self._workspace.write(key, packed, "application/gzip")
@@ -52,8 +60,6 @@ class Provisioning:
         """
         if self._endpoint.first_model_failed() or not self._workspace.exists(keys.FIRST_MODEL):
             if not FIRST_MODEL.exists():
-                raise FileNotFoundError(
-                    f"{FIRST_MODEL.relative_to(SERVICES.parent)} is missing: get it with the sources, or train it anew"
-                )
+                raise FileNotFoundError(f"{FIRST_MODEL} is missing: get it with the sources, or train it anew")
             self._workspace.write(keys.FIRST_MODEL, FIRST_MODEL.read_bytes(), "application/gzip")
         return self._workspace.uri(keys.FIRST_MODEL)

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
-from firnline import keys
-from firnline.echogram import decode_png, encode_png
-from firnline.layers import LayersDocument
+from firnline.documents.answer import MalformedAnswer, checked_answer
+from firnline.documents.echogram import decode_png, encode_png
+from firnline.documents.layers import ImageSize
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_PICTURE_BYTES, MAX_REQUEST_BYTES, TILE_PIXELS
-from firnline.workspace import Bucket
+from firnline.store import keys
+from firnline.store.bucket import Bucket
 
 
 class SmokeTestFailed(Exception):
@@ -35,19 +36,12 @@ def smoke_test(request: SmokeTestRequest, bucket: Bucket, runtime: Any) -> dict[
     answer = runtime.invoke_endpoint(
         EndpointName=request.endpoint_name, ContentType="image/png", Accept="application/json", Body=png
     )
+    height, width = decode_png(png).shape
     body = answer["Body"].read(MAX_DOCUMENT_BYTES + 1)
     try:
-        document = LayersDocument.model_validate_json(body)
-    except ValidationError as error:
-        first = error.errors()[0]["msg"]
-        raise SmokeTestFailed(f"The endpoint's answer to {key} is not a layers document: {first}.") from error
-    height, width = decode_png(png).shape
-    if (document.image.height, document.image.width) != (height, width):
-        raise SmokeTestFailed(f"The endpoint's answer is for {document.image}, the echogram {key} has other pixels.")
-    if document.source.model_version != request.model_version:
-        raise SmokeTestFailed(
-            f"The endpoint answers as model {document.source.model_version}, not as {request.model_version}."
-        )
+        document = checked_answer(body, ImageSize(width=width, height=height), request.model_version)
+    except MalformedAnswer as error:
+        raise SmokeTestFailed(f"The endpoint's answer to {key} cannot be used: {error}.") from error
     return {"echogram": key, "layers": len(document.layers), "model_version": request.model_version}
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from samcli.yamlhelper import yaml_parse
 
-from firnline.echogram import decode_png, encode_png
+from firnline import shipped
+from firnline.documents.echogram import decode_png, encode_png
 from firnline.limits import MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS, MAX_REQUEST_BYTES
 from layer_model import echogram_input
 from provision.serving import MAX_TRANSFORM_BYTES
@@ -34,19 +35,24 @@ def machine(name: str) -> dict[str, Any]:
     return yaml_parse((MACHINES / f"{name}.asl.yaml").read_text())
 
 
+def written(folder: Path, library: Path, name: str) -> bytes:
+    """A module as it stands in the checkout."""
+    return ((library if name.startswith("firnline/") else folder) / name).read_bytes()
+
+
 def test_the_model_takes_what_the_library_allows() -> None:
     assert (echogram_input.MAX_PIXELS, echogram_input.MAX_BYTES) == (MAX_PICTURE_PIXELS, MAX_PICTURE_BYTES)
 
 
 def test_the_model_in_the_box_serves_with_todays_code() -> None:
-    folder = Path(echogram_input.__file__).parent
+    folder, library = Path(echogram_input.__file__).parent, Path(shipped.folder()).parent
     with tarfile.open(folder / "first_model" / "model.tar.gz") as archive:
         carried = {member.name: archive.extractfile(member) for member in archive if member.name.startswith("code/")}
         outdated = [
             name for name, file in carried.items()
-            if file is None or file.read() != (folder / name.removeprefix("code/")).read_bytes()
+            if file is None or file.read() != written(folder, library, name.removeprefix("code/"))
         ]  # fmt: skip
-    assert carried
+    assert {f"code/firnline/{name}" for name in shipped.MODULES} < carried.keys()
     assert outdated == [], "python -m workbench.first_model --code-only (or --go-on, where answers change)"
 
 

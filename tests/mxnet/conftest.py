@@ -1,22 +1,23 @@
-"""These tests run in MXNet's environment, where the modules of services/layer_model import each other flat, as in
+"""These tests run in MXNet's environment, where the modules of layer_model import each other flat, as in
 SageMaker.
 """
 
 # ruff: noqa: B905 - what runs here also runs on Python 3.8
 
 import io
-import sys
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-ROOT = Path(__file__).parents[2]
-LAYER_MODEL = ROOT / "services" / "layer_model"
-sys.path.insert(0, str(LAYER_MODEL))
+from firnline.learning import records
 
-import records  # noqa: E402
+ROOT = Path(__file__).parents[2]
+LAYER_MODEL = ROOT / "layer_model"
+CODE = os.pathsep.join([str(LAYER_MODEL), str(ROOT / "layers" / "firnline")])
+"""PYTHONPATH of a process that runs the model's code from the checkout."""
 
 
 def png_of(grey):

@@ -1,5 +1,6 @@
 """The networks' graphs, and what becomes of them when they are loaded to serve."""
 
+import os
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import mxnet as mx
 import network
 import numpy as np
 import pytest
-from conftest import LAYER_MODEL
+from conftest import CODE
 
 SIZES = [(1, 48, 64), (2, 32, 112), (1, 160, 96), (1, 48, 64)]
 
@@ -129,6 +130,11 @@ def test_frames_of_many_sizes_do_not_fill_the_memory():
     static memory.
     """
     run = subprocess.run(
-        [sys.executable, "-c", GROWTH], cwd=LAYER_MODEL, capture_output=True, text=True, check=True, timeout=300
+        [sys.executable, "-c", GROWTH],
+        env=dict(os.environ, PYTHONPATH=CODE),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     assert float(run.stdout) < 45

@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 from conftest import LAYER_MODEL, draw_frame, png_of, write_channel
 
+from firnline import archives
+from firnline.learning import model_code
+
 SERVE = """
 import json, sys
 from sagemaker_mxnet_serving_container.handler_service import HandlerService
@@ -39,9 +42,12 @@ def run_job(base, hyperparameters, channels):
     """Run `train` as SageMaker's container does, in the folder `base`."""
     config = base / "input" / "config"
     config.mkdir(parents=True)
+    source, code = base / "sourcedir.tar.gz", base / "source"
+    source.write_bytes(model_code.pack(LAYER_MODEL)[1])
+    archives.unpack(source, code)
     hyperparameters = {
         "sagemaker_program": "train.py",
-        "sagemaker_submit_directory": str(LAYER_MODEL),
+        "sagemaker_submit_directory": str(code),
         "sagemaker_region": "us-east-1",
         **hyperparameters,
     }

@@ -16,12 +16,14 @@ from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sagemaker.models import sagemaker_backends
 
-from firnline import keys
-from firnline.champion import Models
+from firnline import shipped
+from firnline.learning import model_code
 from firnline.settings import load_settings
-from firnline.table import Table
-from firnline.workspace import Bucket
-from provision import app, model_code, provisioning, serving
+from firnline.store import keys
+from firnline.store.bucket import Bucket
+from firnline.store.models import Models
+from firnline.store.table import Table
+from provision import app, provisioning, serving
 from provision.request import Properties
 from provision.review_flow import NO_FLOW, ReviewFlow
 
@@ -238,7 +240,7 @@ def test_delete_takes_away_what_bills_and_keeps_the_data(account):
 
 def test_a_failure_is_told_with_its_reason(account, monkeypatch, tmp_path):
     # Given a build without the first model
-    monkeypatch.setattr(provisioning, "FIRST_MODEL", provisioning.SERVICES / "layer_model" / "nowhere" / "model.tar.gz")
+    monkeypatch.setattr(provisioning, "FIRST_MODEL", tmp_path / "nowhere" / "model.tar.gz")
     # When CloudFormation asks, then it hears at once that this failed, and why
     answer = account.asks("Create")
     assert answer["Status"] == "FAILED"
@@ -259,10 +261,12 @@ def test_the_same_code_packs_to_the_same_bytes(tmp_path):
     (tmp_path / "notes.txt").write_text("")
     first = model_code.pack(tmp_path)
     (tmp_path / "train.py").write_text("import network\n")
-    # When they are packed, then flat, in order, and twice the same
+    # When they are packed, then flat, in order, with what the library ships, and twice the same
     assert model_code.pack(tmp_path) == first
     with tarfile.open(fileobj=io.BytesIO(first[1])) as tar:
-        assert tar.getnames() == ["network.py", "train.py"]
+        flat = [name for name in tar.getnames() if not name.startswith("firnline/")]
+        assert flat == ["network.py", "train.py"]
+        assert sorted(set(tar.getnames()) - set(flat)) == sorted(f"firnline/{name}" for name in shipped.MODULES)
     (tmp_path / "train.py").write_text("import losses\n")
     assert model_code.pack(tmp_path)[0] != first[0]
 

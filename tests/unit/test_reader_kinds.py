@@ -28,8 +28,8 @@ from ingest_files import (
 from PIL import Image, TiffImagePlugin
 from scipy.sparse import csc_array
 
+from firnline.documents.upload_key import parse_upload_key
 from firnline.errors import Refused
-from firnline.frames import parse_upload_key
 from firnline.radar.formats import read_frame
 from firnline.radar.time_units import gps_minus_utc, gps_time, seconds_per_unit
 

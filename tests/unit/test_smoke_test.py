@@ -11,7 +11,7 @@ from moto import mock_aws
 from retraining_world import document
 from review_world import ENVIRONMENT, Context, echogram, make_world
 
-from firnline.echogram import encode_png
+from firnline.documents.echogram import encode_png
 from smoke_test import app
 from smoke_test.smoke import SmokeTestFailed, SmokeTestRequest, smoke_test
 
@@ -62,8 +62,8 @@ def test_passes_on_a_stored_frame_or_on_the_holdout(world):
     [
         (b"", "not a layers document"),
         (b'{"error": "no model"}', "not a layers document"),
-        (GOOD.replace(VERSION.encode(), b"first"), "answers as model first"),
-        (GOOD.replace(b'"height":48', b'"height":49'), "other pixels"),
+        (GOOD.replace(VERSION.encode(), b"first"), "of another model, first"),
+        (GOOD.replace(b'"height":48', b'"height":49'), "another image"),
     ],
 )
 def test_wrong_answers_fail(world, body, problem):

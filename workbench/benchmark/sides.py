@@ -1,7 +1,6 @@
 """One side of the benchmark at a time: trained, run over frames, scored."""
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -12,12 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from layer_model import archives
+from firnline import archives
 from workbench.benchmark.classical import TRACKERS, Tracked
 from workbench.benchmark.frames import Frame
 from workbench.benchmark.measures import Points, Truth, line_scores, response_scores
 from workbench.benchmark.plan import Plan
-from workbench.first_model import MXNET, OUTPUT, run_training
+from workbench.first_model import MXNET, OUTPUT, environment, run_training
 
 NETWORK_SIDE = Path(__file__).with_name("network_side.py")
 SINGLE_THREAD_FRAMES = 12
@@ -77,11 +76,12 @@ def box_model(plan: Plan) -> Path:
 def run_network(model: Path, channel: Path, out: Path, *options: str, threads: int | None = None) -> dict[str, Any]:
     """What network_side.py found of a channel; `threads`: None for one per core."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    told = environment()
+    told.pop("OMP_NUM_THREADS", None)
     if threads:
-        environment["OMP_NUM_THREADS"] = str(threads)
+        told["OMP_NUM_THREADS"] = str(threads)
     command = [str(MXNET / "python"), str(NETWORK_SIDE), str(model), str(channel), str(out), *options]
-    subprocess.run(command, env=environment, check=True)
+    subprocess.run(command, env=told, check=True)
     return json.loads(out.with_name(out.name + ".json").read_text())
 
 

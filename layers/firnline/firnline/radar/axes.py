@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from firnline.documents.origin import Origin
 from firnline.errors import Refused
-from firnline.radar.origin import Origin
+from firnline.ice import LIGHT_SPEED_M_S
 from firnline.radar.radar_frame import MAX_SIDE, RadarFrame, check_size
 from firnline.radar.time_units import gps_minus_utc, seconds_per_unit
 
-LIGHT_SPEED_M_S = 299_792_458.0
 _STEP_S = (1e-12, 2e-6)
 """Steps of fast time that radars have: a snow radar's oversampled picoseconds to a sounder's window on few rows."""
 _USUAL_STEP_S = 2e-7

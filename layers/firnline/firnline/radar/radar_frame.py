@@ -5,16 +5,11 @@ from typing import Literal
 
 import numpy as np
 
+from firnline.documents.layers import Label
+from firnline.documents.origin import Origin
+from firnline.documents.polarity import Polarity
 from firnline.errors import Refused
-from firnline.layers import Label
 from firnline.limits import MAX_SAMPLES
-from firnline.radar.origin import Origin
-
-Polarity = Literal["bright-strong", "dark-strong"]
-
-PICTURE_FORMATS = frozenset({"png", "jpeg", "tiff"})
-SURE_OF_POLARITY = 0.9
-"""Below this confidence people are told that the polarity of a picture is a guess."""
 
 MIN_SIDE = 16
 MAX_SIDE = 100_000

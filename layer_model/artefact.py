@@ -1,0 +1,141 @@
+"""The model artefact: what a training job writes, what an endpoint loads, what the next training job starts from.
+
+``model.params`` (MXNet's own format), ``model-symbol.json``, ``model_card.json``, ``code/`` with the serving
+modules, and perhaps ``rehearsal.rec``, a few of the frames that the first model learnt from.
+"""
+
+import json
+import os
+import shutil
+
+import mxnet as mx
+
+from firnline import archives, shipped
+
+REHEARSAL = "rehearsal.rec"
+PARAMETERS, SYMBOL, CARD, ARCHIVE = "model.params", "model-symbol.json", "model_card.json", "model.tar.gz"
+SERVING_MODULES = (
+    "inference.py",
+    "artefact.py",
+    "tracker.py",
+    "vectorise.py",
+    "boundaries.py",
+    "lines.py",
+    "calibration.py",
+    "echogram_input.py",
+)
+# MXNet keeps each operation that it prepared for a shape, 4 MB for every new size of frame, for ever. It reads this late
+# enough: when it keeps the first.
+os.environ.setdefault("MXNET_MKLDNN_CACHE_NUM", "128")
+MAX_MEMBER_BYTES = {PARAMETERS: 256 << 20, SYMBOL: 4 << 20, CARD: 1 << 20, REHEARSAL: 8 << 20}
+NEEDED = {PARAMETERS, SYMBOL, CARD}
+
+
+class ArtefactError(ValueError):
+    """The artefact is not one of ours, or is damaged."""
+
+
+def write(folder, symbol, arrays, card, rehearsal=None):
+    """Write an artefact.
+
+    Parameters
+    ----------
+    folder : the model folder; made if need be
+    symbol : mx.sym.Symbol, input ``data``
+    arrays : dict of NDArray by parameter name
+    card : dict, see train.py
+    rehearsal : path of a small RecordIO file, or None; see dataset.py
+    """
+    auxiliary = set(symbol.list_auxiliary_states())
+    needed = auxiliary | set(symbol.list_arguments()) - {"data"}
+    os.makedirs(os.path.join(folder, "code"), exist_ok=True)
+    # A forward pass may leave oneDNN reordering a weight in place; saved meanwhile, it comes out wrong (seen once in 45).
+    mx.nd.waitall()
+    mx.nd.save(
+        os.path.join(folder, PARAMETERS),
+        {("aux:" if name in auxiliary else "arg:") + name: arrays[name] for name in needed},
+    )
+    symbol.save(os.path.join(folder, SYMBOL))
+    with open(os.path.join(folder, CARD), "w") as stream:
+        json.dump(card, stream, indent=1, sort_keys=True)
+    if rehearsal:
+        shutil.copyfile(rehearsal, os.path.join(folder, REHEARSAL))
+    for name, module in serving_code().items():
+        into = os.path.join(folder, "code", name)
+        os.makedirs(os.path.dirname(into), exist_ok=True)
+        shutil.copyfile(module, into)
+
+
+def serving_code():
+    """Paths of the modules that an artefact carries, by their names under ``code/``."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    own = {name: os.path.join(here, name) for name in SERVING_MODULES}
+    return dict(own, **{"firnline/" + name: os.path.join(shipped.folder(), name) for name in shipped.MODULES})
+
+
+def read_card(folder):
+    """The model card in a model folder. Raises ArtefactError."""
+    try:
+        with open(os.path.join(folder, CARD)) as stream:
+            card = json.load(stream)
+        return dict(
+            card,
+            **{name: card[name] for name in ("model_version", "channels", "trace_stride", "calibration", "network")},
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtefactError("The model in {} has no usable {} ({}).".format(folder, CARD, error)) from error
+
+
+def read_arrays(folder):
+    """Parameters by name in a model folder. Raises ArtefactError."""
+    try:
+        saved = mx.nd.load(os.path.join(folder, PARAMETERS))
+    except mx.base.MXNetError as error:
+        raise ArtefactError("The model's parameters can't be read; the file is damaged or not MXNet's.") from error
+    return {name.split(":", 1)[-1]: array for name, array in saved.items()}
+
+
+def unpack(folder, into):
+    """Unpack ``model.tar.gz`` of `folder` (an input channel): only the members that we know, regular files, within
+    their size.
+
+    Nothing is written but under these names in `into`, whatever paths the archive holds.
+    """
+    path = os.path.join(folder, ARCHIVE)
+    try:
+        found = set(archives.unpack(path, into, MAX_MEMBER_BYTES.get))
+    except archives.ArchiveError as error:
+        raise ArtefactError(str(error)) from error
+    if not found >= NEEDED:
+        raise ArtefactError("{} lacks {}.".format(path, ", ".join(sorted(NEEDED - found))))
+
+
+def forward_function(symbol, arrays):
+    """Function (N, C, h, w) float32 array -> output array, which runs `symbol` with `arrays` as its parameters.
+
+    Shapes may change from call to call; a change costs about 15 ms. Calls share their memory: one thread at a time.
+    """
+    if mx.runtime.Features().is_enabled("MKLDNN"):
+        # Batch norm, ReLU and sums become parts of the convolutions. Builds without oneDNN do not know the name.
+        symbol = symbol.optimize_for("MKLDNN")
+    inputs = symbol.list_inputs()
+    for name in inputs:
+        if name != "data" and name not in arrays:
+            raise ArtefactError("The model's parameters lack {}.".format(name))
+    # Copies, for oneDNN reorders weights in place. No SymbolBlock, since one is freed only when Python looks for cycles,
+    # and holds the memory of the largest frame until then.
+    values = [None if name == "data" else arrays[name].copy() for name in inputs]
+    data = inputs.index("data")
+    weights = [place for place in range(len(inputs)) if place != data]
+    flags = {"data_indices": [data], "param_indices": weights, "static_alloc": True, "static_shape": True}
+    operation = mx.nd.CachedOp(symbol, list(flags.items()))
+
+    def forward(image):
+        return operation(*values[:data], mx.nd.array(image), *values[data + 1 :]).asnumpy()
+
+    return forward
+
+
+def load_for_serving(folder):
+    """(card, forward function) of a model folder."""
+    return read_card(folder), forward_function(mx.sym.load(os.path.join(folder, SYMBOL)), read_arrays(folder))

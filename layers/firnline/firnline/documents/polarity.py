@@ -1,0 +1,50 @@
+"""The polarity that a picture was read with, and what people are told of it: in `status`, by `predict`, on the review page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Polarity = Literal["bright-strong", "dark-strong"]
+
+PICTURE_FORMATS = frozenset({"png", "jpeg", "tiff"})
+SURE_OF_POLARITY = 0.9
+"""Below this confidence people are told that the polarity of a picture is a guess."""
+
+OPPOSITE: dict[Polarity, Polarity] = {"bright-strong": "dark-strong", "dark-strong": "bright-strong"}
+
+
+@dataclass(frozen=True)
+class ToldPolarity:
+    """`short` fits a table; `sentence` says how it was decided, and what to do where it is unsure."""
+
+    short: str
+    sentence: str
+    sure: bool
+
+
+def told_polarity(form: str, polarity: Polarity, confidence: float | None) -> ToldPolarity | None:
+    """What to say of a file of format `form`; None for numbers, which say themselves what is strong.
+
+    `confidence`, 0.5 to 1, is that of the guess; None where the polarity was given with the upload.
+    """
+    if form not in PICTURE_FORMATS:
+        return None
+    if confidence is None:
+        return ToldPolarity(f"{polarity}, given", f"Polarity {polarity}, as given with the upload.", True)
+    if confidence >= SURE_OF_POLARITY:
+        sentence = f"Polarity {polarity}, found from the picture (confidence {confidence:.2f})."
+        return ToldPolarity(f"{polarity} {confidence:.2f}", sentence, True)
+    drawn = "dark" if polarity == "dark-strong" else "bright"
+    return ToldPolarity(
+        f"{polarity}? {confidence:.2f}",
+        f"Polarity {polarity} is a guess (confidence {confidence:.2f}): if strong echoes are not drawn {drawn} in the "
+        f"file, upload it with --polarity {OPPOSITE[polarity]}.",
+        False,
+    )
+
+
+def polarity_of_row(row: Mapping[str, Any]) -> ToldPolarity | None:
+    """What to say of the polarity of a frame's row in the table; None where the row tells nothing of it."""
+    if not row.get("format") or not row.get("polarity"):
+        return None
+    return told_polarity(row["format"], row["polarity"], row.get("polarity_confidence"))

@@ -1,0 +1,58 @@
+"""Who puts a task before a reviewer: Amazon A2I, or Firnline's own page."""
+
+import json
+from typing import Any, Protocol
+
+from firnline.store.bucket import Bucket
+from firnline.store.frame_register import timestamp
+from firnline.store.table import Table
+
+
+class ReviewProvider(Protocol):
+    def start(self, loop_name: str, input_content: dict[str, Any]) -> None:
+        """Start the human loop of this name, or leave it as it is where it was started before."""
+
+
+class A2I:
+    """`client` is boto3's `sagemaker-a2i-runtime`."""
+
+    def __init__(self, client: Any, flow_definition_arn: str) -> None:
+        self._client = client
+        self._flow_definition_arn = flow_definition_arn
+
+    def start(self, loop_name: str, input_content: dict[str, Any]) -> None:
+        try:
+            self._client.start_human_loop(
+                HumanLoopName=loop_name,
+                FlowDefinitionArn=self._flow_definition_arn,
+                HumanLoopInput={"InputContent": json.dumps(input_content)},
+            )
+        except self._client.exceptions.ConflictException:
+            # The name says frame, revision and model, so a loop of this name is this review, started with other
+            # settings.
+            self._client.describe_human_loop(HumanLoopName=loop_name)
+
+
+def loop_input_key(loop_name: str) -> str:
+    return f"reviews/{loop_name}/input.json"
+
+
+class Portal:
+    """A loop is an item of the table; its InputContent, which may be larger than an item, lies in S3."""
+
+    def __init__(self, table: Table, bucket: Bucket) -> None:
+        self._table = table
+        self._bucket = bucket
+
+    def start(self, loop_name: str, input_content: dict[str, Any]) -> None:
+        if self._table.get(f"LOOP#{loop_name}", "LOOP"):
+            return
+        key = loop_input_key(loop_name)
+        self._bucket.write(key, json.dumps(input_content).encode(), "application/json")
+        created = timestamp()
+        summary = {k: input_content[k] for k in ("frame_id", "revision", "model_version", "confidence", "reason")}
+        self._table.put(
+            {"pk": f"LOOP#{loop_name}", "sk": "LOOP", "loop_name": loop_name, "state": "OPEN", "created": created,
+             "input_key": key, "status_pk": "LOOPS#OPEN", "status_sk": f"{created}#{loop_name}", **summary},
+            "attribute_not_exists(pk)",
+        )  # fmt: skip

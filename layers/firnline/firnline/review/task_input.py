@@ -1,0 +1,87 @@
+"""What a reviewer's task is given: A2I's InputContent."""
+
+import json
+from typing import Any
+
+import numpy as np
+
+from firnline.documents.layers import LABELS, Layer, LayersDocument
+
+MAX_INPUT_CONTENT_CHARACTERS = 3_145_728
+FINEST_TOLERANCE_PX = 0.35
+"""Well below what a hand can place, and it takes most of the vertices out of a line that was traced pixel by pixel."""
+
+
+def simplify(vertices: np.ndarray, tolerance_px: float) -> np.ndarray:
+    """Leave out vertices as long as no row of the line moves by more than `tolerance_px`.
+
+    Parameters
+    ----------
+    vertices : (K, 2) array of x, y with x strictly increasing
+
+    Returns
+    -------
+    (M, 2) array, 2 <= M <= K, first and last vertex kept. Douglas & Peucker (1973), with distance along the rows,
+    since a layer is a function of the trace.
+    """
+    keep = np.zeros(len(vertices), dtype=bool)
+    keep[[0, -1]] = True
+    spans = [(0, len(vertices) - 1)]
+    while spans:
+        first, last = spans.pop()
+        if last - first < 2:
+            continue
+        x, y = vertices[first : last + 1].T
+        off = np.abs(y - np.interp(x, x[[0, -1]], y[[0, -1]]))
+        worst = int(off.argmax())
+        if off[worst] > tolerance_px:
+            keep[first + worst] = True
+            spans += [(first, first + worst), (first + worst, last)]
+    return vertices[keep]
+
+
+def polyline(layer: Layer, tolerance_px: float) -> dict[str, Any]:
+    """A layer as crowd-polyline has it, pixels to a tenth."""
+    vertices = simplify(np.array([(vertex.x, vertex.y) for vertex in layer.vertices]), tolerance_px)
+    return {"label": layer.label, "vertices": [{"x": round(x, 1), "y": round(y, 1)} for x, y in vertices.tolist()]}
+
+
+def input_content(
+    predicted: LayersDocument,
+    *,
+    revision: str,
+    reason: str,
+    model_output_image: str,
+    labeled_image: str,
+    unlabeled_image: str,
+    polarity: str | None = None,
+    limit: int = MAX_INPUT_CONTENT_CHARACTERS,
+) -> dict[str, Any]:
+    """InputContent of the task that reviews a prediction; the images are s3:// addresses.
+
+    `polarity` is what to tell of how an uploaded picture was read, if it was one.
+
+    Where the lines would make it longer than `limit` characters, they are simplified, twice as coarsely each time,
+    until it fits; `simplified_px` says how far a row may have moved.
+    """
+    content: dict[str, Any] = {
+        "frame_id": predicted.frame_id,
+        "revision": revision,
+        "model_version": predicted.source.model_version,
+        "confidence": predicted.confidence,
+        "reason": reason,
+        "image": predicted.image.model_dump(),
+        "labels": list(LABELS),
+        "model_output_image": model_output_image,
+        "labeled_image": labeled_image,
+        "unlabeled_image": unlabeled_image,
+    }
+    if polarity:
+        content["polarity"] = polarity
+    tolerance = FINEST_TOLERANCE_PX
+    while True:
+        content["simplified_px"] = tolerance
+        content["a2i_json"] = {"polylines": [polyline(layer, tolerance) for layer in predicted.layers]}
+        if len(json.dumps(content)) <= limit or tolerance > predicted.image.height:
+            return content
+        tolerance *= 2

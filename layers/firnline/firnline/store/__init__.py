@@ -1,0 +1,1 @@
+"""What is kept: the table and its rows, the buckets and their keys."""

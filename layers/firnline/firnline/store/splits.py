@@ -1,0 +1,47 @@
+"""Train, validation or holdout: fixed once for every flight segment.
+
+So no frame beside a training frame judges a model.
+"""
+
+import hashlib
+from collections import Counter
+from fnmatch import fnmatchcase
+
+from firnline.store.frame_register import timestamp
+from firnline.store.table import Table
+
+SHARES = {"holdout": 0.2, "validation": 0.1, "train": 0.7}
+
+
+class Splits:
+    def __init__(self, table: Table) -> None:
+        self._table = table
+
+    def known(self, segments: set[str]) -> dict[str, str]:
+        items = {segment: self._table.get(f"SPLIT#{segment}", "SPLIT") for segment in segments}
+        return {segment: item["split"] for segment, item in items.items() if item}
+
+    def assign(self, segments: dict[str, int], pinned_holdout: tuple[str, ...] = ()) -> dict[str, str]:
+        """The split of every segment (`<campaign>/<segment>` → number of its frames); new ones are fixed for good.
+
+        A segment that matches a `pinned_holdout` pattern is holdout and then no other is; else each new segment, in the
+        order of a hash of its name, goes where most frames are missing from `SHARES`.
+        """
+        splits = self.known(set(segments))
+        frames = Counter(dict.fromkeys(SHARES, 0))
+        for segment, split in splits.items():
+            frames[split] += segments[segment]
+        for segment in sorted(
+            segments.keys() - splits.keys(), key=lambda name: hashlib.sha256(name.encode()).hexdigest()
+        ):
+            total = sum(frames.values()) + segments[segment]
+            shares = {name: share for name, share in SHARES.items() if not (pinned_holdout and name == "holdout")}
+            split = max(shares, key=lambda name: shares[name] * total - frames[name])
+            if any(fnmatchcase(segment, pattern) for pattern in pinned_holdout):
+                split = "holdout"
+            item = {"pk": f"SPLIT#{segment}", "sk": "SPLIT", "segment": segment, "split": split, "fixed": timestamp()}
+            if not self._table.put(item, "attribute_not_exists(pk)"):
+                split = self.known({segment})[segment]
+            splits[segment] = split
+            frames[split] += segments[segment]
+        return splits
