@@ -91,11 +91,11 @@ bench: setup ## our tracker, the reference network and classical trackers in one
 test: setup ## everything but the tests marked slow (under 15 minutes on two cores)
 	@OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 -q tests/unit tests/contract
 	@python -m pytest -m "not slow" -q tests/e2e
-	@cd services/layer_model && ../../$(MXNET)/bin/python -m pytest -c ../../tests/mxnet/pytest.ini -m "not slow" -q ../../tests/mxnet
+	@cd layer_model && ../../$(MXNET)/bin/python -m pytest -c ../../tests/mxnet/pytest.ini -m "not slow" -q ../../tests/mxnet
 
 test-slow: setup ## only the tests marked slow
 	@python -m pytest -m slow tests/unit tests/contract tests/e2e
-	@cd services/layer_model && ../../$(MXNET)/bin/python -m pytest -c ../../tests/mxnet/pytest.ini -m slow ../../tests/mxnet
+	@cd layer_model && ../../$(MXNET)/bin/python -m pytest -c ../../tests/mxnet/pytest.ini -m slow ../../tests/mxnet
 
 check: setup ## format, lint, types, template
 	@ruff format --check . && ruff check . && mypy && AWS_DEFAULT_REGION=us-east-1 sam validate --lint

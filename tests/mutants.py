@@ -23,12 +23,12 @@ from PIL import Image
 sys.path[:0] = [str(Path(__file__).parent)]
 from ingest_files import cresis_variables, echoes, grey, impdar, irsno1b, mat5, mat73, picture  # noqa: E402
 
-from complete_review.answer import choose, read_answer  # noqa: E402
-from complete_review.human_loop import LoopOutput  # noqa: E402
 from firnline.errors import Refused  # noqa: E402
 from firnline.limits import MAX_SENTENCE_CHARACTERS  # noqa: E402
 from firnline.radar.annotations import Geometry, document_of, read_annotation, read_picks  # noqa: E402
 from firnline.radar.formats import read_frame  # noqa: E402
+from firnline.review.answer import choose, read_answer  # noqa: E402
+from firnline.review.human_loop import LoopOutput  # noqa: E402
 
 SECONDS, MEGABYTES = 10, 1_000
 TRACES, SAMPLES = 24, 40
@@ -42,7 +42,7 @@ def _geometry() -> Geometry:
 
 
 def _frame() -> Any:
-    from firnline.frames import FrameDocument
+    from firnline.documents.frame import FrameDocument
 
     return FrameDocument.of_whole_file(
         TRACES, SAMPLES, frame_id="c/s/f", revision="0" * 12, format="png", polarity="bright-strong",

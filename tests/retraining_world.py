@@ -11,9 +11,9 @@ from botocore.client import BaseClient
 from moto.stepfunctions.models import stepfunctions_backends
 from review_world import HEIGHT, REVISION, WIDTH, World, echogram, line
 
-from firnline import keys
-from firnline.echogram import encode_png
-from firnline.layers import ImageSize, Layer, LayersDocument, Source
+from firnline.documents.echogram import encode_png
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source
+from firnline.store import keys
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:retrain"

@@ -8,16 +8,17 @@ from typing import Any
 import boto3
 import numpy as np
 
-from firnline import keys
-from firnline.corrections import Corrections
-from firnline.echogram import encode_png
+from firnline.documents.echogram import encode_png
+from firnline.documents.frame import FrameDocument
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex
+from firnline.documents.overlay import draw_layers
 from firnline.events import EventBus
-from firnline.frame_register import FrameRegister
-from firnline.frames import FrameDocument, loop_name
-from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex
-from firnline.overlay import draw_layers
-from firnline.table import Table
-from firnline.workspace import Bucket
+from firnline.review.human_loop import loop_name
+from firnline.store import keys
+from firnline.store.bucket import Bucket
+from firnline.store.corrections import Corrections
+from firnline.store.frame_register import FrameRegister
+from firnline.store.table import Table
 
 REVISION = "0123456789ab"
 MODEL = "first"

@@ -19,7 +19,7 @@ from review_world import Context, World, line
 import build_dataset.app
 import compare_models.app
 import record_deployment.app
-from firnline.champion import Models
+from firnline.store.models import Models
 from smoke_test.smoke import SmokeTestRequest, smoke_test
 
 FOLDER = Path(__file__).parents[1] / "statemachines"

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as Listing
 
-from firnline.radar.radar_frame import Polarity
+from firnline.documents.polarity import Polarity
 
 
 class Commands(typer.Typer):
@@ -205,7 +205,7 @@ def predict(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace earlier outputs in that folder")] = False,
 ) -> None:
     """Upload frames, wait for their layers, and write <stem>.layers.json, .overlay.png and .picks.csv for each."""
-    from firnline.polarity_told import polarity_of_row
+    from firnline.documents.polarity import polarity_of_row
     from workbench import uploads
 
     refusals = {file: reason for file in files if (reason := uploads.refusal_of(file, campaign, segment))}
@@ -302,7 +302,7 @@ def status(
     limit: Annotated[int, typer.Option(help="frames to list of each status")] = 20,
 ) -> None:
     """How far the frames are, which were rejected and why, and how many corrections wait for the next training."""
-    from firnline.polarity_told import polarity_of_row
+    from firnline.documents.polarity import polarity_of_row
 
     connection = connect()
     statuses = ("READY", "PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED", "REJECTED")
@@ -352,8 +352,8 @@ def review(port: Annotated[int, typer.Option(help="loopback port for the page")]
     if connection.outputs["ReviewProvider"] == "a2i":
         console.print(a2i_page(connection))
         return
-    from review_portal.serve import make_server
-    from review_portal.table_store import TableStore
+    from firnline.portal.serve import make_server
+    from firnline.portal.table_store import TableStore
 
     store = TableStore(connection.table, connection.workspace, connection.events)
     try:

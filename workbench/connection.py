@@ -13,12 +13,12 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from firnline.champion import Models
-from firnline.corrections import Corrections
 from firnline.events import EventBus
-from firnline.frame_register import FrameRegister
-from firnline.table import Table
-from firnline.workspace import Bucket
+from firnline.store.bucket import Bucket
+from firnline.store.corrections import Corrections
+from firnline.store.frame_register import FrameRegister
+from firnline.store.models import Models
+from firnline.store.table import Table
 from workbench import local_environment
 from workbench.local_cloud.settings import ROOT
 

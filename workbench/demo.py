@@ -19,9 +19,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from firnline.layers import LayersDocument
-from firnline.placement import on_picture
-from firnline.splits import Splits
+from firnline.documents.layers import LayersDocument
+from firnline.documents.placement import on_picture
+from firnline.store.splits import Splits
 from workbench import expert_picks, local_cloud, local_environment, report, stack, uploads
 from workbench.connection import Connection, connect
 from workbench.local_cloud.settings import ROOT, default_port, demo_state_dir

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from firnline.documents.upload_key import revision_of
 from PIL import Image
 
-from firnline.frames import FrameDocument, revision_of
-from firnline.layers import LayersDocument, now
+from firnline.documents.frame import FrameDocument
+from firnline.documents.layers import LayersDocument, now
 from firnline.radar.annotations import read_annotation
 
 

@@ -3,7 +3,7 @@
 Most of the training frames come from campaigns drawn at random (see simulator.variety), no two of which are alike;
 frames of others so drawn choose among the epochs, and frames of others again calibrate the confidences.
 
-`python -m workbench.first_model` (`make first-model`). Writes `services/layer_model/first_model/model.tar.gz` and
+`python -m workbench.first_model` (`make first-model`). Writes `layer_model/first_model/model.tar.gz` and
 `scores.json`. The campaign of the demonstration is never trained on; real data is not touched.
 """
 
@@ -26,14 +26,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from firnline.echogram import decode_png, encode_png, to_grey
+from firnline import archives
+from firnline.documents.echogram import decode_png, encode_png, to_grey
+from firnline.learning import records
 from firnline.radar.picture import make_picture
-from layer_model import archives, records
 from workbench import onnx_export
 from workbench.simulator import Genuine, campaign_named, campaigns, simulate_frame
 
 ROOT = Path(__file__).resolve().parents[1]
-LAYER_MODEL = ROOT / "services" / "layer_model"
+LAYER_MODEL = ROOT / "layer_model"
 OUTPUT = LAYER_MODEL / "first_model"
 WORK = ROOT / "build" / "first_model"
 MXNET = ROOT / ".venv" / "mxnet" / "bin"

@@ -10,26 +10,27 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from firnline.description import Source, described, picked_inside
-from firnline.errors import Refused
-from firnline.frames import (
+from firnline.documents.upload_key import (
     ANNOTATION_SUFFIXES,
-    FrameDocument,
     UploadKey,
     organiser_beside,
     parse_upload_key,
     revision_of,
 )
-from firnline.layers import ImageSize, Label, LayersDocument, depth_order, now
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from firnline.documents.frame import FrameDocument
+from firnline.documents.layers import ImageSize, Label, LayersDocument, depth_order, now
+from firnline.documents.placement import samples_in_file
+from firnline.documents.polarity import PICTURE_FORMATS, Polarity
+from firnline.errors import Refused
 from firnline.limits import MAX_ANNOTATION_BYTES, MAX_DOCUMENT_BYTES, MAX_FILE_BYTES
-from firnline.placement import samples_in_file
 from firnline.radar.annotations import Geometry, annotation_of, read_annotation, read_picks
+from firnline.radar.description import Source, described, picked_inside
 from firnline.radar.formats import read_frame
 from firnline.radar.picture import Picture
-from firnline.radar.radar_frame import PICTURE_FORMATS, Picks, Polarity, RadarFrame
-from firnline.workspace import SPLIT_FRAME, too_large
+from firnline.radar.radar_frame import Picks, RadarFrame
+from firnline.store.bucket import SPLIT_FRAME, too_large
 from workbench.uploads import key_of
 
 _STOOD_STILL = "Reading the file stood still, which is no fault of the file: inspect it again when less is running."
@@ -40,7 +41,7 @@ class _Told(BaseModel):
 
 
 class InspectedFraming(_Told):
-    """`firnline.radar.framing.Framing`, counted in the file's own traces and samples."""
+    """`firnline.documents.framing.Framing`, counted in the file's own traces and samples."""
 
     first_sample: float
     samples_per_row: float

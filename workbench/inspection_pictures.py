@@ -7,8 +7,8 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 from PIL.PngImagePlugin import PngInfo
 
-from firnline.echogram import to_grey
-from firnline.overlay import draw_layers
+from firnline.documents.echogram import to_grey
+from firnline.documents.overlay import draw_layers
 from workbench.inspection import Inspected
 
 _SOFTWARE = "firnline inspect"

@@ -5,15 +5,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from firnline.ice import metres_in_ice
 from rich.console import Group, RenderableType
 from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from firnline.description import metres_in_ice
-from firnline.frames import FrameDocument
-from firnline.polarity_told import told_polarity
+from firnline.documents.frame import FrameDocument
+from firnline.documents.polarity import told_polarity
 from firnline.radar.radar_frame import RadarFrame
 from firnline.radar.time_units import gps_minus_utc
 from workbench.inspection import Inspected, InspectedLayer, Inspection

@@ -17,9 +17,9 @@ import onnxruntime
 from botocore.exceptions import ClientError
 from onnxruntime.capi import onnxruntime_pybind11_state as runtime
 
-from firnline.echogram import to_grey
-from firnline.workspace import split_uri
-from layer_model import archives
+from firnline import archives
+from firnline.documents.echogram import to_grey
+from firnline.store.bucket import split_uri
 from layer_model.echogram_input import MULTIPLE, normalise, pad
 from workbench.connection import Connection
 from workbench.mxnet_files import NotReadable, read_parameters, read_symbol

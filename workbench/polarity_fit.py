@@ -14,8 +14,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter1d, uniform_filter1d, zoom
 from scipy.optimize import minimize
 
+from firnline.documents.polarity import SURE_OF_POLARITY
 from firnline.radar.polarity import Evidence, evidence_of
-from firnline.radar.radar_frame import SURE_OF_POLARITY
 from workbench.simulator import campaign_named, campaigns, simulate_frame
 
 _SHRINKAGE = 2.0

@@ -10,16 +10,16 @@ import numpy as np
 from liquid import Environment, FileSystemLoader
 from PIL import Image, ImageDraw
 
-from firnline import keys
-from firnline.echogram import decode_png, encode_png, to_grey
-from firnline.frames import FrameDocument
-from firnline.layers import LayersDocument
+from firnline.documents.echogram import decode_png, encode_png, to_grey
+from firnline.documents.frame import FrameDocument
+from firnline.documents.framing import Framing
+from firnline.documents.layers import LayersDocument
+from firnline.documents.overlay import colour_of, draw_layers
+from firnline.documents.placement import samples_in_file
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, MAX_PICTURE_BYTES
-from firnline.overlay import colour_of, draw_layers
-from firnline.placement import samples_in_file
 from firnline.radar.formats import read_frame
-from firnline.radar.framing import Framing
 from firnline.radar.picture import averaged
+from firnline.store import keys
 from workbench.connection import Connection
 from workbench.uploads import frame_document
 

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from urllib.request import Request, urlopen
 
-from firnline.layers import LayersDocument
+from firnline.documents.layers import LayersDocument
 
 
 @dataclass(frozen=True)

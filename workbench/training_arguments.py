@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-LAYER_MODEL = Path(__file__).resolve().parents[1] / "services" / "layer_model"
+LAYER_MODEL = Path(__file__).resolve().parents[1] / "layer_model"
 SCALES = {"linear": "Linear", "log": "Logarithmic", "reverse-log": "ReverseLogarithmic"}
 
 Number = int | float

@@ -17,8 +17,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.table import Table as Listing
 
-from firnline import keys
-from provision import model_code
+from firnline.learning import model_code
+from firnline.store import keys
 from workbench.connection import Connection
 from workbench.training_arguments import (
     LAYER_MODEL,

@@ -7,13 +7,15 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from firnline import keys
+from firnline.documents.upload_key import parse_upload_key, refusal_id, revision_of
+
+from firnline.documents.frame import FrameDocument
+from firnline.documents.layers import LayersDocument
+from firnline.documents.picks import picks_csv
+from firnline.documents.polarity import Polarity
 from firnline.errors import Refused
-from firnline.frames import FrameDocument, parse_upload_key, refusal_id, revision_of
-from firnline.layers import LayersDocument
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES
-from firnline.picks import picks_csv
-from firnline.radar.radar_frame import Polarity
+from firnline.store import keys
 from workbench.connection import Connection
 
 PREDICTED = frozenset({"PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED"})

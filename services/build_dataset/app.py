@@ -8,14 +8,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import Field
 
 from build_dataset.plan import Planner, PlanRequest
-from firnline.champion import Models
-from firnline.corrections import Corrections
-from firnline.frame_register import FrameRegister
 from firnline.observability import logger, tracer
 from firnline.settings import Settings, load_settings
-from firnline.splits import Splits
-from firnline.table import Table
-from firnline.workspace import Bucket
+from firnline.store.bucket import Bucket
+from firnline.store.corrections import Corrections
+from firnline.store.frame_register import FrameRegister
+from firnline.store.models import Models
+from firnline.store.splits import Splits
+from firnline.store.table import Table
 
 
 class DatasetSettings(Settings):

@@ -5,14 +5,14 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from build_dataset.annotated import annotated_frames
-from build_dataset.snapshot import NotEnoughData, SnapshotBuilder
-from firnline import keys
-from firnline.champion import Models
-from firnline.corrections import Corrections
-from firnline.frame_register import FrameRegister
-from firnline.splits import Splits
-from firnline.workspace import Bucket
+from firnline.learning.annotated import annotated_frames
+from firnline.learning.snapshot import NotEnoughData, SnapshotBuilder
+from firnline.store import keys
+from firnline.store.bucket import Bucket
+from firnline.store.corrections import Corrections
+from firnline.store.frame_register import FrameRegister
+from firnline.store.models import Models
+from firnline.store.splits import Splits
 
 
 class AlreadyRetraining(Exception):

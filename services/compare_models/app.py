@@ -8,11 +8,11 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import Field
 
 from compare_models.comparison import Comparer, ComparisonRequest
-from firnline.champion import Models
 from firnline.observability import logger, tracer
 from firnline.settings import Settings, load_settings
-from firnline.table import Table
-from firnline.workspace import Bucket
+from firnline.store.bucket import Bucket
+from firnline.store.models import Models
+from firnline.store.table import Table
 
 
 class ComparisonSettings(Settings):

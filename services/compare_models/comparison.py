@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from compare_models.judgement import HoldoutFrame, judge
-from firnline import keys
-from firnline.champion import Models
 from firnline.errors import Refused
+from firnline.learning.judgement import HoldoutFrame, judge
 from firnline.limits import MAX_DOCUMENT_BYTES
-from firnline.workspace import Bucket
+from firnline.store import keys
+from firnline.store.bucket import Bucket
+from firnline.store.models import Models
 
 MAX_MANIFEST_BYTES = 256_000_000
 _READERS = 8

@@ -11,14 +11,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import Field
 
 from complete_review.completion import ReviewCompleter
-from complete_review.human_loop import LoopEvent
-from firnline.corrections import Corrections
 from firnline.events import EventBus
-from firnline.frame_register import FrameRegister
 from firnline.observability import QueueProcessor, logger, metrics, tracer
+from firnline.review.human_loop import LoopEvent
 from firnline.settings import Settings, load_settings
-from firnline.table import Table
-from firnline.workspace import Bucket
+from firnline.store.bucket import Bucket
+from firnline.store.corrections import Corrections
+from firnline.store.frame_register import FrameRegister
+from firnline.store.table import Table
 
 processor = QueueProcessor()
 

@@ -5,18 +5,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from complete_review.answer import Chosen, choose, first_problem
-from complete_review.human_loop import PORTAL_SOURCE, LoopEvent, LoopOutput
-from firnline import keys
-from firnline.corrections import Corrections
-from firnline.echogram import decode_png, encode_png
+from firnline.documents.echogram import decode_png, encode_png
+from firnline.documents.overlay import draw_layers
 from firnline.errors import Refused
 from firnline.events import CorrectionBatchClaimed, EventBus
-from firnline.frame_register import FrameRegister
 from firnline.limits import MAX_OUTPUT_BYTES
-from firnline.overlay import draw_layers
-from firnline.table import Item
-from firnline.workspace import Bucket, split_uri
+from firnline.review.answer import Chosen, choose, first_problem
+from firnline.review.human_loop import PORTAL_SOURCE, LoopEvent, LoopOutput
+from firnline.store import keys
+from firnline.store.bucket import Bucket, split_uri
+from firnline.store.corrections import Corrections
+from firnline.store.frame_register import FrameRegister
+from firnline.store.table import Item
 
 MAX_ECHOGRAM_BYTES = 64_000_000
 

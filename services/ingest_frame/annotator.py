@@ -2,22 +2,23 @@
 
 from dataclasses import dataclass
 
-from firnline import keys
-from firnline.errors import Refused
-from firnline.frame_register import FrameRegister
-from firnline.frames import (
+from firnline.documents.upload_key import (
     ANNOTATION_SUFFIXES,
     ORGANISER_PREFIX,
-    FrameDocument,
     UploadKey,
     organiser_beside,
     parse_upload_key,
 )
-from firnline.layers import LayersDocument
+
+from firnline.documents.frame import FrameDocument
+from firnline.documents.layers import LayersDocument
+from firnline.errors import Refused
 from firnline.limits import MAX_ANNOTATION_BYTES, MAX_DOCUMENT_BYTES, MAX_FILE_BYTES
 from firnline.observability import logger
 from firnline.radar.annotations import read_annotation
-from firnline.workspace import Bucket
+from firnline.store import keys
+from firnline.store.bucket import Bucket
+from firnline.store.frame_register import FrameRegister
 from ingest_frame.outcome import Outcome
 from ingest_frame.stored import Stored, stat
 

@@ -12,11 +12,11 @@ from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEve
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from firnline.events import EventBus
-from firnline.frame_register import FrameRegister
 from firnline.observability import QueueProcessor, logger, metrics, tracer
 from firnline.settings import load_settings
-from firnline.table import Table
-from firnline.workspace import Bucket
+from firnline.store.bucket import Bucket
+from firnline.store.frame_register import FrameRegister
+from firnline.store.table import Table
 from ingest_frame.ingest import Ingest, Upload
 from ingest_frame.settings import IngestSettings
 

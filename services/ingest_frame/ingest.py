@@ -10,21 +10,24 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from firnline import keys
-from firnline.description import Source, described, picked_inside
-from firnline.echogram import encode_png, to_grey
+from firnline.documents.upload_key import UploadKey, parse_upload_key, refusal_id, revision_of
+
+from firnline.documents.echogram import encode_png, to_grey
+from firnline.documents.frame import FrameDocument
+from firnline.documents.layers import now
+from firnline.documents.polarity import Polarity
 from firnline.errors import Refused
 from firnline.events import EventBus, FrameReady, FrameRejected
-from firnline.frame_register import FrameRegister, Registered, comparable
-from firnline.frames import FrameDocument, UploadKey, parse_upload_key, refusal_id, revision_of
-from firnline.layers import now
 from firnline.limits import MAX_FILE_BYTES
 from firnline.observability import logger
+from firnline.radar.description import Source, described, picked_inside
 from firnline.radar.formats import read_frame
 from firnline.radar.picture import Picture
-from firnline.radar.radar_frame import Polarity, RadarFrame
-from firnline.table import Item
-from firnline.workspace import SPLIT_FRAME, Bucket
+from firnline.radar.radar_frame import RadarFrame
+from firnline.store import keys
+from firnline.store.bucket import SPLIT_FRAME, Bucket
+from firnline.store.frame_register import FrameRegister, Registered, comparable
+from firnline.store.table import Item
 from ingest_frame.annotator import Annotator
 from ingest_frame.outcome import Outcome
 from ingest_frame.stored import Stored, stat

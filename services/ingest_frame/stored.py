@@ -6,7 +6,7 @@ from datetime import datetime
 from botocore.exceptions import ClientError
 
 from firnline.observability import logger
-from firnline.workspace import Bucket
+from firnline.store.bucket import Bucket
 
 _GONE = ("NoSuchKey", "NoSuchVersion", "404", "405", "MethodNotAllowed")
 

@@ -12,11 +12,11 @@ from botocore.config import Config
 from pydantic import Field
 
 from firnline.events import EventBus, FrameReady
-from firnline.frame_register import FrameRegister
 from firnline.observability import QueueProcessor, logger, metrics, tracer
 from firnline.settings import Settings, load_settings
-from firnline.table import Table
-from firnline.workspace import Bucket
+from firnline.store.bucket import Bucket
+from firnline.store.frame_register import FrameRegister
+from firnline.store.table import Table
 from predict_layers.endpoint import Endpoint
 from predict_layers.prediction import Predictor
 

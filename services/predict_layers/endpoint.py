@@ -6,11 +6,11 @@ import numpy as np
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 
-from firnline.echogram import encode_png
+from firnline.documents.echogram import encode_png
+from firnline.documents.layers import LayersDocument
+from firnline.documents.tiles import stitched, tiles
 from firnline.errors import Refused
-from firnline.layers import LayersDocument
 from firnline.limits import MAX_DOCUMENT_BYTES
-from firnline.tiles import stitched, tiles
 
 
 class MalformedAnswer(Exception):

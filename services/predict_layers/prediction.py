@@ -6,16 +6,16 @@ from typing import Literal
 
 import numpy as np
 
-from firnline import keys
-from firnline.echogram import decode_png, encode_png
+from firnline.documents.echogram import decode_png, encode_png
+from firnline.documents.layers import LayersDocument
+from firnline.documents.overlay import draw_layers
 from firnline.errors import Refused
 from firnline.events import EventBus, FrameReady, FrameRejected, LayersPredicted
-from firnline.frame_register import FrameRegister
-from firnline.layers import LayersDocument
 from firnline.limits import MAX_PICTURE_BYTES
-from firnline.overlay import draw_layers
-from firnline.table import Item
-from firnline.workspace import Bucket
+from firnline.store import keys
+from firnline.store.bucket import Bucket
+from firnline.store.frame_register import FrameRegister
+from firnline.store.table import Item
 from predict_layers.endpoint import Endpoint
 
 Outcome = Literal["predicted", "repeated", "rejected", "stale"]

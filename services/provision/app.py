@@ -6,11 +6,11 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import ValidationError
 
-from firnline.champion import Models
 from firnline.observability import logger, tracer
 from firnline.settings import Settings, load_settings
-from firnline.table import Table
-from firnline.workspace import Bucket
+from firnline.store.bucket import Bucket
+from firnline.store.models import Models
+from firnline.store.table import Table
 from provision.provisioning import Provisioning
 from provision.request import CloudFormationRequest, Properties, answer
 from provision.review_flow import ReviewFlow

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from firnline import keys
-from firnline.workspace import Bucket
-from provision import model_code
+from firnline.learning import model_code
+from firnline.store import keys
+from firnline.store.bucket import Bucket
 from provision.review_flow import ReviewFlow
 from provision.serving import EndpointKeeper
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from botocore.exceptions import ClientError
 
-from firnline.champion import Models
+from firnline.store.models import Models
 from provision.request import Properties
 
 FIRST = "first"

@@ -6,11 +6,11 @@ from typing import Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from firnline.champion import Models
-from firnline.corrections import Corrections
 from firnline.observability import logger, tracer
 from firnline.settings import Settings, load_settings
-from firnline.table import Table
+from firnline.store.corrections import Corrections
+from firnline.store.models import Models
+from firnline.store.table import Table
 from record_deployment.record import Outcome, record
 
 

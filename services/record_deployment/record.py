@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from firnline.champion import Models
-from firnline.corrections import Corrections
+from firnline.store.corrections import Corrections
+from firnline.store.models import Models
 from record_deployment.failure import explain
 
 

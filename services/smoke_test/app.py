@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from firnline.observability import logger, tracer
 from firnline.settings import Settings, load_settings
-from firnline.workspace import Bucket
+from firnline.store.bucket import Bucket
 from smoke_test.smoke import SmokeTestRequest, smoke_test
 
 

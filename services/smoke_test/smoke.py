@@ -4,11 +4,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from firnline import keys
-from firnline.echogram import decode_png, encode_png
-from firnline.layers import LayersDocument
+from firnline.documents.echogram import decode_png, encode_png
+from firnline.documents.layers import LayersDocument
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_PICTURE_BYTES, MAX_REQUEST_BYTES, TILE_PIXELS
-from firnline.workspace import Bucket
+from firnline.store import keys
+from firnline.store.bucket import Bucket
 
 
 class SmokeTestFailed(Exception):

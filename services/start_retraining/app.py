@@ -9,11 +9,11 @@ from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ConfigDict, Field
 
-from firnline.corrections import Corrections
 from firnline.events import CorrectionBatchClaimed
 from firnline.observability import QueueProcessor, logger, tracer
 from firnline.settings import Settings, load_settings
-from firnline.table import Table
+from firnline.store.corrections import Corrections
+from firnline.store.table import Table
 from start_retraining.executions import Executions
 from start_retraining.sweep import Sweep
 

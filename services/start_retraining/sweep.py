@@ -6,7 +6,7 @@ right is never given back because its execution is missing: whoever finds that s
 only once.
 """
 
-from firnline.corrections import Corrections
+from firnline.store.corrections import Corrections
 from start_retraining.executions import Executions
 
 MAX_FAILURES = 3

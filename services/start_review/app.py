@@ -11,13 +11,13 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import Field
 
 from firnline.events import LayersPredicted
-from firnline.frame_register import FrameRegister
 from firnline.observability import QueueProcessor, logger, metrics, tracer
+from firnline.review.policy import Policy
+from firnline.review.providers import A2I, Portal, ReviewProvider
 from firnline.settings import Settings, load_settings
-from firnline.table import Table
-from firnline.workspace import Bucket
-from start_review.policy import Policy
-from start_review.providers import A2I, Portal, ReviewProvider
+from firnline.store.bucket import Bucket
+from firnline.store.frame_register import FrameRegister
+from firnline.store.table import Table
 from start_review.review import ReviewStarter
 
 processor = QueueProcessor()

@@ -2,21 +2,21 @@
 
 from dataclasses import dataclass
 
-from firnline import keys
-from firnline.echogram import decode_png, encode_png
+from firnline.documents.echogram import decode_png, encode_png
+from firnline.documents.layers import LayersDocument
+from firnline.documents.overlay import draw_layers
+from firnline.documents.polarity import ToldPolarity, polarity_of_row
 from firnline.errors import Refused
 from firnline.events import LayersPredicted
-from firnline.frame_register import FrameRegister
-from firnline.frames import loop_name
-from firnline.layers import LayersDocument
 from firnline.limits import MAX_DOCUMENT_BYTES
 from firnline.observability import logger
-from firnline.overlay import draw_layers
-from firnline.polarity_told import ToldPolarity, polarity_of_row
-from firnline.workspace import Bucket
-from start_review.policy import Policy
-from start_review.providers import ReviewProvider
-from start_review.task_input import input_content
+from firnline.review.human_loop import loop_name
+from firnline.review.policy import Policy
+from firnline.review.providers import ReviewProvider
+from firnline.review.task_input import input_content
+from firnline.store import keys
+from firnline.store.bucket import Bucket
+from firnline.store.frame_register import FrameRegister
 
 MAX_ECHOGRAM_BYTES = 64_000_000
 

@@ -17,12 +17,12 @@ from retraining_world import Died, correct, death
 from review_world import ENVIRONMENT, Context, World, make_world
 
 from build_dataset import app as build_dataset
-from build_dataset.annotated import annotated_frames
-from firnline.champion import Models
-from firnline.frames import FrameDocument
-from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
+from firnline.documents.frame import FrameDocument
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
+from firnline.learning import records
+from firnline.learning.annotated import annotated_frames
 from firnline.settings import load_settings
-from layer_model import records
+from firnline.store.models import Models
 
 FRAMES = "firnline-frames"
 EVENTS = Path(__file__).parents[2] / "events"

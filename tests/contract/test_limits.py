@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from samcli.yamlhelper import yaml_parse
 
-from firnline.echogram import decode_png, encode_png
+from firnline.documents.echogram import decode_png, encode_png
 from firnline.limits import MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS, MAX_REQUEST_BYTES
 from layer_model import echogram_input
 from provision.serving import MAX_TRANSFORM_BYTES

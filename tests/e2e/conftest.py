@@ -11,8 +11,8 @@ import boto3
 import pytest
 from rich.console import Console
 
-from firnline.layers import LayersDocument
-from firnline.placement import on_picture
+from firnline.documents.layers import LayersDocument
+from firnline.documents.placement import on_picture
 from workbench import stack, uploads
 from workbench.connection import Connection, connect
 

@@ -11,8 +11,8 @@ import pytest
 from conftest import deployed_stack, wait_until
 from typer.testing import CliRunner
 
-from firnline import keys
-from firnline.layers import LayersDocument
+from firnline.documents.layers import LayersDocument
+from firnline.store import keys
 from workbench import uploads
 from workbench.cli import app
 from workbench.connection import Connection

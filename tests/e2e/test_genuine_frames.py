@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firnline import keys
-from firnline.layers import LayersDocument
+from firnline.documents.layers import LayersDocument
+from firnline.documents.placement import samples_in_file
 from firnline.limits import MAX_DOCUMENT_BYTES
-from firnline.placement import samples_in_file
+from firnline.store import keys
 from workbench import uploads
 from workbench.connection import Connection
 from workbench.simulator import Genuine, campaign_named, simulate_frame, write_irsno1b

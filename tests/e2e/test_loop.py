@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from conftest import truths_on_pictures, wait_until
 
-from firnline import keys
-from firnline.layers import LayersDocument
+from firnline.documents.layers import LayersDocument
 from firnline.limits import MAX_DOCUMENT_BYTES
-from firnline.workspace import split_uri
+from firnline.store import keys
+from firnline.store.bucket import split_uri
 from workbench import uploads
 from workbench.connection import Connection
 from workbench.reviewer import Reviewer

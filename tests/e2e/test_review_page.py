@@ -9,12 +9,12 @@ from moto import mock_aws
 from scipy.ndimage import gaussian_filter
 
 from complete_review import app
+from firnline.documents.layers import Layer, Vertex
 from firnline.events import LayersPredicted
-from firnline.layers import Layer, Vertex
-from review_portal.serve import make_server
-from review_portal.table_store import TableStore
-from start_review.policy import Policy
-from start_review.providers import Portal
+from firnline.portal.serve import make_server
+from firnline.portal.table_store import TableStore
+from firnline.review.policy import Policy
+from firnline.review.providers import Portal
 from start_review.review import ReviewStarter
 
 from review_editor import Editor, needs_chromium  # isort: skip

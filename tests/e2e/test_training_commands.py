@@ -9,8 +9,8 @@ import pytest
 from samcli.yamlhelper import yaml_parse
 from typer.testing import CliRunner
 
-from firnline.echogram import encode_png, to_grey
-from layer_model import records
+from firnline.documents.echogram import encode_png, to_grey
+from firnline.learning import records
 from workbench.cli import app
 from workbench.connection import Connection, connect
 from workbench.local_cloud import client_environment

@@ -1,4 +1,4 @@
-"""These tests run in MXNet's environment, where the modules of services/layer_model import each other flat, as in
+"""These tests run in MXNet's environment, where the modules of layer_model import each other flat, as in
 SageMaker.
 """
 
@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
-LAYER_MODEL = ROOT / "services" / "layer_model"
+LAYER_MODEL = ROOT / "layer_model"
 sys.path.insert(0, str(LAYER_MODEL))
 
 import records  # noqa: E402

@@ -6,9 +6,10 @@ import threading
 import dataset
 import numpy as np
 import pytest
-import records
 from conftest import draw_frame, png_of, write_channel
 from echogram_input import CHANNELS
+
+from firnline.learning import records
 
 
 def numbers(channel):

@@ -4,7 +4,8 @@ import struct
 import mxnet as mx
 import numpy as np
 import pytest
-import records
+
+from firnline.learning import records
 
 ROWS = np.array([[1.5, 2.0, np.nan], [4.0, np.nan, 6.25]])
 MAGIC = struct.pack("<I", 0xCED7230A)

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-import scoring
+
+from firnline.learning import scoring
 
 NAN = np.nan
 

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-import scoring
 import tracker
 import vectorise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lines import Layer, simplify
 from scipy.ndimage import correlate1d, map_coordinates
+
+from firnline.learning import scoring
 
 
 def ridge_map(lines, height, width, spread=1.2):

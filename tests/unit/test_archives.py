@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from layer_model import archives
-from layer_model.archives import ArchiveError
+from firnline import archives
+from firnline.archives import ArchiveError
 
 
 def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:

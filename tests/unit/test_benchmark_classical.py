@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from firnline.layers import first_crossing
-from layer_model import scoring
+from firnline.documents.layers import first_crossing
+from firnline.learning import scoring
 from workbench.benchmark import classical
 from workbench.benchmark.measures import Truth, line_scores
 

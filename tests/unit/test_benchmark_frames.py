@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firnline.echogram import encode_png
-from layer_model import records
+from firnline.documents.echogram import encode_png
+from firnline.learning import records
 from workbench.benchmark import __main__ as benchmark
 from workbench.benchmark import tables
 from workbench.benchmark.frames import (

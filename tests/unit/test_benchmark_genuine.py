@@ -2,7 +2,7 @@
 
 import pytest
 
-from layer_model import scoring
+from firnline.learning import scoring
 from workbench.benchmark import genuine, tables
 from workbench.benchmark.frames import frame_of
 from workbench.simulator import Figure, Genuine

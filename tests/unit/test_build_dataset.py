@@ -9,15 +9,15 @@ from retraining_world import Died, correct, death, document
 from review_world import ENVIRONMENT, REVISION, Context, echogram, line, make_world
 
 from build_dataset import app
-from build_dataset.annotated import annotated_frames
 from build_dataset.plan import AlreadyRetraining, NoChampion, PlanRequest
-from build_dataset.shards import ShardWriter
-from build_dataset.snapshot import NotEnoughData, SnapshotBuilder
-from firnline import keys
-from firnline.champion import Models
-from firnline.echogram import encode_png
-from firnline.splits import Splits
-from layer_model import records
+from firnline.documents.echogram import encode_png
+from firnline.learning import records
+from firnline.learning.annotated import annotated_frames
+from firnline.learning.shards import ShardWriter
+from firnline.learning.snapshot import NotEnoughData, SnapshotBuilder
+from firnline.store import keys
+from firnline.store.models import Models
+from firnline.store.splits import Splits
 
 SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "build_dataset.json").read_text())
 FRAMES = [f"2012_Greenland/2012033{segment}_01/{frame:04d}" for segment in range(5) for frame in range(4)]
@@ -186,7 +186,7 @@ def test_a_record_that_training_could_not_take_is_left_out(world, monkeypatch):
         correct(world, frame)
     world.bucket.write(keys.echogram(FRAMES[0], REVISION), encode_png(np.zeros((48, 64, 3), np.uint8)), "image/png")
     correct(world, FRAMES[1], *[line("layer", 20 + number / 100) for number in range(20)], loop="many")
-    monkeypatch.setattr("build_dataset.snapshot.MAX_ROW_VALUES", 19 * 64)
+    monkeypatch.setattr("firnline.learning.snapshot.MAX_ROW_VALUES", 19 * 64)
     plan()
     left_out = json.loads(objects(world)["datasets/retrain-1/manifest.json"])["left_out"]
     problems = {entry["frame_id"]: entry["problem"] for entry in left_out}

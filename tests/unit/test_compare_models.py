@@ -9,8 +9,8 @@ from retraining_world import document
 from review_world import ENVIRONMENT, Context, line, make_world
 
 from compare_models import app
-from compare_models.judgement import HoldoutFrame, decide, judge
-from firnline.champion import Models
+from firnline.learning.judgement import HoldoutFrame, decide, judge
+from firnline.store.models import Models
 
 SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "compare_models.json").read_text())
 SURFACE = line("surface", 10)

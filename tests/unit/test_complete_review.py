@@ -23,17 +23,17 @@ from review_world import (
 )
 
 from complete_review import app
-from complete_review.answer import choose, read_answer
 from complete_review.completion import ReviewCompleter
-from complete_review.geometry import clean_polyline
-from complete_review.human_loop import LoopEvent, LoopOutput
+from firnline.documents.layers import LayersDocument
 from firnline.errors import Refused
 from firnline.events import LayersPredicted
-from firnline.layers import LayersDocument
 from firnline.limits import MAX_VERTICES
 from firnline.observability import subject
-from start_review.policy import Policy
-from start_review.providers import Portal
+from firnline.review.answer import choose, read_answer
+from firnline.review.human_loop import LoopEvent, LoopOutput
+from firnline.review.policy import Policy
+from firnline.review.polyline import clean_polyline
+from firnline.review.providers import Portal
 from start_review.review import ReviewStarter
 
 FRAME = "2012_Greenland/20120330_04/0939"

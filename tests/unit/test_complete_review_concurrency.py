@@ -17,12 +17,12 @@ import pytest
 from review_world import ENVIRONMENT, MODEL, REVISION, answer, make_world, polyline
 
 from complete_review.completion import ReviewCompleter
-from complete_review.human_loop import LoopEvent
-from firnline.corrections import Corrections
 from firnline.events import EventBus
-from firnline.frame_register import FrameRegister
-from firnline.table import Table
-from firnline.workspace import Bucket
+from firnline.review.human_loop import LoopEvent
+from firnline.store.bucket import Bucket
+from firnline.store.corrections import Corrections
+from firnline.store.frame_register import FrameRegister
+from firnline.store.table import Table
 
 COMPLETIONS, THREADS, DELIVERIES, EVERY = 250, 20, 3, 100
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firnline.radar.framing import Framing
+from firnline.documents.framing import Framing
 
 SIZES = st.integers(2, 12_000)
 SCALES = st.floats(0.25, 12, allow_nan=False)

@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from firnline.documents.upload_key import ANNOTATION_SUFFIXES
 from hypothesis import given
 from hypothesis import strategies as st
 from ingest_files import mat5, mat73, picture
 from PIL import Image
 
+from firnline.documents.frame import FrameDocument
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex
 from firnline.errors import Refused
-from firnline.frames import ANNOTATION_SUFFIXES, FrameDocument
-from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex
 from firnline.radar.annotations import document_of, read_annotation
 from firnline.radar.radar_frame import Picks
 

@@ -10,6 +10,7 @@ import zlib
 import h5py
 import numpy as np
 import pytest
+from firnline.ice import LIGHT_SPEED_M_S
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ingest_files import (
@@ -29,7 +30,6 @@ from PIL import Image
 from scipy.io import loadmat
 
 from firnline.errors import Refused
-from firnline.radar.axes import LIGHT_SPEED_M_S
 from firnline.radar.formats import read_frame
 from firnline.radar.polarity import guess_polarity
 from firnline.radar.variables import Matlab5
@@ -184,7 +184,7 @@ def test_transparent_pixels_are_no_data() -> None:
 
 @pytest.mark.parametrize("name", ["demo", "antarctica_coast_2009", "greenland_sounder_2012"])
 def test_polarity_of_simulated_frames(name: str) -> None:
-    from firnline.echogram import to_grey
+    from firnline.documents.echogram import to_grey
     from workbench.simulator import campaigns, simulate_frame
 
     pixels = to_grey(simulate_frame(campaigns[name], 0, 1, traces=128).echogram_db).astype(float)

@@ -16,12 +16,12 @@ from moto import mock_aws
 from PIL import Image
 from review_world import ENVIRONMENT, Context, World, make_world
 
-from firnline import keys
-from firnline.frames import FrameDocument
-from firnline.layers import LayersDocument
-from firnline.polarity_told import polarity_of_row
+from firnline.documents.frame import FrameDocument
+from firnline.documents.layers import LayersDocument
+from firnline.documents.polarity import polarity_of_row
 from firnline.radar.polarity import guess_polarity
 from firnline.settings import load_settings
+from firnline.store import keys
 
 FRAMES = "firnline-frames"
 KEY = "greenland/20120330_04/f_007"

@@ -12,7 +12,7 @@ from ingest_files import DT, START, TRACES, cresis_variables, grey, impdar, irsn
 from PIL import Image
 from typer.testing import CliRunner
 
-from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
 from workbench import cli, inspection, inspection_pictures
 from workbench.simulator.figures import Figure, write_figure
 from workbench.simulator.frame import simulate_frame

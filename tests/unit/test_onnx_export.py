@@ -25,8 +25,8 @@ from PIL import Image
 from review_world import ENVIRONMENT, make_world
 from typer.testing import CliRunner
 
-from firnline.echogram import to_grey
-from firnline.layers import LayersDocument
+from firnline.documents.echogram import to_grey
+from firnline.documents.layers import LayersDocument
 from layer_model.echogram_input import CHANNELS
 from workbench import onnx_export
 from workbench.cli import app
@@ -36,7 +36,7 @@ from workbench.onnx_export import NotExportable
 from workbench.onnx_graph import translate
 from workbench.simulator import campaigns, simulate_frame
 
-LAYER_MODEL = Path(__file__).parents[2] / "services" / "layer_model"
+LAYER_MODEL = Path(__file__).parents[2] / "layer_model"
 IN_THE_BOX = LAYER_MODEL / "first_model" / "model.tar.gz"
 
 MAKE_CASES = """

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from ingest_files import DT, START, cresis_variables, echoes, impdar, mat5
 
+from firnline.documents.origin import Origin
 from firnline.radar.formats import read_frame
-from firnline.radar.origin import Origin
 
 _POSITIONS = st.floats(-1e4, 1e5)
 

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firnline.description import Source as FileSource
-from firnline.description import described
-from firnline.frames import FileOrigin, FrameDocument
-from firnline.layers import ImageSize, Label, Layer, LayersDocument, Source, Vertex
-from firnline.picks import picks_csv, picks_rows
+from firnline.documents.frame import FileOrigin, FrameDocument
+from firnline.documents.framing import Framing
+from firnline.documents.layers import ImageSize, Label, Layer, LayersDocument, Source, Vertex
+from firnline.documents.picks import picks_csv, picks_rows
 from firnline.radar.annotations import annotation_of
+from firnline.radar.description import Source as FileSource
+from firnline.radar.description import described
 from firnline.radar.formats import read_here
-from firnline.radar.framing import Framing
 from firnline.radar.radar_frame import Picks
 from workbench.simulator.figures import Figure, figure_rows, write_figure
 from workbench.simulator.files import write_irsno1b

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from firnline.documents.framing import Framing
 from firnline.limits import MAX_PICTURE_PIXELS
-from firnline.radar.framing import Framing
 from firnline.radar.picture import averaged, make_picture
 from firnline.radar.sampling import Extent, echo_extent, filled, trace_grid
 from workbench.simulator import Genuine, campaign_named, simulate_frame

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firnline.frames import FileOrigin, FrameDocument
-from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex
-from firnline.placement import on_picture, samples_in_file
-from firnline.radar.framing import Framing
+from firnline.documents.frame import FileOrigin, FrameDocument
+from firnline.documents.framing import Framing
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex
+from firnline.documents.placement import on_picture, samples_in_file
 
 CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 

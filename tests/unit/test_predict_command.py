@@ -10,13 +10,13 @@ from typing import Any
 
 import boto3
 import pytest
+from firnline.documents.upload_key import revision_of
 from moto import mock_aws
 from review_world import ENVIRONMENT, World, make_world
 from typer.testing import CliRunner
 
-from firnline import keys
-from firnline.frames import revision_of
-from firnline.polarity_told import polarity_of_row, told_polarity
+from firnline.documents.polarity import polarity_of_row, told_polarity
+from firnline.store import keys
 from workbench import cli, uploads
 from workbench.connection import Connection
 

@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
+from firnline.documents.answer import MalformedAnswer
 from moto import mock_aws
 
-from firnline import keys
-from firnline.echogram import decode_png, encode_png
+from firnline.documents.echogram import decode_png, encode_png
+from firnline.documents.layers import LayersDocument
+from firnline.documents.tiles import Tile, tiles
 from firnline.events import EventBus, FrameReady
-from firnline.frame_register import FrameRegister
-from firnline.layers import LayersDocument
 from firnline.settings import load_settings
-from firnline.table import Table
-from firnline.tiles import Tile, tiles
-from firnline.workspace import Bucket
+from firnline.store import keys
+from firnline.store.bucket import Bucket
+from firnline.store.frame_register import FrameRegister
+from firnline.store.table import Table
 from predict_layers import app
-from predict_layers.endpoint import Endpoint, MalformedAnswer
+from predict_layers.endpoint import Endpoint
 from predict_layers.prediction import Predictor
 
 MESSAGE = json.loads((Path(__file__).parents[2] / "events" / "predict_layers.json").read_text())

@@ -16,12 +16,13 @@ from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sagemaker.models import sagemaker_backends
 
-from firnline import keys
-from firnline.champion import Models
+from firnline.learning import model_code
 from firnline.settings import load_settings
-from firnline.table import Table
-from firnline.workspace import Bucket
-from provision import app, model_code, provisioning, serving
+from firnline.store import keys
+from firnline.store.bucket import Bucket
+from firnline.store.models import Models
+from firnline.store.table import Table
+from provision import app, provisioning, serving
 from provision.request import Properties
 from provision.review_flow import NO_FLOW, ReviewFlow
 

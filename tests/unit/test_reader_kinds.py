@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+from firnline.documents.upload_key import parse_upload_key
 from ingest_files import (
     DT,
     GPS,
@@ -29,7 +30,6 @@ from PIL import Image, TiffImagePlugin
 from scipy.sparse import csc_array
 
 from firnline.errors import Refused
-from firnline.frames import parse_upload_key
 from firnline.radar.formats import read_frame
 from firnline.radar.time_units import gps_minus_utc, gps_time, seconds_per_unit
 

@@ -26,10 +26,10 @@ from ingest_files import (
 )
 from PIL import Image
 
+from firnline.documents.origin import Origin
 from firnline.errors import Refused
 from firnline.radar.formats import read_frame
 from firnline.radar.guard import BeyondLimits, within_limits
-from firnline.radar.origin import Origin
 from firnline.radar.parcel import array_at
 from firnline.radar.radar_frame import Picks, RadarFrame
 

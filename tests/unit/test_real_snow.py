@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from firnline.echogram import encode_png, to_grey
+from firnline import archives
+from firnline.documents.echogram import encode_png, to_grey
+from firnline.learning import records, scoring
 from firnline.radar.formats import read_frame
 from firnline.radar.picture import picture_of
-from layer_model import archives, records, scoring
 from workbench.benchmark import sides
 from workbench.benchmark.frames import write_shard
 from workbench.first_model import MXNET, OUTPUT

@@ -5,7 +5,7 @@ import pytest
 from moto import mock_aws
 from review_world import ENVIRONMENT, Context, make_world
 
-from firnline.champion import Models
+from firnline.store.models import Models
 from record_deployment import app
 from record_deployment.failure import MAX_CHARACTERS, explain
 from record_deployment.record import ChampionChanged

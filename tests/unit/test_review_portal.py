@@ -13,12 +13,12 @@ from review_world import ENVIRONMENT, MODEL, REVISION, answer, make_world, polyl
 
 from firnline.events import LayersPredicted
 from firnline.limits import MAX_ANSWER_BYTES
-from review_portal import page
-from review_portal.serve import make_server
-from review_portal.store import AlreadyAnswered, Task, UnknownTask
-from review_portal.table_store import FLOW_DEFINITION_ARN, TableStore
-from start_review.policy import Policy
-from start_review.providers import Portal
+from firnline.portal import page
+from firnline.portal.serve import make_server
+from firnline.portal.store import AlreadyAnswered, Task, UnknownTask
+from firnline.portal.table_store import FLOW_DEFINITION_ARN, TableStore
+from firnline.review.policy import Policy
+from firnline.review.providers import Portal
 from start_review.review import ReviewStarter
 
 ORIGIN = {"Host": "127.0.0.1:8765", "Origin": "http://127.0.0.1:8765"}

@@ -4,17 +4,19 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from firnline.documents.upload_key import parse_upload_key, revision_of
 from hypothesis import given
 from hypothesis import strategies as st
 from retraining_world import document
 from review_world import line
 
-from firnline import keys
-from firnline.echogram import decode_png, encode_png, to_grey
+from firnline.documents.echogram import decode_png, encode_png, to_grey
+from firnline.documents.frame import FrameDocument
+from firnline.documents.overlay import BED_COLOUR, LAYER_COLOURS, SURFACE_COLOUR, draw_layers
 from firnline.errors import Refused
-from firnline.frames import FrameDocument, loop_name, parse_upload_key, revision_of
-from firnline.overlay import BED_COLOUR, LAYER_COLOURS, SURFACE_COLOUR, draw_layers
-from firnline.workspace import split_uri
+from firnline.review.human_loop import loop_name
+from firnline.store import keys
+from firnline.store.bucket import split_uri
 
 PART = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._=-]{0,40}\Z")
 

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from retraining_world import document
 from review_world import HEIGHT, WIDTH, line
 
-from firnline.layers import (
+from firnline.documents.layers import (
     CROSSING_TOLERANCE_PX,
     ImageSize,
     Layer,
@@ -20,7 +20,7 @@ from firnline.layers import (
     first_crossing,
     order_by_depth,
 )
-from layer_model import scoring
+from firnline.learning import scoring
 
 
 @st.composite

@@ -10,13 +10,13 @@ from moto import mock_aws
 from retraining_world import count_corrections, document, one_call_at_a_time
 from review_world import ENVIRONMENT, REVISION, line, make_world
 
-from firnline.champion import Models
-from firnline.corrections import Corrections
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex
 from firnline.errors import Refused
-from firnline.frame_register import Registered
-from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex
-from firnline.splits import SHARES, Splits
-from firnline.table import Table
+from firnline.store.corrections import Corrections
+from firnline.store.frame_register import Registered
+from firnline.store.models import Models
+from firnline.store.splits import SHARES, Splits
+from firnline.store.table import Table
 
 FRAME = "2012_Greenland/20120330_04/0939"
 
@@ -70,7 +70,7 @@ def cancelled(code):
 
 
 def test_a_collision_is_tried_again_and_another_refusal_is_not(world, monkeypatch):
-    monkeypatch.setattr("firnline.table.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("firnline.store.table.time.sleep", lambda seconds: None)
     resource = boto3.resource("dynamodb").Table("firnline")
     with Stubber(resource.meta.client) as stub:
         stub.add_client_error("transact_write_items", **cancelled("TransactionConflict"))

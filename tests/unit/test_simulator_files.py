@@ -8,7 +8,7 @@ import pytest
 import xarray
 from scipy.io import loadmat
 
-from firnline.layers import LayersDocument
+from firnline.documents.layers import LayersDocument
 from workbench.simulator import (
     SimulatedFrame,
     campaigns,

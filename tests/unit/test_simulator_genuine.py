@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from firnline.layers import LayersDocument
+from firnline.documents.layers import LayersDocument
 from workbench.simulator import (
     Figure,
     Genuine,

@@ -11,7 +11,7 @@ from moto import mock_aws
 from retraining_world import document
 from review_world import ENVIRONMENT, Context, echogram, make_world
 
-from firnline.echogram import encode_png
+from firnline.documents.echogram import encode_png
 from smoke_test import app
 from smoke_test.smoke import SmokeTestFailed, SmokeTestRequest, smoke_test
 

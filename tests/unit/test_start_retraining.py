@@ -17,8 +17,8 @@ from retraining_world import (
 )
 from review_world import ENVIRONMENT, Context, make_world, sqs_event
 
-from firnline.corrections import Corrections
-from firnline.table import Table
+from firnline.store.corrections import Corrections
+from firnline.store.table import Table
 from start_retraining import app
 from start_retraining.executions import Executions
 from start_retraining.sweep import MAX_FAILURES, Sweep

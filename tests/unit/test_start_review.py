@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from moto import mock_aws
 from review_world import ENVIRONMENT, MODEL, REVISION, Context, line, make_world
 
-from firnline import keys
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
 from firnline.events import LayersPredicted
-from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
-from review_portal.page import render_template
-from review_portal.store import Task
+from firnline.portal.page import render_template
+from firnline.portal.store import Task
+from firnline.review.policy import Policy, drawn_for_audit
+from firnline.review.providers import A2I, Portal
+from firnline.review.task_input import input_content, simplify
+from firnline.store import keys
 from start_review import app
-from start_review.policy import Policy, drawn_for_audit
-from start_review.providers import A2I, Portal
 from start_review.review import ReviewStarter
-from start_review.task_input import input_content, simplify
 
 FRAME = "2012_Greenland/20120330_04/0939"
 EVENT = LayersPredicted(frame_id=FRAME, revision=REVISION, model_version=MODEL)

@@ -7,7 +7,7 @@ from retraining_world import MACHINE, correct
 from review_world import ENVIRONMENT, make_world
 from statemachine_world import DEPLOY_MACHINE, FOLDER, SUBSTITUTIONS, StateMachines, definition, failed
 
-from firnline.champion import Models
+from firnline.store.models import Models
 
 NAMES = ("retrain", "deploy_model")
 FRAMES = [f"2012_Greenland/2012033{segment}_01/{frame:04d}" for segment in range(4) for frame in range(3)]

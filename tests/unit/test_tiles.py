@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from firnline.echogram import encode_png
-from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex
+from firnline.documents.echogram import encode_png
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex
+from firnline.documents.tiles import Tile, stitched, tiles
 from firnline.limits import MAX_PICTURE_PIXELS, MAX_PICTURE_ROWS, MAX_REQUEST_BYTES, TILE_PIXELS
-from firnline.tiles import Tile, stitched, tiles
 
 HEIGHT = 100
 
@@ -84,7 +84,7 @@ def test_one_tile_is_its_own_answer_and_confidence_is_weighed_by_width():
 
 
 def test_of_more_lines_than_a_document_may_have_the_longest_are_kept(monkeypatch):
-    monkeypatch.setattr("firnline.tiles.MAX_PICKS", 3 * 500)
+    monkeypatch.setattr("firnline.documents.tiles.MAX_PICKS", 3 * 500)
     cut = [Tile(0, 300), Tile(200, 500)]
     lines = [
         ("layer", lambda x, at=at: at + 0 * x, 0, last) for at, last in ((20, 150), (40, 100), (60, 120), (80, 60))

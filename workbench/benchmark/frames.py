@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from firnline.echogram import decode_png, encode_png, to_grey
+from firnline.documents.echogram import decode_png, encode_png, to_grey
+from firnline.learning import records, scoring
 from firnline.radar.formats import read_frame
-from layer_model import records, scoring
 from workbench import expert_picks
 from workbench.benchmark.measures import Truth
 

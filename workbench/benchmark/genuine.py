@@ -10,13 +10,13 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from firnline.echogram import encode_png, to_grey
+from firnline.documents.echogram import encode_png, to_grey
+from firnline.documents.framing import Framing
+from firnline.documents.origin import Origin
+from firnline.learning import records
 from firnline.radar.formats import read_frame
-from firnline.radar.framing import Framing
-from firnline.radar.origin import Origin
 from firnline.radar.picture import picture_of
 from firnline.radar.radar_frame import RadarFrame
-from layer_model import records
 from workbench.benchmark.measures import Truth, line_scores
 from workbench.simulator import (
     Figure,

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from layer_model import scoring
+from firnline.learning import scoring
 
 TOLERANCES = (2, 3, 5)
 THRESHOLDS = 33

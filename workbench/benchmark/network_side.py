@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "services" / "layer_model"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "layer_model"))
 
 import artefact
 import mxnet as mx
@@ -27,7 +27,8 @@ import tracker
 from dataset import Channel
 from echogram_input import decode_png
 from inference import Model
-from records import unpack_record
+
+from firnline.learning.records import unpack_record
 
 WARM_UP = 3
 LEAST = 0.02

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from layer_model import archives
+from firnline import archives
 from workbench.benchmark.classical import TRACKERS, Tracked
 from workbench.benchmark.frames import Frame
 from workbench.benchmark.measures import Points, Truth, line_scores, response_scores

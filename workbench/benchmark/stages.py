@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from firnline.echogram import encode_png, to_grey
-from layer_model import records
+from firnline.documents.echogram import encode_png, to_grey
+from firnline.learning import records
 from workbench.benchmark import genuine as genuine_frames
 from workbench.benchmark import sides
 from workbench.benchmark.classical import BOUNDARIES, TRACKERS, Boundaries

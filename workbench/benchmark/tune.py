@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from layer_model import scoring
+from firnline.learning import scoring
 from layer_model.echogram_input import normalise
 from workbench.benchmark import classical
 from workbench.benchmark.frames import Frame, frame_of

@@ -55,7 +55,7 @@ class ReviewSite:
         for folder in (ROOT / "services", ROOT / "layers" / "firnline"):
             if str(folder) not in sys.path:
                 sys.path.append(str(folder))
-        from review_portal import page
+        from firnline.portal import page
 
         self._store = self._store or PortalStore(self._reviews)
         return page.respond(
@@ -67,7 +67,7 @@ class PortalStore:
     """The store that `review_portal.page` asks for, over the A2I part's human loops."""
 
     def __init__(self, reviews: HumanReview):
-        from review_portal import store
+        from firnline.portal import store
 
         self._reviews, self._portal = reviews, store
 
@@ -104,7 +104,7 @@ def _refusal(status: int, sentence: str) -> Response:
 
 
 def _too_large() -> Response:
-    from review_portal.page import TOO_LARGE
+    from firnline.portal.page import TOO_LARGE
 
     return 413, {"Content-Type": "application/json"}, json.dumps({"error": TOO_LARGE}).encode()
 

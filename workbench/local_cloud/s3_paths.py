@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from layer_model import archives
+from firnline import archives
 
 from .errors import ValidationException
 
@@ -58,7 +58,7 @@ def upload_folder(s3: Any, folder: Path, uri: str) -> None:
 
 
 def download_archive(s3: Any, uri: str, folder: Path) -> None:
-    """Unpack a `.tar.gz` of S3 into `folder`; what `layer_model.archives` refuses is a ValidationException."""
+    """Unpack a `.tar.gz` of S3 into `folder`; what `firnline.archives` refuses is a ValidationException."""
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder.with_name(folder.name + ".tar.gz")
     s3.download_file(*split_uri(uri), str(archive))

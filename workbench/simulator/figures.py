@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageDraw
 
-from firnline.echogram import to_grey
+from firnline.documents.echogram import to_grey
 
 from .frame import SimulatedFrame
 

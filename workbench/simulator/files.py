@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 from scipy.io import savemat
 
-from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
 
 from .figures import Figure, figure_rows
 from .frame import SimulatedFrame

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from firnline.layers import Layer, Vertex
+from firnline.documents.layers import Layer, Vertex
 
 SIMPLIFIED_PX = 0.25
 _SHORTEST_PIECE = 2

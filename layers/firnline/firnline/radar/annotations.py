@@ -11,9 +11,8 @@ from datetime import datetime
 import numpy as np
 from pydantic import ValidationError
 
-from firnline.errors import Refused
-from firnline.frames import FrameDocument
-from firnline.layers import (
+from firnline.documents.frame import FrameDocument
+from firnline.documents.layers import (
     ImageSize,
     Layer,
     LayersDocument,
@@ -24,16 +23,17 @@ from firnline.layers import (
     majority_order,
     order_by_depth,
 )
+from firnline.documents.origin import Origin
+from firnline.documents.placement import on_picture, rows_on_picture
+from firnline.documents.simplification import fitting
+from firnline.errors import Refused
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_VERTICES, MAX_LAYERS, MAX_PICKS
-from firnline.placement import on_picture, rows_on_picture
 from firnline.radar.formats import DAMAGED
 from firnline.radar.guard import BeyondLimits, within_limits
 from firnline.radar.layer_files import label_by_depth, on_traces, read_layer_file
-from firnline.radar.origin import Origin
 from firnline.radar.pick_masks import read_mask
 from firnline.radar.pick_tables import read_table
 from firnline.radar.radar_frame import Picks
-from firnline.simplification import fitting
 
 _LONGEST_BRIDGE = 5
 """A line goes straight over gaps of at most this many traces. `firnline.layers/1` has no mark for a gap: a layer with
@@ -72,7 +72,7 @@ def read_annotation(
 ) -> LayersDocument:
     """The annotation as a layers document of `frame`; nothing but `Refused` is raised over its content.
 
-    `suffix` is one of `firnline.frames.ANNOTATION_SUFFIXES`; `created` is when it was uploaded; `organiser` is the
+    `suffix` is one of `firnline.documents.frame.ANNOTATION_SUFFIXES`; `created` is when it was uploaded; `organiser` is the
     content of the `layer_<segment>.mat` beside a layer file. A layers document says itself what it covers; all other
     forms are partial.
     """

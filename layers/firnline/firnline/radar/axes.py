@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from firnline.documents.origin import Origin
 from firnline.errors import Refused
-from firnline.radar.origin import Origin
 from firnline.radar.radar_frame import MAX_SIDE, RadarFrame, check_size
 from firnline.radar.time_units import gps_minus_utc, seconds_per_unit
 

@@ -3,11 +3,12 @@
 import struct
 import zlib
 
+from firnline.documents.polarity import Polarity
 from firnline.errors import Refused
 from firnline.radar.guard import BeyondLimits, within_limits
 from firnline.radar.pictures import is_picture, read_picture
 from firnline.radar.radar_files import read_radar_file
-from firnline.radar.radar_frame import Polarity, RadarFrame, check_content
+from firnline.radar.radar_frame import RadarFrame, check_content
 from firnline.radar.variables import is_hdf5, is_matlab5, open_variables
 
 DAMAGED = (

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from firnline.radar.origin import Origin
+from firnline.documents.origin import Origin
 from firnline.radar.radar_frame import Picks, RadarFrame
 
 _KINDS = {kind.__name__: kind for kind in (RadarFrame, Picks, Origin)}

@@ -4,9 +4,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from firnline.documents.framing import Framing
+from firnline.documents.polarity import PICTURE_FORMATS
 from firnline.limits import MAX_PICTURE_PIXELS, MAX_PICTURE_ROWS
-from firnline.radar.framing import Framing
-from firnline.radar.radar_frame import PICTURE_FORMATS, RadarFrame
+from firnline.radar.radar_frame import RadarFrame
 from firnline.radar.sampling import Extent, TraceGrid, echo_extent, filled, samples_per_row, trace_grid
 
 MARGIN_ROWS = 48

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image, ImageOps
 
+from firnline.documents.origin import Origin
+from firnline.documents.polarity import SURE_OF_POLARITY, Polarity
 from firnline.errors import Refused
 from firnline.radar.figures import echogram_in_figure
-from firnline.radar.origin import Origin
 from firnline.radar.polarity import guess_polarity
 from firnline.radar.power import decibels, decibels_of_power, looks_linear
-from firnline.radar.radar_frame import SURE_OF_POLARITY, Polarity, RadarFrame, check_size
+from firnline.radar.radar_frame import RadarFrame, check_size
 from firnline.radar.tiffs import is_tiff, read_tiff
 
 _FORMATS = ["PNG", "JPEG"]

@@ -11,7 +11,7 @@ from dataclasses import astuple, dataclass
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
-from firnline.radar.radar_frame import Polarity
+from firnline.documents.polarity import Polarity
 
 _COLUMNS, _PIECES = 512, 4
 """Of a wide picture so many columns are looked at, in so many pieces side by side."""

@@ -5,10 +5,10 @@ from typing import Literal
 
 import numpy as np
 
+from firnline.documents.layers import Label
+from firnline.documents.origin import Origin
 from firnline.errors import Refused
-from firnline.layers import Label
 from firnline.limits import MAX_SAMPLES
-from firnline.radar.origin import Origin
 
 Polarity = Literal["bright-strong", "dark-strong"]
 

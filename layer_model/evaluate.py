@@ -8,9 +8,10 @@ import json
 import sys
 import time
 
-import scoring
 from dataset import Channel, labels_of
 from inference import Model
+
+from firnline.learning import scoring
 
 
 def evaluate(model, channel):

@@ -8,8 +8,9 @@ import json
 import os
 import shutil
 
-import archives
 import mxnet as mx
+
+from firnline import archives
 
 REHEARSAL = "rehearsal.rec"
 PARAMETERS, SYMBOL, CARD, ARCHIVE = "model.params", "model-symbol.json", "model_card.json", "model.tar.gz"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from firnline.radar.radar_frame import PICTURE_FORMATS, SURE_OF_POLARITY, Polarity
+from firnline.documents.polarity import PICTURE_FORMATS, SURE_OF_POLARITY, Polarity
 
 OPPOSITE: dict[Polarity, Polarity] = {"bright-strong": "dark-strong", "dark-strong": "bright-strong"}
 

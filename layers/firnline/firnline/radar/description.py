@@ -10,11 +10,11 @@ from datetime import datetime
 import numpy as np
 from pydantic import ValidationError
 
+from firnline.documents.frame import FileOrigin, FrameDocument
+from firnline.documents.layers import LayersDocument
 from firnline.errors import Refused
-from firnline.frames import FileOrigin, FrameDocument
-from firnline.layers import LayersDocument
+from firnline.ice import LIGHT_SPEED_M_S
 from firnline.radar.annotations import document_of
-from firnline.radar.axes import LIGHT_SPEED_M_S
 from firnline.radar.picture import Picture, picture_of
 from firnline.radar.radar_frame import Picks, RadarFrame
 

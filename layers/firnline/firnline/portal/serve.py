@@ -6,8 +6,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
 from firnline.limits import MAX_ANSWER_BYTES
-from review_portal.page import PREFIX, TOO_LARGE, respond
-from review_portal.store import Store
+from firnline.portal.page import PREFIX, TOO_LARGE, respond
+from firnline.portal.store import Store
 
 logger = logging.getLogger(__name__)
 

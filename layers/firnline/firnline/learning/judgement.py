@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from firnline.layers import LayersDocument
-from layer_model import scoring
+from firnline.documents.layers import LayersDocument
+from firnline.learning import scoring
 
 Scores = dict[str, Any]
 

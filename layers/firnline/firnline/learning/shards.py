@@ -4,7 +4,7 @@ import hashlib
 import tempfile
 from typing import Any
 
-from firnline.workspace import Bucket
+from firnline.store.bucket import Bucket
 
 SHARD_BYTES = 64_000_000
 

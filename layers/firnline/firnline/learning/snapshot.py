@@ -18,14 +18,14 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 from pydantic import ValidationError
 
-from build_dataset.annotated import AnnotatedFrame
-from build_dataset.shards import ShardWriter
-from firnline import keys
+from firnline.documents.layers import KINDS, LayersDocument
 from firnline.errors import Refused
-from firnline.layers import KINDS, LayersDocument
+from firnline.learning.annotated import AnnotatedFrame
+from firnline.learning.records import pack_record
+from firnline.learning.shards import ShardWriter
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS
-from firnline.workspace import Bucket
-from layer_model.records import pack_record
+from firnline.store import keys
+from firnline.store.bucket import Bucket
 
 SPLITS = ("train", "validation", "holdout")
 MAX_MANIFEST_BYTES = 256_000_000

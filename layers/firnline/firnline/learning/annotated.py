@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from firnline import keys
-from firnline.corrections import Corrections
-from firnline.frame_register import FrameRegister
+from firnline.store import keys
+from firnline.store.corrections import Corrections
+from firnline.store.frame_register import FrameRegister
 
 STATUSES = ("READY", "PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED")
 

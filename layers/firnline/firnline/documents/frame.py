@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from firnline.documents.framing import Framing
+from firnline.documents.origin import Origin
+from firnline.documents.polarity import Polarity
 from firnline.errors import Refused
-from firnline.radar.framing import Framing
-from firnline.radar.origin import Origin
-from firnline.radar.radar_frame import Polarity
 
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,99}\Z")
 LOOP_NAME_PATTERN = r"^[a-z0-9](-*[a-z0-9])*$"
@@ -130,7 +130,7 @@ def loop_name(frame_id: str, revision: str, model_version: str) -> str:
 
 
 class FileOrigin(BaseModel):
-    """`firnline.radar.origin.Origin` as it stands in `frame.json`."""
+    """`firnline.documents.origin.Origin` as it stands in `frame.json`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

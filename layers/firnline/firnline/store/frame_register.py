@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Any
 
 from firnline.errors import legible
-from firnline.table import Item, Table
+from firnline.store.table import Item, Table
 
 
 class Registered(Enum):

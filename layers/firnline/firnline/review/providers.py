@@ -3,9 +3,9 @@
 import json
 from typing import Any, Protocol
 
-from firnline.frame_register import timestamp
-from firnline.table import Table
-from firnline.workspace import Bucket
+from firnline.store.bucket import Bucket
+from firnline.store.frame_register import timestamp
+from firnline.store.table import Table
 
 
 class ReviewProvider(Protocol):

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from firnline.frames import FrameDocument
+from firnline.documents.frame import FrameDocument
+from firnline.documents.layers import ImageSize, LayersDocument, order_by_depth
 from firnline.geometry import as_layers
-from firnline.layers import ImageSize, LayersDocument, order_by_depth
 
 
 def rows_on_picture(samples: np.ndarray, frame: FrameDocument) -> np.ndarray:

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from complete_review.human_loop import PORTAL_SOURCE, HumanLoopOutput, HumanLoopStatusChange
 from firnline.events import EventBus
-from firnline.frame_register import timestamp
-from firnline.table import Item, Table
-from firnline.workspace import Bucket
-from review_portal.store import AlreadyAnswered, Task, UnknownTask
+from firnline.portal.store import AlreadyAnswered, Task, UnknownTask
+from firnline.review.human_loop import PORTAL_SOURCE, HumanLoopOutput, HumanLoopStatusChange
+from firnline.store.bucket import Bucket
+from firnline.store.frame_register import timestamp
+from firnline.store.table import Item, Table
 
 FLOW_DEFINITION_ARN = "arn:aws:sagemaker:local:000000000000:flow-definition/firnline-portal"
 """Stands where A2I names its flow; no such flow exists."""

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from firnline.frame_register import timestamp
-from firnline.table import Item, Table
+from firnline.store.frame_register import timestamp
+from firnline.store.table import Item, Table
 
 _CHAMPION = ("MODEL", "CHAMPION")
 

@@ -14,7 +14,8 @@ from collections import namedtuple
 import numpy as np
 from echogram_input import decode_png, normalise
 from losses import draw_targets
-from records import KINDS, iterate_records, unpack_record
+
+from firnline.learning.records import KINDS, iterate_records, unpack_record
 
 SHUFFLE = 64
 SHUFFLE_BYTES = 1 << 28

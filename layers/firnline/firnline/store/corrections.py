@@ -9,10 +9,10 @@ written in one transaction.
 from collections.abc import Iterator
 from typing import Any
 
+from firnline.documents.layers import LayersDocument
 from firnline.errors import legible
-from firnline.frame_register import timestamp
-from firnline.layers import LayersDocument
-from firnline.table import Item, Table
+from firnline.store.frame_register import timestamp
+from firnline.store.table import Item, Table
 
 _COUNTER = ("COUNTER", "CORRECTIONS")
 _LOCK = ("RETRAINING", "LOCK")

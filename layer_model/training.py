@@ -11,12 +11,13 @@ import artefact
 import calibration
 import mxnet as mx
 import numpy as np
-import scoring
 import tracker
 from dataset import WINDOW_PIXELS, batches, decode, labels_of, window_of
 from losses import deep_supervision_loss
 from mxnet import autograd
 from network import inference_symbol
+
+from firnline.learning import scoring
 
 WARM_UP_STEPS = 15
 AVERAGE_DECAY = 0.97

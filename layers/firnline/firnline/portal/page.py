@@ -19,11 +19,11 @@ from liquid import Environment
 from liquid.exceptions import LiquidError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from complete_review.answer import first_problem, read_answer
 from firnline.errors import Refused
-from firnline.frames import LOOP_NAME_PATTERN
 from firnline.limits import MAX_ANSWER_BYTES
-from review_portal.store import AlreadyAnswered, Store, Task, UnknownTask
+from firnline.portal.store import AlreadyAnswered, Store, Task, UnknownTask
+from firnline.review.answer import first_problem, read_answer
+from firnline.review.human_loop import LOOP_NAME_PATTERN
 
 Response = tuple[int, dict[str, str], bytes]
 

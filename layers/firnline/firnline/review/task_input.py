@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from firnline.layers import LABELS, Layer, LayersDocument
+from firnline.documents.layers import LABELS, Layer, LayersDocument
 
 MAX_INPUT_CONTENT_CHARACTERS = 3_145_728
 FINEST_TOLERANCE_PX = 0.35

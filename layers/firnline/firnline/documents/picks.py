@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from firnline.ice import metres_in_ice
 
-from firnline.description import metres_in_ice
-from firnline.frames import FrameDocument
-from firnline.layers import Label, LayersDocument
-from firnline.placement import samples_in_file
+from firnline.documents.frame import FrameDocument
+from firnline.documents.layers import Label, LayersDocument
+from firnline.documents.placement import samples_in_file
 
 
 class PickRow(NamedTuple):

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidatorFunctionWrapHandler, field_validator
 
 from firnline.events import Event
-from firnline.frames import LOOP_NAME_PATTERN
+from firnline.review.human_loop import LOOP_NAME_PATTERN
 
 A2I_SOURCE = "aws.sagemaker"
 PORTAL_SOURCE = "firnline.review"

@@ -7,8 +7,8 @@ import hashlib
 from collections import Counter
 from fnmatch import fnmatchcase
 
-from firnline.frame_register import timestamp
-from firnline.table import Table
+from firnline.store.frame_register import timestamp
+from firnline.store.table import Table
 
 SHARES = {"holdout": 0.2, "validation": 0.1, "train": 0.7}
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-from firnline.layers import Layer, LayersDocument
+from firnline.documents.layers import Layer, LayersDocument
 
 SURFACE_COLOUR = (70, 190, 255)
 BED_COLOUR = (255, 120, 60)
