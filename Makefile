@@ -87,6 +87,9 @@ first-model: setup ## train the model that comes in the box, on simulated campai
 bench: setup ## our tracker, the reference network and classical trackers in one run, under 20 minutes [FULL=1: hours]
 	@python -m workbench.benchmark $(if $(FULL),--full)
 
+pictures: setup ## draw the pictures of the README and the documentation again
+	@python -m workbench.pictures
+
 # ------------------------------------------------------------------------------------------------ checks
 test: setup ## everything but the tests marked slow (under 15 minutes on two cores)
 	@OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 -q tests/unit tests/contract
@@ -100,4 +103,4 @@ test-slow: setup ## only the tests marked slow
 check: setup ## format, lint, types, template
 	@ruff format --check . && ruff check . && mypy && AWS_DEFAULT_REGION=us-east-1 sam validate --lint
 
-.PHONY: help setup lock demo up down demo-down first-model bench test test-slow check
+.PHONY: help setup lock demo up down demo-down first-model bench pictures test test-slow check
