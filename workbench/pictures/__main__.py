@@ -16,7 +16,7 @@ SOUNDER = Ice("varied_sounder_5100", 0, Genuine(oversampling=3.0, samples=2400, 
 SHOWN = {"snow-radar.png": View(24, 404, "ns"), "radar-sounder.png": View(20, 460, "µs")}
 INCHES = (13.0, 5.6)
 SELECTED_LAYER = 6
-"""A line of some thirty vertices: selected, it shows them on the review page."""
+"""A line of some twenty vertices: selected, it shows them on the review page."""
 MOST_BYTES = 200_000
 
 
@@ -31,7 +31,7 @@ def main() -> None:
         if not CHROMIUM.exists():
             print("review-page.png is left as it is: it takes Chromium (apt-get install chromium).")
             return
-        screenshot(frames[0], work / "page.png", SELECTED_LAYER)
+        screenshot(frames[1], work / "page.png", SELECTED_LAYER)
         _report("review-page.png", write_small(Image.open(work / "page.png"), IMAGES / "review-page.png"))
 
 

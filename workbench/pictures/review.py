@@ -21,8 +21,8 @@ from workbench.pictures.frames import UPLOADED, Traced
 from workbench.reviewer import Reviewer
 
 CHROMIUM = Path("/usr/bin/chromium")
-REVIEW_CONFIDENCE = 0.9
-"""The template's default: frames below it are reviewed."""
+POLICY = Policy(confidence=0.85, audit_rate=1.0)
+"""The template's default confidence, and an audit of all frames above it: a frame that is shown is under review."""
 _SETTLED_MS = 300
 
 
@@ -31,7 +31,7 @@ class OneTask:
 
     def __init__(self, traced: Traced) -> None:
         frame, proposal = traced.frame, traced.proposal
-        reason = Policy(REVIEW_CONFIDENCE, 0.0).reason_to_review(frame.frame_id, frame.revision, proposal.confidence)
+        reason = POLICY.reason_to_review(frame.frame_id, frame.revision, proposal.confidence)
         self._objects = {
             "s3://workspace/echogram.png": encode_png(traced.grey),
             "s3://workspace/overlay.png": encode_png(draw_layers(traced.grey, proposal)),
@@ -39,7 +39,7 @@ class OneTask:
         content = input_content(
             proposal,
             revision=frame.revision,
-            reason=reason or "Drawn for audit.",
+            reason=str(reason),
             model_output_image="s3://workspace/overlay.png",
             labeled_image="s3://workspace/echogram.png",
             unlabeled_image="s3://workspace/echogram.png",
