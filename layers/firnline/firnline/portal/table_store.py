@@ -23,7 +23,7 @@ FLOW_DEFINITION_ARN = "arn:aws:sagemaker:local:000000000000:flow-definition/firn
 """Stands where A2I names its flow; no such flow exists."""
 MAX_INPUT_BYTES = 16_000_000
 MAX_IMAGE_BYTES = 64_000_000
-_TEMPLATE = Path(__file__).parent.parent / "start_review" / "task_ui.liquid.html"
+TASK_TEMPLATE = Path(__file__).parent.parent / "start_review" / "task_ui.liquid.html"
 _STATUS = {"OPEN": "open", "ANSWERED": "completed", "COMPLETED": "completed"}
 
 
@@ -32,7 +32,7 @@ class TableStore:
         self._table = table
         self._bucket = bucket
         self._bus = bus
-        self._template = _TEMPLATE.read_text()
+        self._template = TASK_TEMPLATE.read_text()
 
     def list_tasks(self) -> list[Task]:
         """Open and completed tasks with a short `input_content`; finishes what a process that died left ANSWERED."""
