@@ -7,6 +7,7 @@ MAKEFLAGS += --no-print-directory
 UV := .tools/uv/bin/uv
 APP := .venv/app
 MXNET := .venv/mxnet
+DOCS := .venv/docs
 export PATH := $(CURDIR)/$(APP)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 export SAM_CLI_TELEMETRY := 0
@@ -59,12 +60,19 @@ $(MXNET)/.ready: requirements/mxnet.txt | $(UV)
 	  > "$$($(MXNET)/bin/python -c 'import site; print(site.getsitepackages()[0])')/gethostname.py"
 	@touch $@
 
+$(DOCS)/.ready: requirements/docs.txt | $(UV)
+	@echo "· installing the documentation's environment (45 MB)"
+	@$(UV) venv -q --clear --python 3.11 $(DOCS) || { $(NO_PYTHON); exit 1; }
+	@$(WITHOUT_TRACES) $(UV) pip install -q --python $(DOCS)/bin/python --require-hashes -r requirements/docs.txt
+	@touch $@
+
 setup: $(APP)/.ready $(MXNET)/.ready ## install both environments (every other target does so by itself)
 
 lock: | $(UV) ## pin what requirements/*.in ask for, with hashes
 	$(LOCK) requirements/uv.in -o requirements/uv.txt
 	$(LOCK) requirements/app.in -o requirements/app.txt
 	$(LOCK) requirements/mxnet.in -o requirements/mxnet.txt
+	$(LOCK) requirements/docs.in -o requirements/docs.txt
 	cd layers/firnline && ../../$(LOCK) --python-platform x86_64-manylinux2014 --only-binary :all: requirements.in \
 	  $(addprefix --no-emit-package ,boto3 botocore urllib3 python-dateutil six) -o requirements.txt
 
@@ -87,6 +95,12 @@ first-model: setup ## train the model that comes in the box, on simulated campai
 bench: setup ## our tracker, the reference network and classical trackers in one run, under 20 minutes [FULL=1: hours]
 	@python -m workbench.benchmark $(if $(FULL),--full)
 
+pictures: setup ## draw the pictures of the README and the documentation again
+	@python -m workbench.pictures
+
+docs: $(DOCS)/.ready ## build the documentation site, with the library's reference; then open build/site/index.html
+	@PATH="$(CURDIR)/$(DOCS)/bin:$$PATH" mkdocs build --strict
+
 # ------------------------------------------------------------------------------------------------ checks
 test: setup ## everything but the tests marked slow (under 15 minutes on two cores)
 	@OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 -q tests/unit tests/contract
@@ -100,4 +114,4 @@ test-slow: setup ## only the tests marked slow
 check: setup ## format, lint, types, template
 	@ruff format --check . && ruff check . && mypy && AWS_DEFAULT_REGION=us-east-1 sam validate --lint
 
-.PHONY: help setup lock demo up down demo-down first-model bench test test-slow check
+.PHONY: help setup lock demo up down demo-down first-model bench pictures docs test test-slow check

@@ -1,4 +1,4 @@
-"""The annotation beside a frame: what the uploads say now is what the frame's row and `partial.json` say."""
+"""The annotation beside a frame: the frame's row and `partial.json` follow what is uploaded now."""
 
 from dataclasses import dataclass
 
@@ -46,10 +46,10 @@ class Annotator:
         return self.follow(key, frame["revision"]) or Outcome.GONE
 
     def follow(self, key: UploadKey, revision: str) -> Outcome | None:
-        """Make the row and `partial.json` say what the uploads say now; None if there is no annotation and was none.
+        """Bring the row and `partial.json` up to the uploads of now; None if there is no annotation and was none.
 
-        Another delivery may write what it read before: so whoever has written looks again, and starts over if something
-        else lies beside the frame by then.
+        Another delivery may write what it read earlier. So each delivery looks again after it has written, and starts
+        over if something else lies beside the frame by then.
         """
         while True:
             beside = self._beside(key)
@@ -58,10 +58,10 @@ class Annotator:
                 return outcome
 
     def organise(self, key: UploadKey) -> Outcome:
-        """Read the layer files of a segment again, whose layers now have names.
+        """Read the layer files of a segment again, now that their layers have names.
 
-        A segment may have hundreds. Each frame's row says which organiser its layers were read with, so that a delivery
-        that dies on the way is gone on with by the next.
+        A segment may have hundreds of them. Each frame's row says which organiser named its layers, so that the next
+        delivery goes on where one that died stopped.
         """
         stored = stat(self._uploads, f"{key.campaign}/{key.segment}/{key.stem}{key.suffix}", None)
         if stored is None:
@@ -71,7 +71,7 @@ class Annotator:
                 continue
             try:
                 one = parse_upload_key(f"{key.campaign}/{key.segment}/{file}")
-            except Refused:  # its own upload was answered with that
+            except Refused:  # the upload of the annotation itself was refused with this reason
                 continue
             frame = self._register.get(one.frame_id)
             if frame and frame["status"] != "REJECTED" and frame.get("organiser") != stored.etag:
@@ -80,8 +80,10 @@ class Annotator:
         return Outcome.ORGANISED
 
     def _settle(self, frame_id: str, revision: str, beside: Beside | None) -> Outcome | None:
-        """The annotation beside a frame counts, else the picks inside its file. The object comes before the mark, which
-        is conditional on the revision; in taking back, the mark goes first.
+        """Store the annotation that counts: the one beside the frame, else the picks inside its file.
+
+        The object is written before the mark, which is conditional on the revision. The mark is removed before the
+        object.
         """
         try:
             document, reason = self._read(frame_id, revision, beside), ""

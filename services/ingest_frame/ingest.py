@@ -1,8 +1,8 @@
-"""From an upload to a registered frame, whatever order uploads and their events come in.
+"""From an upload to a registered frame, in whatever order uploads and their events come.
 
-Objects are written before the table's row and the row before the event, so that whoever sees one finds the other. The
-row also comes before the look for annotations: an annotation that arrives meanwhile either is found by that look, or
-finds the row. Which annotation counts follows from what lies in the buckets alone, not from the order of events.
+Objects are written before the table's row, and the row before the event, so that whoever sees one finds the other. The
+row is also written before annotations are looked for: an annotation that arrives meanwhile is either found, or finds
+the row. Which annotation counts depends only on what lies in the buckets, not on the order of events.
 """
 
 import hashlib
@@ -52,8 +52,9 @@ class Ingest:
         self._annotator = Annotator(uploads, workspace, register)
 
     def handle(self, upload: Upload) -> Outcome:
-        """Take one upload in. Whatever is wrong with it is written down for its sender; only passing troubles are
-        raised."""
+        """Take one upload in.
+
+        Whatever is wrong with it is written down for its sender. Only transient failures are raised."""
         if upload.key.endswith("/"):
             return Outcome.FOLDER
         try:
@@ -65,7 +66,7 @@ class Ingest:
         return self._annotator.take(key) if key.is_annotation else self._take_frame(upload, key)
 
     def withdraw(self, deleted_key: str) -> Outcome:
-        """An upload was deleted: an annotation no longer counts; a frame stays, with all that people made of it."""
+        """An upload was deleted. An annotation then no longer counts; a frame stays, with all that people made of it."""
         try:
             key = parse_upload_key(deleted_key)
         except Refused:
@@ -81,7 +82,7 @@ class Ingest:
         stored = stat(self._uploads, upload.key, upload.version)
         if stored is None:
             return Outcome.GONE
-        revision = revision_of(stored.etag.encode())  # of a file that is too large to be read
+        revision = revision_of(stored.etag.encode())  # stands for a file that is too large to be read
         try:
             polarity = _polarity(stored)
             content = self._uploads.read(upload.key, MAX_FILE_BYTES, stored.version, SPLIT_FRAME)

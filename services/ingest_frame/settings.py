@@ -1,4 +1,4 @@
-"""What `ingest_frame` is told by its environment."""
+"""The settings of `ingest_frame`, from its environment."""
 
 from pydantic import Field
 

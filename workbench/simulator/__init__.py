@@ -1,6 +1,6 @@
 """The radar simulator: frames with known layers, in the files that real campaigns deliver.
 
-Geometry follows statistics of experts' layers (see `stratigraphy`); `echoes` says what the radar makes of it.
+The geometry follows statistics of experts' layers (see `stratigraphy`); `echoes` makes the radar's record of it.
 """
 
 from .campaigns import Campaign, campaigns

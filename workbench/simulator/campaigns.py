@@ -9,10 +9,10 @@ Range = tuple[float, float]
 
 @dataclass(frozen=True)
 class Campaign:
-    """A radar, its settings and the ice that it flew over; (low, high) pairs are drawn from once per segment.
+    """A radar, its settings and the ice that it flew over. A value is drawn once per segment from each (low, high) pair.
 
-    Powers are in dB above the thermal noise. Relief is the standard deviation of a logarithm, memory the correlation of
-    one layer's pattern of accumulation with that of the layer above.
+    Powers are in dB above the thermal noise. Relief is the standard deviation of a logarithm. Memory is the correlation
+    of one layer's pattern of accumulation with that of the layer above.
     """
 
     name: str
@@ -36,20 +36,20 @@ class Campaign:
     layer_rows: Range
     """Mean thickness of a layer in rows (snow radar only)."""
     year_relief: float
-    """From layer to layer."""
+    """Relief of the thickness from layer to layer."""
     track_relief: float
-    """Along the track."""
+    """Relief of the thickness along the track."""
     track_memory: float
     track_exponent: float
-    """Of the power spectrum of accumulation along the track."""
+    """Exponent of the power spectrum of accumulation along the track."""
     wavelengths: Range
-    """m, shortest and longest of the fields along the track."""
+    """Shortest and longest wavelength of the fields along the track, m."""
     incoherence: float
     """Rows by which the echo of one trace strays from the layer."""
 
     surface_power: float
     layer_power: float
-    """Of the first layer below the surface."""
+    """Power of the first layer below the surface."""
     layer_scatter: float
     """Standard deviation from layer to layer, dB."""
     fading: float
@@ -57,39 +57,39 @@ class Campaign:
     attenuation: float
     """dB per 100 rows."""
     sublayers: float
-    """Power of the unlabelled stratigraphy between two layers against theirs, dB."""
+    """Power of the unlabelled stratigraphy between two layers, relative to theirs, dB."""
     volume_power: float
-    """Of the scattering below the surface, which fades at the attenuation's rate."""
+    """Power of the scattering below the surface, which fades at the attenuation's rate."""
     looks: float
     pulse_rows: float
     """Half width of the pulse, rows."""
     sidelobes: float
-    """dB below the pulse."""
+    """Level below the pulse, dB."""
     gain_steps: float
-    """Per frame, on average."""
+    """Steps of the gain per frame, on average."""
     dropped: float
     """Share of traces that are missing."""
     level: float = -110.0
     """Recorded power of the thermal noise, dB."""
 
     thickness_rows: Range = (0.0, 0.0)
-    """Mean rows from surface to bed (sounder only), as the fields below."""
+    """Mean rows from surface to bed. This field and those below are for sounders only."""
     bed_relief: float = 0.0
     """Standard deviation of the bed's row."""
     bed_exponent: float = 1.6
     bed_power: float = 0.0
     deepest_layer: float = 0.75
-    """As a share of the thickness: below it lies the echo-free zone."""
+    """Depth of the deepest layer as a share of the thickness: below it lies the echo-free zone."""
     crevasses: float = 0.0
     """Share of the track where scatterers hide what lies below."""
     ringing: float = 0.0
     """Power of the transmitter's ringing above the surface."""
     complete: bool = True
-    """Whether all the layers that one can see have a line."""
+    """Whether every visible layer has a line."""
 
 
-# stratigraphy.py says on what track_exponent, track_relief, track_memory and the bed's relief were measured; the relief
-# of snow is larger at the same wavelengths, since wind moves it.
+# stratigraphy.py says what track_exponent, track_relief, track_memory and the bed's relief were measured on. The relief
+# of snow is larger at the same wavelengths, since wind moves snow.
 _GREENLAND_2012 = Campaign(
     name="greenland_2012", kind="snow", first_day=date(2012, 3, 30), latitude=76.5, longitude=-45.0,
     ground_elevation=2400.0, trace_spacing=8.0, window=2.1e-7,
@@ -174,4 +174,4 @@ campaigns: dict[str, Campaign] = {
         _DEMO,
     )
 }
-"""By name. `demo` is the demonstration's: no model in the box is trained on it."""
+"""Campaigns by name. `demo` is the demonstration's: the model in the box is never trained on it."""

@@ -13,13 +13,15 @@ from .frame import SimulatedFrame
 
 _TICK_PX = 5
 _FEWEST_PX = 32
-"""Of a margin that holds an axis with its numbers."""
+"""Smallest width of a margin that holds an axis with its numbers, px."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """How a picture is drawn. `gamma`: exponent of the grey between black and white. `margins`: white pixels to the left, at
-    the top, to the right and at the bottom; `axes`: a frame about the echogram, ticks and numbers in the margins.
+    """How a picture is drawn.
+
+    `gamma`: exponent of the grey between black and white. `margins`: white pixels at the left, the top, the right and
+    the bottom. `axes`: a frame around the echogram, with ticks and numbers in the margins.
     """
 
     polarity: Literal["bright-strong", "dark-strong"] = "bright-strong"
@@ -63,7 +65,7 @@ def write_figure(frame: SimulatedFrame, path: Path, figure: Figure) -> Path:
 
 
 def _with_axes(picture: np.ndarray, shape: tuple[int, ...], figure: Figure) -> np.ndarray:
-    """`picture` with a black frame about the echogram of `shape`, ticks at round numbers, and these beside them."""
+    """`picture` with a black frame around the echogram of `shape`, and ticks with their round numbers."""
     left, top, _, _ = figure.margins
     height, width = shape
     image = Image.fromarray(picture)

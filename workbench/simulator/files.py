@@ -91,7 +91,7 @@ def write_cresis(frame: SimulatedFrame, path: Path, version: Literal["5", "7.3"]
             options = {"compression": "gzip", "compression_opts": 2} if name == "Data" else {}
             file.create_dataset(name, data=values.T, **options).attrs["MATLAB_class"] = np.bytes_("double")
     with path.open("r+b") as stream:
-        # 116 bytes of text, 8 of subsystem offset, version 0x0200, byte order mark: how MATLAB knows its own files.
+        # MATLAB knows its files by 116 bytes of text, 8 of subsystem offset, the version 0x0200 and a byte order mark.
         stream.write(_MATLAB_HEADER.ljust(116) + bytes(8) + b"\x00\x02IM")
     return path
 

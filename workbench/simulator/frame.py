@@ -1,4 +1,4 @@
-"""One simulated frame: its echogram, its layers, and what a file of it says besides."""
+"""One simulated frame: its echogram, its layers, and what else its file holds."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -64,11 +64,11 @@ def simulate_frame(
     samples: int = ROWS,
     genuine: Genuine | None = None,
 ) -> SimulatedFrame:
-    """The frame `number` of a flight segment; the next number continues it. The same arguments give the same frame.
+    """Simulate the frame `number` of a flight segment; the next number continues it.
 
-    With `genuine` the same ice, flown over by a radar that samples it so, in the size in which its files are delivered:
-    the layers are those of the frame of 256 samples, at the samples and columns of the file, and go on below its end as
-    far as they can be seen. `samples` then counts for nothing.
+    The same arguments give the same frame. With `genuine`, a radar that samples in this way flies over the same ice, and
+    the frame has the size of its files. The layers are those of the frame of 256 samples, at the samples and columns of
+    the file. They go on below that frame's end as far as they can be seen. `samples` is then ignored.
 
     Raises `ValueError` for fewer than 64 traces or samples and for negative numbers.
     """
@@ -79,7 +79,7 @@ def simulate_frame(
         )
     if genuine is None:
         return _observed(campaign, segment, number, Grid.plain(traces, samples))
-    # A snow radar's window is opened early, since the ground rises unforeseen; a sounder's as the pulse leaves.
+    # A snow radar's window opens early, since the ground may rise; a sounder's opens as the pulse leaves.
     share = (0.1, 0.5) if campaign.kind == "snow" else (0.0, 0.2)
     spare = genuine.samples - ROWS * genuine.oversampling
     first = int(spare * generator(campaign, segment, 7).uniform(*share))
@@ -95,7 +95,7 @@ def _observed(campaign: Campaign, segment: int, number: int, grid: Grid) -> Simu
     echoes = record(campaign, segment, number, ice, fields, grid)
     drawn = echoes.drawn
     if grid.fine:
-        # Who draws layers sees no more of them in a finer record: every record of this ice has the same truth.
+        # An expert sees no more layers in a finer record: every record of this ice has the same truth.
         coarse = Grid.plain(grid.traces, ROWS)
         coarse_fields = TrackFields(
             (number * grid.traces + coarse.trace) * campaign.trace_spacing, *campaign.wavelengths
@@ -142,13 +142,13 @@ def _observed(campaign: Campaign, segment: int, number: int, grid: Grid) -> Simu
 
 
 def _ice(campaign: Campaign, segment: int, fields: TrackFields, scale: float) -> Stratigraphy:
-    """The ice below `fields`, in samples of which `scale` make a row."""
+    """The ice below `fields`, in samples; `scale` of them make a row."""
     ice = lay_down(campaign, segment, fields)
     return Stratigraphy(ice.surface * scale, ice.layers * scale, None if ice.bed is None else ice.bed * scale)
 
 
 def _repeated(frame: SimulatedFrame, times: int) -> SimulatedFrame:
-    """The frame with each of its columns, and what belongs to it, `times` times."""
+    """The frame with each column, and what belongs to it, repeated `times` times."""
     if times == 1:
         return frame
     changes: dict[str, Any] = {

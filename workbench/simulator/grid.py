@@ -1,4 +1,4 @@
-"""How a radar samples the ice: at 256 rows a frame, or as finely, and over as long a window, as genuine files do."""
+"""How a radar samples the ice: at 256 rows a frame, or as finely and over as long a window as in genuine files."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -6,18 +6,18 @@ from functools import cached_property
 import numpy as np
 
 ROWS = 256
-"""Of a frame at the scale that campaigns are described at."""
+"""Rows of a frame at the scale in which campaigns are described."""
 ABOVE, BELOW = 24, 192
-"""Rows above and below these that a genuine window is filled with echo, not with noise alone: to where none is left."""
+"""Rows above and below these that hold echo in a genuine window. Beyond them no echo is left, only noise."""
 
 
 @dataclass(frozen=True)
 class Genuine:
     """Size and structure of a file as a lab has it.
 
-    `oversampling`: samples of fast time for each row of 256 a frame. `samples`: of the whole window, most of which is air
-    above the ice or noise below it. `along`: columns for each independent trace, from overlapping apertures; speckle is
-    correlated over as many. `repeat`: times that each column is written.
+    `oversampling`: samples of fast time for each row of a frame of 256 rows. `samples`: samples of the whole window, most
+    of which is air above the ice or noise below it. `along`: columns for each independent trace, from overlapping
+    apertures; speckle is correlated over as many. `repeat`: how often each column is written.
     """
 
     oversampling: float = 1.0
@@ -41,8 +41,8 @@ class Grid:
     """Samples and columns of a record of `traces` independent traces.
 
     Sample 0 of the stretch of `samples` that is filled with echo lies `above` samples above the frame's top; the
-    stretch begins `opens` samples after the window of `window` samples does. `scale`: samples a row. `fine`: the record
-    of a radar that samples finely, not one of other ice. Rows are in samples from the frame's top.
+    stretch begins `opens` samples after the window of `window` samples does. `scale`: samples a row. `fine`: whether the
+    radar samples this ice finely, so that it is the same ice as at 256 rows. Rows are in samples from the frame's top.
     """
 
     traces: int
@@ -74,11 +74,11 @@ class Grid:
 
     @cached_property
     def trace(self) -> np.ndarray:
-        """(columns,) the trace, a fraction, that each column shows."""
+        """(columns,) the trace that each column shows; fractional."""
         return (np.arange(round(self.traces * self.along)) + 0.5) / self.along - 0.5
 
     def held(self, per_trace: np.ndarray) -> np.ndarray:
-        """(..., columns) of what (..., traces) was drawn for each trace: overlapping apertures see the same scatterers."""
+        """(..., columns) of a value (..., traces) drawn for each trace: overlapping apertures see the same scatterers."""
         return per_trace[..., np.clip(np.rint(self.trace).astype(int), 0, self.traces - 1)]
 
     def column_of(self, trace: np.ndarray) -> np.ndarray:

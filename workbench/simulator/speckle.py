@@ -1,4 +1,4 @@
-"""Speckle: what interference of many scatterers makes of a mean power; gamma distributed, of mean 1."""
+"""Speckle, by which the interference of many scatterers multiplies a mean power: gamma distributed, of mean 1."""
 
 import numpy as np
 from scipy.ndimage import convolve1d, gaussian_filter1d
@@ -8,9 +8,9 @@ from .campaigns import Campaign
 from .grid import Grid
 
 _WHITE = 2 * np.sqrt(np.pi)
-"""Standard deviations of a Gaussian filter that white noise must be averaged over to become as quiet as it makes it."""
+"""White noise becomes as quiet by an average over this many standard deviations of a Gaussian filter as by the filter."""
 _FARTHEST = 6.0
-"""Standard deviations that a table of the distribution reaches to."""
+"""Standard deviations to which a table of the distribution reaches."""
 
 
 def coarse_speckle(rng: np.random.Generator, looks: float, shape: tuple[int, int]) -> np.ndarray:
@@ -27,7 +27,7 @@ def fine_speckle(rng: np.random.Generator, campaign: Campaign, grid: Grid, shape
     A Gaussian field of that correlation, each value of which is replaced by the gamma distribution's at the same quantile
     (a translation process, Grigoriu 1984).
     """
-    # The intensity's correlation is that of the pulse's own power with itself: a Gaussian of 0.85 half widths, filtered.
+    # The intensity correlates as the pulse's own power does: as white noise after a Gaussian filter of 0.85 half widths.
     pulse = campaign.pulse_rows / np.sqrt(2 * np.log(2))
     looks = campaign.looks * _WHITE * pulse
     field = rng.standard_normal(shape, dtype=np.float32)

@@ -24,13 +24,13 @@ from .campaigns import Campaign
 from .track import TrackFields, generator
 
 _LEAST_THICKNESS = 3.5
-"""Rows: nobody can draw two layers closer than this."""
+"""Rows. Nobody can draw two layers closer than this."""
 _BED_CLEARANCE = 7.0
 
 
 @dataclass(frozen=True)
 class Stratigraphy:
-    """Rows, increasing downwards, at 256 samples a frame: `surface` (traces,), `layers` (L, traces), `bed` or None."""
+    """Rows of `surface` (traces,), `layers` (L, traces) and `bed` (traces,) or None; downwards, at 256 samples a frame."""
 
     surface: np.ndarray
     layers: np.ndarray
@@ -58,7 +58,7 @@ def lay_down(campaign: Campaign, segment: int, fields: TrackFields) -> Stratigra
     drape = bed_depth + campaign.bed_relief * slope_share * smooth
     bed = drape + campaign.bed_relief * np.sqrt(1 - slope_share**2) * rough
     bed = surface + 8.0 + 4.0 * np.logaddexp(0.0, (bed - 8.0) / 4.0)
-    # A layer at a share f of the thickness follows the bed by the power f: flat near the surface, parallel at the bed.
+    # A layer at a share f of the thickness follows the bed with the power f: flat near the surface, parallel at the bed.
     thickness = np.exp(years[:, None] + relief)
     thickness *= campaign.deepest_layer / np.exp(years).sum()
     share = np.cumsum(thickness[:count], axis=0)

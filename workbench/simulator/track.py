@@ -15,7 +15,7 @@ _SPEED = 125.0
 
 
 def generator(campaign: Campaign, *key: int) -> np.random.Generator:
-    """Random numbers that depend on the campaign's name and `key` (segment, stream, frame number) alone."""
+    """Random numbers that depend only on the campaign's name and on `key` (segment, stream, frame number)."""
     return np.random.default_rng([zlib.crc32(campaign.name.encode()), *key])
 
 
@@ -67,7 +67,7 @@ def gps_minus_utc(day: datetime) -> int:
 
 
 def fly(campaign: Campaign, segment: int, position: np.ndarray, fields: TrackFields) -> Flight:
-    """The aircraft over `position` (traces,) metres of a segment: a straight line at constant speed, a little wind."""
+    """Fly over `position` (traces,) metres of a segment: in a straight line at constant speed, with a little wind."""
     rng = generator(campaign, segment, 1)
     day = datetime.combine(campaign.first_day, datetime.min.time(), UTC) + timedelta(days=segment // 4)
     start = day + timedelta(hours=11 + 2 * (segment % 4), minutes=int(rng.integers(60)))

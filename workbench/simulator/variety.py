@@ -1,7 +1,7 @@
-"""Campaigns drawn at random, to train on: a network that has met many radars and many kinds of ice relies on none
-(domain randomisation, Tobin et al. 2017).
+"""Campaigns drawn at random, to train on (domain randomisation, Tobin et al. 2017).
 
-The ranges hold the named campaigns and go beyond them on both sides; a drawn campaign is one corner of them.
+A network that has met many radars and many kinds of ice relies on no one of them. The ranges contain the named campaigns
+and go beyond them on both sides. A drawn campaign is one point within the ranges.
 """
 
 from dataclasses import replace
@@ -43,8 +43,8 @@ _FIRN: dict[str, Range] = _SNOW | {
     "sublayers": (-16.0, -7.0),
     "volume_power": (8.0, 20.0),
 }
-"""Snow radar over dry firn: few of the layers are bright, at very different distances from each other, and the deepest of
-them lies alone in noise, as a bed would. Other layers are faint and come in with the rest of the stratigraphy."""
+"""Snow radar over dry firn. A few layers are bright, at very different distances from each other, and the deepest of them
+lies alone in noise, as a bed would. The other layers are as faint as the rest of the stratigraphy."""
 _SOUNDER: dict[str, Range] = {
     "surface_relief": (2.0, 12.0),
     "year_relief": (0.4, 0.7),
@@ -113,7 +113,7 @@ def draw_campaign(kind: Kind, number: int) -> Campaign:
         layer = float(rng.uniform(10, 40))
         changes["layer_rows"] = (layer, layer * rng.uniform(1.2, 1.9))
         changes["layer_count"] = (3, int(rng.integers(6, 16)))
-        # Frames that were flattened at their surface have no air above it.
+        # A frame that was flattened to its surface has no air above it.
         air = float(rng.uniform(0, 30))
         changes["air_rows"] = (air, air + rng.uniform(2, 20))
     else:

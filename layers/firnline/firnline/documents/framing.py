@@ -1,7 +1,7 @@
 """Where the picture of an echogram lies on the uploaded file, and back.
 
 The picture is what the network, the reviewer and the training share. It is cut and averaged from the file's echogram;
-this module only says how its pixels and the file's samples lie to each other. `sampling` measures, `picture` averages.
+this module only says how its pixels and the file's samples correspond. `sampling` measures, `picture` averages.
 """
 
 from typing import Annotated
@@ -77,7 +77,7 @@ class Framing(BaseModel):
             middle = self._cell_sums(np.where(picked, np.arange(lines.shape[1]), 0.0))
             with np.errstate(invalid="ignore", divide="ignore"):
                 mean = sums / share
-                # A cell that is picked in part has its mean off the middle; the slope of the line brings it there.
+                # The mean of a partly picked cell lies off the cell's middle; the slope of the line corrects this.
                 off = middle / share - self.trace_of(np.arange(self.columns))
             slope = np.gradient(mean, axis=1) / self.traces_per_column if self.columns > 1 else 0.0
             mean = np.where(np.isfinite(slope), mean - slope * off, mean)

@@ -1,4 +1,4 @@
-"""The way from a radar frame's rows and columns back to the traces and samples of the uploaded file, and forth."""
+"""The way between a radar frame's rows and columns and the samples and traces of the uploaded file."""
 
 from dataclasses import dataclass
 

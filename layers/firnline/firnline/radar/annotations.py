@@ -1,6 +1,6 @@
 """Annotations beside a frame: layers documents, tables of rows, masks and layer files.
 
-`read_picks` reads any of them in traces and samples of the uploaded file; `document_of` makes rows a layers document.
+`read_picks` reads any of them in traces and samples of the uploaded file; `document_of` turns rows into a layers document.
 """
 
 from collections.abc import Iterator
@@ -43,13 +43,13 @@ _CONTRADICTING_SHARE = 0.1
 _DECIMALS = 3
 _TRACES_AT_ONCE = 2_048
 _CPU_S, _MEMORY_BYTES = 10, 900_000_000
-"""What reading an annotation may take."""
+"""Computing time, s, and memory, bytes, that reading an annotation may take."""
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """What an annotation must know of the file that it belongs to: its size, `traces` x `samples`, and what leads from a
-    time to a sample of it. `gps_time_s` is (traces,), NaN where unknown; `dt_s` and `time_zero_s` are those of the rows
+    """What has to be known of the file that an annotation belongs to: its size, `traces` x `samples`, and how a time
+    leads to one of its samples. `gps_time_s` is (traces,), NaN where unknown; `dt_s` and `time_zero_s` are those of the rows
     from which `origin` leads to the file's samples.
     """
 
@@ -85,7 +85,7 @@ def read_annotation(
 def annotation_of(picks: Picks, suffix: str, frame: FrameDocument, created: datetime) -> LayersDocument:
     """What `read_picks` found in an annotation as a layers document of `frame`; arguments as of `read_annotation`."""
     with _in_a_sentence(suffix):
-        # Picks a few traces apart are a line in the file already; on the picture their columns would have too few.
+        # Gaps are bridged in the file: on the picture, the columns of sparse picks would hold too few of them.
         reach = int(np.ceil(_LONGEST_BRIDGE * frame.framing.traces_per_column))
         rows = rows_on_picture(_bridged(picks.rows, reach), frame)
         if not np.isfinite(rows).any() and np.isfinite(picks.rows).any():
@@ -100,7 +100,7 @@ def read_picks(content: bytes, suffix: str, geometry: Geometry, organiser: bytes
     """
     if suffix in (".layers.csv", ".layers.json"):
         return _read_picks(content, suffix, geometry, organiser)
-    try:  # what libhdf5 and Pillow do over broken bytes can only be ended from outside
+    try:  # libhdf5 and Pillow may hang over broken bytes, and only another process can end that
         return within_limits(lambda: _read_picks(content, suffix, geometry, organiser), _CPU_S, _MEMORY_BYTES)
     except BeyondLimits as beyond:
         raise Refused(
@@ -142,7 +142,7 @@ def document_of(picks: Picks, frame: FrameDocument, created: datetime) -> Layers
     ValidationError where the layers cross, `Refused` for too many.
 
     Where picks contradict each other in a few traces (the bed above the surface), none of them is taken there. A pick
-    without a neighbour within reach is no line, and is left out. The document is small enough for all who read it.
+    without a neighbour near enough makes no line, and is left out. The document is small enough for all who read it.
     """
     if len(picks.labels) > MAX_LAYERS or picks.rows.size > MAX_PICKS:
         raise Refused(
@@ -267,10 +267,10 @@ def _bridged(rows: np.ndarray, longest: int) -> np.ndarray:
 
 
 def _without_contradictions(rows: np.ndarray) -> np.ndarray:
-    """Blank the picks of layers (layers, traces) in the few traces where they are not in the order that they mostly
-    have: above a layer that mostly lies above them, or below one that mostly lies below.
+    """Blank picks (layers, traces) in the few traces where two layers are out of their usual order.
 
-    A layer of which that would take more than a share is left as it is.
+    Out of order is a pick above a layer that mostly lies above it, or below one that mostly lies below it. A layer that
+    would lose more than a share of its picks is left as it is.
     """
     if len(rows) < 2:
         return rows

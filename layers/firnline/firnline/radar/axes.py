@@ -9,14 +9,14 @@ from firnline.radar.radar_frame import MAX_SIDE, RadarFrame, check_size
 from firnline.radar.time_units import gps_minus_utc, seconds_per_unit
 
 _STEP_S = (1e-12, 2e-6)
-"""Steps of fast time that radars have: a snow radar's oversampled picoseconds to a sounder's window on few rows."""
+"""Steps of fast time that radars have, s: from a snow radar's oversampled picoseconds to a sounder's window on few rows."""
 _USUAL_STEP_S = 2e-7
-"""Longer steps are believed if a file declares them, but not the first guess where it does not."""
+"""Longer steps are taken where a file declares them. Where it does not, they are not the first guess."""
 _WINDOW_S = (4e-9, 1e-3)
 _UNITS = {1.0: "seconds", 1e-6: "microseconds", 1e-9: "nanoseconds", 1e-3: "milliseconds"}
-"""What fast time may be counted in, the likelier first."""
+"""Units that fast time may be counted in, the likelier first."""
 _UNEVEN = 0.05
-"""Steps of fast time that differ from their mean by more than this share are no rounding."""
+"""A step of fast time that differs from the mean step by more than this share is no rounding error."""
 _SAME_STEP = 0.05
 _CLOCK_S = (1e8, 4.2e9)
 """1973 to 2103, in seconds since 1970."""
@@ -32,8 +32,9 @@ def upright(
 ) -> np.ndarray:
     """A square echogram as (samples, traces).
 
-    Its dimension scales tell, or the file's own surface, along which echoes are strong; failing these the layers, whose
-    rows differ more than its traces do. Left as it is where nothing tells.
+    The dimension scales tell which axis is which, or else the file's own surface, along which echoes are strong.
+    Failing both, the layers tell: rows differ more from each other than traces do. Where nothing tells, the echogram
+    stays as it is.
     """
     turned = trace_axis == 0
     if trace_axis is None:
@@ -90,8 +91,8 @@ def fast_time(
     units : what the file says they are, "" if nothing; convention : seconds per unit that its form is known for
     surface : travel times in the file, in seconds by their convention; step_s : the file's own step
 
-    Units that the file names win, then the convention; where they give a step that no radar has, the unit that the
-    surface, the step or the length of the window speaks for is taken, with a note. `Refused` where none does.
+    Units that the file names win, then the convention. Where they give a step that no radar has, the unit that agrees
+    with the surface, the step or the length of the window is taken, with a note. `Refused` where none agrees.
     """
     if time.size < 2 or not np.isfinite(time).all():
         raise Refused("The fast-time axis is too short or has missing values; export the frame with its time axis.")
@@ -113,7 +114,7 @@ def fast_time(
         same = [unit for unit in others if _same_step(time, unit, step_s)]
         others = same if same or step_s is not None else others
         holding = [unit for unit in others if _holds(time * unit, surface)]
-        # Whole numbers from 0 or 1 on count samples: only a surface can tell that they are times.
+        # Whole numbers from 0 or 1 on are sample numbers, unless a surface shows that they are times.
         counts = time[0] in (0, 1) and bool((np.diff(time) == 1).all())
         others = holding if holding or counts else others
         others.sort(key=lambda unit: _mean_step(time) * unit > _USUAL_STEP_S)
@@ -159,7 +160,7 @@ def _holds(time_s: np.ndarray, surface: np.ndarray | None) -> bool:
 def travel_times(
     values: np.ndarray | None, time: np.ndarray, time_s: np.ndarray, notes: list[str]
 ) -> np.ndarray | None:
-    """Travel times to the surface or the bed in seconds: in the unit of fast time where only so they lie within it."""
+    """Travel times to the surface or the bed in seconds; in the unit of fast time if only then they lie within the window."""
     if values is None or _holds(time_s, values) or not _holds(time, values) or time[-1] == time_s[-1]:
         return values
     notes.append("travel times to surface and bed are in the unit of fast time: converted with it")
@@ -167,7 +168,7 @@ def travel_times(
 
 
 def trace_clock(values: np.ndarray | None, notes: list[str]) -> np.ndarray | None:
-    """GPS seconds since 1970 of the traces, NaN where there can be no time; None, with a note, where nowhere.
+    """GPS seconds since 1970 of the traces, NaN where a value can be no time. None, with a note, if no trace has one.
 
     Milliseconds to nanoseconds since 1970 and MATLAB's day numbers are converted, with a note.
     """
@@ -193,7 +194,7 @@ def trace_clock(values: np.ndarray | None, notes: list[str]) -> np.ndarray | Non
 
 
 def plausible_positions(frame: RadarFrame) -> None:
-    """Longitudes within -180 to 180; positions that can be none, 0 north 0 east among them, become NaN."""
+    """Bring longitudes within -180 to 180; impossible positions become NaN, and so does 0 north 0 east."""
     latitude, longitude = frame.latitude, frame.longitude
     if latitude is None or longitude is None:
         frame.latitude = None if latitude is None else _within(latitude, -90, 90)
@@ -224,7 +225,7 @@ def place_in_time(
 ) -> None:
     """Set the time axis, resampled if it is uneven, and undo the compression of truncated snow-radar frames.
 
-    Their columns were pushed down by `Elevation_Correction` bins, as if the aircraft had flown level: here each is
+    Their columns were pushed down by `Elevation_Correction` bins, as if the aircraft had flown level. Here each is
     moved back up, and `Surface`, `Bottom` and `Elevation` with it (uncompress_echogram.m of the CReSIS toolbox).
     """
     dt = _mean_step(time_s)

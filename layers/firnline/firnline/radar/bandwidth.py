@@ -1,4 +1,4 @@
-"""The radar's band, where a file tells it: the parameters that CReSIS programs leave in theirs, or attributes."""
+"""The radar's band, where a file tells it: in the parameters that CReSIS programs leave in their files, or in attributes."""
 
 import re
 
@@ -11,7 +11,7 @@ _BANDWIDTH_NAMES = ("bandwidth", "band_width", "radar_bandwidth", "chirp_bandwid
 _CENTRE_NAMES = ("center_frequency", "centre_frequency", "radar_center_frequency", "central_frequency", "fc")
 _MOST_PARAMETERS = 12
 _OVERSAMPLED_AT_LEAST = 0.8
-"""A step of fast time of more than 1/B cannot hold a band B; the margin allows for rounded parameters."""
+"""Samples more than 1/B apart cannot hold a band B; the margin allows for rounded parameters."""
 
 
 def band_of(variables: Variables, dt_s: float | None) -> tuple[float | None, float | None]:

@@ -5,10 +5,10 @@ import numpy as np
 _LIGHT = 200.0
 _SAME_GREY = 3.0
 _BORDER_SHARE = 0.45
-"""Of the outermost pixels, at least this many are background in a figure, even if two of its sides have no margin."""
+"""At least this share of a figure's outermost pixels is background, even if two of its sides have no margin."""
 _FILLED = 0.5
 _MARGIN_PURE = 0.8
-"""Labels fill less than the rest of a figure's margins."""
+"""At least this share of a figure's margins is background; labels fill less than the rest."""
 _THINNEST = 2
 _SIDES = 3
 _SMALLEST_SHARE = 0.1
@@ -20,8 +20,8 @@ _LINE_CONTRAST = 40.0
 def echogram_in_figure(grey: np.ndarray) -> tuple[slice, slice]:
     """Rows and columns of the echogram in a picture (rows, columns); the whole picture where it has no margins.
 
-    Margins are of one light grey, or of no data (transparent), on at least three sides, but for labels. The echogram is
-    the largest block inside of which most pixels are something else; the lines of its axes go with the margins.
+    Margins are of one light grey, or without data (transparent), on at least three sides, apart from labels. The
+    echogram is the largest block in which most pixels differ from that. The lines of its axes are cut with the margins.
     """
     whole = slice(0, grey.shape[0]), slice(0, grey.shape[1])
     background = _background(grey)
@@ -68,7 +68,7 @@ def _longest(share: np.ndarray, least: float) -> slice:
 
 
 def _by_spines(drawn: np.ndarray, rows: slice, columns: slice) -> tuple[slice, slice]:
-    """Extended to the lines of the axes, within which an echogram may be as light as the paper.
+    """The block, extended to the lines of the axes: inside them an echogram may be as light as the paper.
 
     A line counts where there is one on either side: a tick mark makes a line longer, but hardly both of them.
     """
@@ -99,8 +99,8 @@ def _unbroken(line: np.ndarray, part: slice) -> slice:
 
 
 def _without_lines(grey: np.ndarray, rows: slice, columns: slice) -> tuple[slice, slice]:
-    """Without the lines of the axes: rows and columns of one grey along their whole length, or blends of one with what
-    lies beside it."""
+    """The block without the lines of the axes: rows and columns that have one grey along their whole length, or a blend
+    of it with what lies beside it."""
     for _ in range(_SPINE):
         block = grey[rows, columns]
         if min(block.shape) <= 2 * _SPINE:

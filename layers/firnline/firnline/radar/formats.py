@@ -15,7 +15,7 @@ DAMAGED = (
     OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RuntimeError, SyntaxError, EOFError,
     ArithmeticError, AssertionError, struct.error, zlib.error,
 )  # fmt: skip
-"""What Pillow, tifffile, h5py, NumPy and our own readers raise over bytes that do not keep to their form."""
+"""What Pillow, tifffile, h5py, NumPy and our own readers raise over malformed bytes."""
 
 _CPU_S, _BYTES_PER_CPU_S = 7, 2_000_000
 """Computing time that any file gets, and how many of its bytes earn another second."""
@@ -45,7 +45,7 @@ def read_frame(content: bytes, polarity: Polarity | None = None) -> RadarFrame:
     """Read and check a frame; nothing but `Refused` is raised over its content.
 
     `polarity` overrides the guess for pictures; numeric files say themselves what is strong. The file is read in a
-    process of its own, which may take so much time and memory as files of its size need. TimeoutError if that process
+    process of its own, which may take as much time and memory as a file of its size needs. TimeoutError if that process
     hung without computing, which is no fault of the file.
     """
     size = len(content)

@@ -1,4 +1,4 @@
-"""Work on bytes that nobody vouches for, in a process of its own with a limit of time and of memory.
+"""Work on untrusted bytes, in a process of its own with a limit of time and of memory.
 
 libhdf5, libtiff and their like loop, crash or ask for any amount of memory over a file that is broken in the right
 place, and nothing inside a process can stop them. The child is forked, so it has the file without a copy and starts in
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 Limit = Literal["time", "memory", "crash"]
 
 _WALL_S, _WALL_PER_CPU = 30.0, 4.0
-"""A process that has not ended after so long, and so many times its limit of computing, waits for something else."""
+"""Seconds, and seconds for each second of its limit of computing time: a process that runs longer hangs on something else."""
 _WRITE_BYTES = 1 << 28
 _PIPE_BYTES = 1 << 20
 
@@ -129,7 +129,7 @@ def _result(answer: bytes, status: int, large: int) -> Any:
     if os.WIFSIGNALED(status):
         killed = os.WTERMSIG(status)
         raise BeyondLimits("time" if killed == signal.SIGXCPU else "memory" if killed == signal.SIGKILL else "crash")
-    if not answer:  # not even the answer could be put together
+    if not answer:  # the answer could not be encoded
         raise BeyondLimits("memory")
     parcel = json.loads(answer)
     kind, size = parcel["answer"], os.fstat(large).st_size

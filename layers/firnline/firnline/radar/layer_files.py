@@ -14,7 +14,7 @@ _BY_ID: dict[int, Label] = {1: "surface", 2: "bed"}
 """What the ids mean in every season of Open Polar Radar, as long as nobody has changed them."""
 _BY_NAME: dict[str, Label] = {"surface": "surface", "bottom": "bed", "bed": "bed"}
 _HOLE = 10
-"""A line goes straight over holes of its points of up to this many times their usual distance."""
+"""A line goes straight over holes between its points of up to this many times their usual distance."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class LayerPoints:
     """Layers as their file samples them: `twtt_s` is (layers, points), two-way and in seconds, NaN where not picked.
 
     `gps_time_s` is (points,), growing. `labels` are None where neither the file nor an organiser names the layer.
-    `named` says that names did, not ids.
+    `named`: the labels come from names, not from ids.
     """
 
     gps_time_s: np.ndarray
@@ -81,8 +81,9 @@ def label_by_depth(labels: list[Label | None], rows: np.ndarray, named: bool) ->
     Returns
     -------
     One label for each layer. Ids are not names: the surface and the bed are often stored the other way round, and the
-    id of either may be an internal layer's. So of a surface and a bed the upper one is the surface, whoever says so. By
-    ids alone the surface is the uppermost line, and the lower one of a pair the bed only if nothing lies below it.
+    id of either may be an internal layer's. So the upper one of a surface and a bed is the surface, whatever names or
+    ids say. By ids alone, the surface is the uppermost line, and the lower one of the pair is the bed only if nothing
+    lies below it.
     """
     surfaces, beds = ([i for i, label in enumerate(labels) if label == kind] for kind in ("surface", "bed"))
     given: list[Label] = [label or "layer" for label in labels]
@@ -130,7 +131,7 @@ def _names(organiser: bytes) -> dict[int, str]:
 
 
 def _older(found: dict[str, Value]) -> LayerPoints:
-    """`layerData{i}.value{1}.data` (picked by hand) and `.value{2}.data` (what was made of it), at `GPS_time`."""
+    """`layerData{i}.value{1}.data` (picked by hand) and `.value{2}.data` (processed), at `GPS_time`."""
     gps_time = _numbers(found.get("GPS_time", found.get("gps_time")), "GPS_time").ravel()
     layers = found["layerData"]
     layers = [layers] if isinstance(layers, dict) else layers
@@ -173,7 +174,7 @@ def _picked_and_traced(value: Value) -> list[np.ndarray | None]:
 
 
 def _in_time(gps_time: np.ndarray, twtt: np.ndarray, labels: list[Label | None], named: bool) -> LayerPoints:
-    """In the order of time, without points of no time; of points of one time the mean."""
+    """Points in order of time. Those without a time are left out, those of the same time averaged."""
     known = np.isfinite(gps_time)
     times, where = np.unique(gps_time[known], return_inverse=True)
     if times.size < 2:

@@ -42,7 +42,7 @@ def read_nested(content: bytes, names: Iterable[str]) -> dict[str, Value]:
 
 
 class _Budget:
-    """Counts what has been read, so that a file cannot say more than it may."""
+    """Counts what has been read, so that no file makes more of it than the limits allow."""
 
     def __init__(self) -> None:
         self.numbers, self.parts = 0, 0

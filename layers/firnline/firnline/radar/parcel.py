@@ -1,6 +1,6 @@
 """Radar frames and picks as bytes between two processes: JSON for what is small, plain memory for arrays.
 
-Not pickled, since the process that sends them has just read bytes that nobody vouches for.
+Nothing is pickled, since the process that sends them has just read untrusted bytes.
 """
 
 import json
@@ -29,7 +29,7 @@ def packed(value: Any) -> tuple[bytes, list[np.ndarray]]:
 
 
 def unpacked(body: bytes, arrays: list[np.ndarray]) -> Any:
-    """The value that `packed` made `body` and `arrays` of; raises KeyError, TypeError or ValueError for other bytes."""
+    """The value from which `packed` made `body` and `arrays`; raises KeyError, TypeError or ValueError for other bytes."""
     return _made(json.loads(body), arrays)
 
 

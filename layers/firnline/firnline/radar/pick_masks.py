@@ -14,11 +14,11 @@ _SAMPLED_PIXELS = 4_000_000
 _TRACES_AT_ONCE = 1_024
 _MOST_RUNS = 10_000_000
 _BLURRED_SHARE = 0.15
-"""Where more of the pixels that are not background differ from such a neighbour, a mask was compressed or smoothed."""
+"""A mask was compressed or smoothed if more than this share of its pixels off the background differ from such a neighbour."""
 _DRAWN_SHARE = 0.4
-"""In such a mask pixels count from this share of the strongest on: a line between two rows has half of it in each."""
+"""In such a mask, pixels of at least this share of the strongest count: a line between two rows has half of it in each."""
 _LONGEST_GAP, _STEEPEST_GAP = 6, 2
-"""Free ends of lines at most so many traces apart are joined, if they are no more rows than this for each trace apart."""
+"""Free ends of lines are joined if they are at most so many traces apart, and at most so many rows for each trace."""
 _SHORTEST_OF_BLURRED = 4
 _MANY, _SCRAP = 60, 8
 """More lines than this, half of them shorter than this many traces, are scraps."""

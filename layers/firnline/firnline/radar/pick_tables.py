@@ -17,21 +17,21 @@ _NOT_PICKED = frozenset({"", "nan", "na", "n/a", "null", "none", "-", "-9999", "
 _DELIMITERS = (",", ";", "\t")
 _LONGEST_LINE = 100_000
 _MOST_SPARE_LINES = 10_000
-"""Lines of comment, and blank ones, beside one line a trace."""
+"""Comment lines and blank lines that a table may have besides one line for each trace."""
 _NAMES_NO_COLUMN = "its first line names no column like surface_row, bed_row or layer1_row"
 
 
 def read_table(content: bytes, traces: int, samples: int) -> Picks:
     """CSV with a column `<label>_row` for each layer: surface_row, bed_row, layer_row, layer1_row, layer_2_row ...
 
-    Cells are parted by commas, semicolons or tabs; where commas do not part them, they may be decimal. Blank, NaN, NA
+    Cells are separated by commas, semicolons or tabs; where commas do not, a comma may be a decimal one. Blank, NaN, NA
     or -9999 = not picked. A column `col` numbers the traces from 0; without it, the lines do. Other columns are
     ignored, and so are lines of comment (#) before the first.
     """
     lines = _lines(_text(content))
     header_line = next(lines, "")
     delimiter = header_line[4:5] if header_line.lower().startswith("sep=") else ""
-    if delimiter:  # Excel's way of saying so
+    if delimiter:  # Excel names the separator so
         header_line = next(lines, "")
     delimiter = delimiter or max(_DELIMITERS, key=header_line.count)
     try:
@@ -75,7 +75,9 @@ def _rows(table: Iterator[list[str]], header: list[str], columns: list, size: tu
             raise Refused(f"{where} is for trace {trace}, which had a line before; keep one of them")
         seen[trace] = True
         try:
-            rows[:, trace] = [float(line[place]) for place in places]  # what nearly all lines are, and fast
+            rows[:, trace] = [
+                float(line[place]) for place in places
+            ]  # nearly all lines are like this, and this is fast
         except (ValueError, IndexError):
             rows[:, trace] = [_row(line, place, f"{where}, {match.group()}") for place, match in columns]
         column = rows[:, trace]

@@ -18,7 +18,7 @@ _WORTH_CUTTING = 0.8
 """A cut that keeps more than this share of the samples is not made."""
 _FEWEST_ROWS, _FEWEST_COLUMNS = 64, 16
 _SAME_TRACE = 1.5
-"""Fewer columns a trace than this are left as they are."""
+"""A file with fewer columns a trace than this keeps its columns."""
 _COLUMNS_AT_ONCE = 64
 _DISAGREE = 3.0
 
@@ -33,7 +33,7 @@ class Picture:
 
 
 PICTURE_DECIBELS = 40.0
-"""What the range of greys of an uploaded picture stands for: no picture tells its own decibels."""
+"""Decibels that the range of greys of an uploaded picture is taken for: no picture tells its own."""
 
 
 def picture_of(frame: RadarFrame) -> Picture:
@@ -51,8 +51,8 @@ def make_picture(power_db: np.ndarray, decibels_per_step: float = 1.0, pulse_sam
 
     Parameters
     ----------
-    power_db : (samples, traces), equal steps matter equally; NaN = no data
-    decibels_per_step : what a step of `power_db` is in decibels, since averages are taken of power
+    power_db : (samples, traces), in equal steps; NaN = no data
+    decibels_per_step : decibels in a step of `power_db`, since averages are taken of power
     pulse_samples : width of the pulse in samples as the file's bandwidth tells it, where it does
     """
     samples, traces = power_db.shape

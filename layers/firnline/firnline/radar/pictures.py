@@ -19,7 +19,7 @@ from firnline.radar.tiffs import is_tiff, read_tiff
 _FORMATS = ["PNG", "JPEG"]
 _COLOURED_SHARE = 0.3
 _COLOURED = 60
-"""A pixel whose channels differ by more is no grey."""
+"""A pixel whose channels differ by more is coloured."""
 _COLOUR_STEP = 4
 _PIXELS_AT_ONCE = 4_000_000
 
@@ -36,7 +36,9 @@ def read_picture(content: bytes, polarity: Polarity | None = None) -> RadarFrame
     """
     notes: list[str] = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of damage in metadata, which nothing here reads, and of size, checked below
+        warnings.simplefilter(
+            "ignore"
+        )  # about damaged metadata, which is not read, and about size, which is checked below
         if is_tiff(content):
             form, picture = "tiff", read_tiff(content, notes)
         else:
@@ -145,7 +147,7 @@ def _strips(image: Image.Image) -> Iterator[tuple[slice, Image.Image]]:
 
 
 def _of_numbers(values: np.ndarray, notes: list[str]) -> np.ndarray:
-    """Numbers of more than 8 bits: as they are, but for linear power, which no picture of integers holds."""
+    """Numbers of more than 8 bits, as they are; floating-point numbers that look like linear power become decibels."""
     with np.errstate(over="ignore", invalid="ignore"):
         power = np.array(values, dtype=np.float32, order="C")
     if values.dtype.kind == "f" and looks_linear(power):

@@ -1,8 +1,8 @@
 """Whether a picture draws strong echoes bright or dark.
 
-Each piece of evidence below is positive where strong is bright, and changes its sign with the picture: what is known of
-ice and noise decides, not where in the picture things lie. Their weights are a logistic regression's without constant,
-fitted by `python -m workbench.polarity_fit` on pictures of simulated campaigns: right on 99.4 % of 672 pictures of
+Each piece of evidence below is positive where strong is bright, and changes its sign with the picture. What is known of
+ice and noise decides, not where in the picture things lie. The weights are those of a logistic regression without
+constant, fitted by `python -m workbench.polarity_fit` on pictures of simulated campaigns: right on 99.4 % of 672 pictures of
 campaigns that were held out, and on 99.0 % of 800 of another, plainer simulation, some of which tell nothing.
 """
 
@@ -14,7 +14,7 @@ from scipy.ndimage import uniform_filter1d
 from firnline.documents.polarity import Polarity
 
 _COLUMNS, _PIECES = 512, 4
-"""Of a wide picture so many columns are looked at, in so many pieces side by side."""
+"""Columns of a wide picture that are looked at, and the pieces side by side in which they are taken."""
 _ROWS = 800
 """A taller picture is averaged over rows until it has about as many."""
 _ALONG = 9
@@ -26,8 +26,8 @@ _CREST_ROWS, _CREST_SCALE = 12, 0.05
 _TINY = 1e-9
 
 _VOLTAGE = ((-0.55, 0.1, 0.12), (-0.7, 0.4, 0.3))
-"""(likeness of opposites at most, of returns at least, skewness at most): the clearer the swing, the less symmetric may
-a picture be. Of 1,166 simulated pictures of power none meets either; real voltage meets the first."""
+"""(correlation at the opposite swing at most, at its return at least, skewness at most): the clearer the swing, the less
+symmetric a picture may be. Of 1,166 simulated pictures of power none meets either; real voltage meets the first."""
 _MOST_LAGS = 40
 
 
@@ -181,8 +181,8 @@ def _by_blocks(picture: np.ndarray) -> tuple[float, float]:
 
 
 def _is_voltage(picture: np.ndarray) -> bool:
-    """Signed voltage swings down the rows: an echo is followed by its opposite and then by itself again, and light and
-    dark are alike in the whole."""
+    """Signed voltage swings down the rows: an echo is followed by its opposite and then by itself again. Over the whole
+    picture, light and dark are equally common."""
     height = len(picture)
     swing = picture - uniform_filter1d(picture, max(9, height // 8) | 1, axis=0)
     power = float((swing**2).mean())

@@ -1,4 +1,4 @@
-"""From the numbers of an echogram to decibels, in single precision and in place, so that a large one is held once."""
+"""From the numbers of an echogram to decibels, in single precision and in place, so that a large one is in memory once."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from scipy.signal import hilbert
 _VALUES_AT_ONCE = 2_000_000
 _SAMPLED = 1_000_000
 _ABSURD_DB = 1_000.0
-"""No echo is that strong or weak: such samples hold no data. Most of an echogram beyond it is on another scale."""
+"""Samples beyond these hold no data: no echo is that strong or weak. An echogram that lies mostly beyond is on another scale."""
 _ABSURD = 1e36
 """NetCDF's fill for floats, 9.97e36, and what lies beyond it."""
 _LINEAR_RANGE = 50.0
@@ -18,7 +18,7 @@ _DECIBEL_RANGE = 5.0
 _NOISE_BELOW_ZERO = 0.65
 """Subtracting the mean noise leaves at most this share of linear power below zero (1 - 1/e of one look, and a margin)."""
 _SMALLEST_DB, _LARGEST_DB = 1e-2, 1e3
-"""Strongest samples outside these are no decibels."""
+"""Values whose strongest samples lie outside these are no decibels."""
 _SENTINELS = (-999.0, -9999.0, -99999.0, -32767.0, -32768.0)
 """Values by which people mark missing samples without saying so in the file."""
 
@@ -38,8 +38,8 @@ def decibels(values: np.ndarray, notes: list[str]) -> np.ndarray:
 def decibels_of_power(power: np.ndarray, notes: list[str]) -> np.ndarray:
     """10 log10 of linear power (samples, traces) float32, in place; zero and absurd power is no data.
 
-    A little linear power may lie below zero, where a mean noise was subtracted: those samples are missing. Where the
-    values can be no linear power they are taken as what they look like, decibels or signed voltage.
+    A little linear power may lie below zero, where a mean noise was subtracted: those samples are missing. Values
+    that can be no linear power are taken as what they look like: decibels or signed voltage.
     """
     _drop_sentinels(power, notes)
     negative = sum(int((block < 0).sum()) for block in _blocks(power))
@@ -102,7 +102,7 @@ def _is_decibels(sample: np.ndarray, negative_share: float) -> bool:
 
 
 def _is_voltage(sample: np.ndarray) -> bool:
-    """Signed voltage lies alike on both sides of zero."""
+    """Whether values are signed voltage, which is spread evenly about zero."""
     if sample.size < 2:
         return False
     low, below, above, high = np.percentile(sample, [0.5, 25, 75, 99.5])
@@ -142,7 +142,7 @@ def _sample(values: np.ndarray) -> np.ndarray:
     """Finite values from all over the array, at most about a million."""
     flat = values.T if values.flags.f_contiguous else values
     step = max(1, flat.size // _SAMPLED)
-    # A step that shares no factor with the row's length, lest it meet the same rows in each trace.
+    # A step that shares no factor with the row's length, so that it does not meet the same rows in each trace.
     while step > 1 and np.gcd(step, flat.shape[1]) > 1:
         step += 1
     sample = flat.reshape(-1)[::step]

@@ -134,7 +134,7 @@ def _impdar(variables: Variables) -> RadarFrame:
 
 
 def _impdar_picks(variables: Variables, shape: tuple[int, ...]) -> Picks | None:
-    """ImpDAR's picked centres: one pick is the bed, as its users draw it first; of several nobody can tell which is."""
+    """ImpDAR's picked centres. A single pick is the bed, which users draw first; among several, nothing tells which is."""
     claimed = variables.shape("picks.samp2")
     if claimed is not None:
         _check_lines("picks.samp2", claimed)
@@ -173,7 +173,7 @@ def _sred(variables: Variables) -> RadarFrame:
 def _finished(
     frame: RadarFrame, variables: Variables, time_s: np.ndarray | None, bins: np.ndarray | None
 ) -> RadarFrame:
-    """The frame with what all forms share: lengths checked, missing samples counted, band, positions, and its time."""
+    """The frame, completed by what all forms share: checked lengths, missing samples, band, positions and time."""
     traces = frame.power_db.shape[1]
     for name in ("gps_time_s", "latitude", "longitude", "elevation_m", "surface_twtt_s", "bed_twtt_s"):
         values = getattr(frame, name)
@@ -230,7 +230,7 @@ def _shape(variables: Variables, name: str) -> tuple[int, ...]:
     """(rows, columns) that a table claims, before anything of it is read; a claim that is too large is refused."""
     shape = variables.shape(name)
     if shape is None or 0 in shape:
-        # A struct, a cell, text or nothing: `array` knows the sentence.
+        # A struct, a cell, text or nothing: `array` refuses it with the right sentence.
         if variables.array(name) is None:
             raise _missing(name)
         raise Refused(f"The variable '{name}' is no table of numbers; export the echogram as one.")

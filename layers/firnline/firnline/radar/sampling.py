@@ -9,7 +9,7 @@ import numpy as np
 from scipy.ndimage import uniform_filter1d
 
 FEWEST_TRACES, FEWEST_SAMPLES = 24, 64
-"""An echogram smaller than this tells too little of its sampling, and is taken as it is."""
+"""A smaller echogram tells too little of its sampling, and is taken as it is."""
 
 _ENOUGH_TRACES = 1024
 """More traces than this add nothing to a measurement."""
@@ -154,8 +154,8 @@ def echo_extent(power_db: np.ndarray) -> Extent:
     Means over blocks are compared with the noise floor of the same traces, the quietest fifth of their blocks, so that
     a step of the receiver's gain is no echo. A block counts as echo if it exceeds the floor by five standard errors and
     by a share of the speckle's spread. How many of its samples are independent is measured, since a record that is
-    sampled finely, or whose apertures overlap, has far fewer of them. Noise that grows with depth counts as echo: rather
-    too much is kept.
+    sampled finely, or whose apertures overlap, has far fewer of them. Noise that grows with depth counts as echo:
+    it is better to keep too much.
     """
     samples, traces = power_db.shape
     spread, alike = _noise(power_db)
@@ -185,7 +185,7 @@ def _echo_between(power_db: np.ndarray, tall: int, wide: int, spread: float, ali
             continue
         mean = total[usable] / count[usable]
         error = spread * np.sqrt(min(1.0, alike / np.median(count[usable])))
-        # Of noise alone the quietest fifth lies 1.4 errors below its middle.
+        # In noise alone, the quietest fifth of blocks lies 1.4 errors below the median.
         floor = float(np.mean(np.sort(mean)[: max(2, int(_FLOOR_SHARE * mean.size))])) + 1.4 * error
         echo = row_edges[usable][mean > floor + max(_CLEARLY * error, _ABOVE_FLOOR * spread)]
         if echo.size:
@@ -233,8 +233,9 @@ def echo_wavelength(power_db: np.ndarray) -> float:
     """Middle wavelength, in samples, of the echo that neighbouring traces share; NaN if they share none.
 
     `power_db` (samples, traces) without gaps, each trace independent. The cross spectrum of neighbouring traces holds
-    the layers and the surface and not the speckle, however finely it is sampled. Weighted with the square of the wave
-    number, as in a derivative, so that slow trends with depth tell little; half of it lies below the wavelength.
+    the layers and the surface and not the speckle, however finely it is sampled. It is weighted with the square of
+    the wave number, as in a derivative, so that slow trends with depth count little. Half of it lies below the
+    middle wavelength.
     """
     samples, traces = power_db.shape
     if samples < FEWEST_SAMPLES or traces < FEWEST_TRACES:
@@ -286,10 +287,10 @@ def samples_per_row(power_db: np.ndarray) -> tuple[float, str]:
     """Samples to average into one row, so that the echo has the width that the network is trained for; and why.
 
     `power_db` (samples, traces) without gaps, cut to its echo, each trace independent. In a record that is limited to
-    the pulse's band speckle is as wide as the pulse. Where it is so wide that nothing but the sampling can be the reason,
-    or does not contradict the layers, both have a say, and the layers' own wavelength moves the result by a bounded
-    factor: ice with few layers has long wavelengths at any sampling. Narrower speckle tells nothing, for a record of wide
-    layers may have been processed since.
+    the pulse's band speckle is as wide as the pulse. Both speckle and layers count where speckle
+    does not contradict the layers, or is so wide that only the sampling can be the reason. The wavelength of the layers
+    then moves the result by a bounded factor, since ice with few layers has long wavelengths at any sampling. Narrower
+    speckle tells nothing: a record of wide layers may have been processed since.
     """
     by_layers = echo_wavelength(power_db) / TRAINED_WAVELENGTH
     by_speckle = speckle_width(power_db) / TRAINED_SPECKLE

@@ -60,8 +60,8 @@ def gps_minus_utc(utc_s: np.ndarray) -> np.ndarray:
 def gps_time(values: np.ndarray, units: str, calendar: str, description: str) -> tuple[np.ndarray, str] | None:
     """Times of the traces, "<unit> since <date>", as GPS seconds since 1970, which is how layer files count, and a note.
 
-    They are UTC unless `units` or `description` (the variable's names) call them GPS time. None where `units` are no
-    such thing, or the calendar is a model's.
+    They are UTC unless `units` or `description` (the variable's names) call them GPS time. None where `units` have
+    another form, or the calendar is a climate model's.
     """
     since = _SINCE.match(" ".join(units.split()))
     if since is None or calendar.strip().lower() not in _REAL_CALENDARS:

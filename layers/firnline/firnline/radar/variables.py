@@ -1,7 +1,7 @@
 """The numeric variables of MATLAB and NetCDF-4 files, read by name and only as large as an echogram may be.
 
-These files come from anywhere, and both forms compress: what a variable claims to hold is checked before it is
-unpacked, unpacking stops at that size, and nothing but plain numbers is ever made of it.
+These files are untrusted, and both forms compress. What a variable claims to hold is checked before it is unpacked,
+unpacking stops at that size, and only plain numbers are made of it.
 """
 
 import io

@@ -1,0 +1,47 @@
+"""`python -m workbench.pictures` (`make pictures`): draw the pictures of the README and the documentation into `docs/images/`."""
+
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from workbench.pictures.drawing import View, three_panels, write, write_small
+from workbench.pictures.frames import Ice, traced
+from workbench.pictures.review import CHROMIUM, mended, screenshot
+from workbench.simulator import Genuine
+
+IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
+SNOW = Ice("varied_snow_5100", 0, Genuine(oversampling=2.0, samples=10_000, along=2.0))
+SOUNDER = Ice("varied_sounder_5100", 0, Genuine(oversampling=3.0, samples=2400, along=2.0))
+SHOWN = {"snow-radar.png": View(24, 404, "ns"), "radar-sounder.png": View(20, 460, "µs")}
+INCHES = (13.0, 5.6)
+SELECTED_LAYER = 6
+"""A line of some twenty vertices: selected, it shows them on the review page."""
+MOST_BYTES = 200_000
+
+
+def main() -> None:
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        frames = traced([SNOW, SOUNDER], work)
+        for frame, (name, view) in zip(frames, SHOWN.items(), strict=True):
+            figure = three_panels(frame.grey, frame.frame, frame.proposal, mended(frame), view, INCHES)
+            _report(name, write(figure, IMAGES / name))
+        if not CHROMIUM.exists():
+            print("review-page.png is left as it is: it takes Chromium (apt-get install chromium).")
+            return
+        screenshot(frames[1], work / "page.png", SELECTED_LAYER)
+        _report("review-page.png", write_small(Image.open(work / "page.png"), IMAGES / "review-page.png"))
+
+
+def _report(name: str, size: int) -> None:
+    print(f"docs/images/{name}: {size / 1000:.0f} kB")
+    if size > MOST_BYTES:
+        raise SystemExit(
+            f"docs/images/{name} is larger than {MOST_BYTES // 1000} kB: show less of it, or in fewer greys."
+        )
+
+
+if __name__ == "__main__":
+    main()
