@@ -352,17 +352,17 @@ def review(port: Annotated[int, typer.Option(help="loopback port for the page")]
     if connection.outputs["ReviewProvider"] == "a2i":
         console.print(a2i_page(connection))
         return
-    from review_portal.serve import make_server
+    from review_portal.serve import PageServer
     from review_portal.table_store import TableStore
 
     store = TableStore(connection.table, connection.workspace, connection.events)
     try:
-        server = make_server(store, port=port)
+        server = PageServer(store, port=port)
     except OSError as error:
         raise fail(f"Port {port} cannot be used ({error.strerror}). Choose another with --port.") from error
-    with server, suppress(KeyboardInterrupt):
-        console.print(f"review page at http://127.0.0.1:{server.server_port}/review/ (Ctrl+C stops it)")
-        server.serve_forever()
+    with suppress(KeyboardInterrupt):
+        console.print(f"review page at http://127.0.0.1:{server.port}/review/ (Ctrl+C stops it)")
+        server.serve_until_stopped()
 
 
 def a2i_page(connection) -> str:

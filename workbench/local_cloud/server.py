@@ -11,11 +11,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from review_portal.application import make_app
+
 from .context import Cloud
 from .durability import Durability
+from .front import Front
 from .http_api import HttpApi, checked_arn, identify
 from .human_review import HumanReview
 from .identity import admin_credentials
+from .review_tasks import LoopStore
 from .sagemaker_api import SageMakerApi
 from .serving import Endpoints
 from .settings import ACCOUNT, REGION, Settings
@@ -56,9 +60,7 @@ def serve(settings: Settings) -> None:
         threading.Thread(target=_await_port, args=(settings.port, answering), daemon=True).start()
 
     _after(app, "_load_persisted_state", recover)
-    from .review_site import ReviewSite
-
-    app.app = ReviewSite(app.app, reviews)
+    app.app = Front(app.app, make_app(LoopStore(reviews)))
     sys.argv = ["ministack"]
     try:
         app.main()
