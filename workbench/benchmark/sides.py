@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from time import perf_counter
@@ -42,8 +42,13 @@ class Trained(NamedTuple):
         }
 
 
-def train(plan: Plan, name: str, hyperparameters: dict[str, Any], channels: dict[str, Path]) -> Trained:
-    """Train as a SageMaker job does. Channels: folders by name, `model` among them to go on from a model."""
+def train(
+    plan: Plan, name: str, hyperparameters: dict[str, Any], channels: dict[str, Path], tell: Callable[[str], None]
+) -> Trained:
+    """Train as a SageMaker job does. Channels: folders by name, `model` among them to go on from a model.
+
+    `tell` hears of each epoch.
+    """
     base = plan.out / "training" / name
     history, card = base / "output" / "data" / "history.json", base / "model" / "model_card.json"
     if not plan.go_on:
@@ -54,7 +59,7 @@ def train(plan: Plan, name: str, hyperparameters: dict[str, Any], channels: dict
         (base / "checkpoints").mkdir(exist_ok=True)
         for channel, folder in channels.items():
             (base / "input" / "data" / channel).symlink_to(folder.resolve())
-        run_training(base.resolve(), hyperparameters, list(channels))
+        run_training(base.resolve(), hyperparameters, list(channels), lambda epoch: tell(f"{name} · {epoch}"))
     return Trained(base / "model", json.loads(history.read_text()), json.loads(card.read_text()))
 
 
