@@ -19,6 +19,8 @@ class Pace(Enum):
     """A process of this machine that starts or ends."""
     STACK = 0.5
     """What a stack's functions do: each question costs a request or a few."""
+    RESTART = 5.0
+    """A model that does not load now, and may later."""
     JOB = 2.0
     """A training or a retraining, which takes minutes."""
 

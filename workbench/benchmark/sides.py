@@ -17,7 +17,7 @@ from workbench.benchmark.classical import TRACKERS, Tracked
 from workbench.benchmark.frames import Frame
 from workbench.benchmark.measures import Points, Truth, line_scores, response_scores
 from workbench.benchmark.plan import Plan
-from workbench.first_model import MXNET, OUTPUT, run_training
+from workbench.first_model import LAYER_MODEL, MXNET, OUTPUT, run_training
 
 NETWORK_SIDE = Path(__file__).with_name("network_side.py")
 SINGLE_THREAD_FRAMES = 12
@@ -82,9 +82,8 @@ def box_model(plan: Plan) -> Path:
 def run_network(model: Path, channel: Path, out: Path, *options: str, threads: int | None = None) -> dict[str, Any]:
     """What network_side.py found of a channel; `threads`: None for one per core."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    if threads:
-        environment["OMP_NUM_THREADS"] = str(threads)
+    threads = threads or len(os.sched_getaffinity(0))
+    environment = os.environ | {"OMP_NUM_THREADS": str(threads), "PYTHONPATH": str(LAYER_MODEL)}
     command = [str(MXNET / "python"), str(NETWORK_SIDE), str(model), str(channel), str(out), *options]
     subprocess.run(command, env=environment, check=True)
     return json.loads(out.with_name(out.name + ".json").read_text())

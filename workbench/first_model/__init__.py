@@ -16,11 +16,12 @@ from .frames import (
     validation_frames,
 )
 from .making import make
-from .places import MXNET, OUTPUT, ROOT
+from .places import LAYER_MODEL, MXNET, OUTPUT, ROOT
 from .training import HYPERPARAMETERS, TrainingFailed, run_training
 
 __all__ = [
     "HYPERPARAMETERS",
+    "LAYER_MODEL",
     "MXNET",
     "OUTPUT",
     "ROOT",

@@ -7,11 +7,11 @@ import shutil
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 from review_portal.application import make_app
+from workbench.waiting import Pace, wait_until
 
 from .context import Cloud
 from .durability import Durability
@@ -175,11 +175,13 @@ def _install(settings: Settings, sagemaker: SageMakerApi, reviews: HumanReview) 
 
 
 def _await_port(port: int, answering: threading.Event) -> None:
-    while not answering.is_set():
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                answering.set()
-        time.sleep(0.05)
+    wait_until(lambda: _listens(port), None, TimeoutError, Pace.PROCESS)
+    answering.set()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _except_sagemaker(lookup: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich.console import Console
 
 from workbench.connection import Connection
-from workbench.local_cloud.training import JOBS_AT_ONCE
+from workbench.local_cloud.training import jobs_at_once
 from workbench.training_arguments import CannotTrain, Tuned, grid_size, read_tuned
 
 from .following import follow_training, follow_tuning
@@ -71,8 +71,8 @@ def _run_training(connection: Connection, planned: Plan, console: Console) -> di
 
 def tune(connection: Connection, wanted: Wanted, search: Search, console: Console) -> Tuning:
     """Run one tuning job to its end, and note its best model. Raises CannotTrain."""
-    if connection.local and search.parallel > JOBS_AT_ONCE:
-        console.print(f"this machine has cores for {JOBS_AT_ONCE} training at a time: the others wait")
+    if connection.local and search.parallel > (at_once := jobs_at_once()):
+        console.print(f"this machine has cores for {at_once} training at a time: the others wait")
     tuned = read_tuned(list(search.ranges), list(search.choices))
     with sentences():
         planned = plan(connection, wanted, tuned)
