@@ -1,10 +1,13 @@
-"""What the local cloud's front lets through to MiniStack."""
+"""What the local cloud's front lets through to MiniStack, and what the review page hears of its tasks."""
 
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
+from review_portal.store import AlreadyAnswered, UnknownTask
+from workbench.local_cloud.errors import ConflictException, ResourceNotFoundException
 from workbench.local_cloud.front import Front
+from workbench.local_cloud.review_tasks import LoopStore
 
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=..."}
 
@@ -34,3 +37,20 @@ def browser():
 def test_the_page_is_open_and_all_else_is_signed_or_refused(browser, path, headers, answered):
     told = browser.get(path, headers=headers)
     assert (told.status_code, told.text) == answered
+
+
+def test_the_page_hears_of_tasks_in_its_own_words() -> None:
+    class NoReviews:
+        """Human loops of which there are none."""
+
+        def read_object(self, name: str, uri: str) -> None:
+            raise ResourceNotFoundException(f"Could not find the human loop '{name}'.")
+
+        def submit(self, name: str, *answer: object) -> None:
+            raise ConflictException(f"The task '{name}' is not open any more.")
+
+    store = LoopStore(NoReviews())
+    with pytest.raises(UnknownTask):
+        store.read_object("a", "s3://b/c.png")
+    with pytest.raises(AlreadyAnswered):
+        store.submit("a", {}, "reviewer", 1)

@@ -1,6 +1,5 @@
 """`firnline bench`: our tracker, the authors' network and classical trackers, measured in one run."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +47,7 @@ def bench(
     """Measure our tracker, the authors' network and classical trackers; under 20 minutes, hours with --full."""
     from workbench.benchmark import run
     from workbench.benchmark.plan import plan_of
+    from workbench.first_model import TrainingFailed
 
     plan = plan_of(
         full=full, out=out, go_on=go_on, unseen_frames=frames, train_frames=train_frames, folds=folds,
@@ -58,6 +58,6 @@ def bench(
         if markdown:
             typer.echo(run.last_tables(plan.out))
         else:
-            run.run(plan, only or [], " ".join(["firnline", *sys.argv[1:]]), terminal.wide_console())
-    except (run.NoResults, run.NoSuchStage) as error:
+            run.run(plan, only or [], terminal.command_line(), terminal.wide_console())
+    except (run.NoResults, run.NoSuchStage, TrainingFailed) as error:
         raise fail(str(error)) from error

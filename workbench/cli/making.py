@@ -1,7 +1,6 @@
 """`firnline first-model` and what else makes parts of Firnline itself: fitted constants, simulated frames."""
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +41,7 @@ def first_model(
             keep_data=keep_data,
             go_on=go_on,
             workers=workers or _cores(),
-            command=" ".join(["firnline", *sys.argv[1:]]),
+            command=terminal.command_line(),
             console=console(),
         )
     except first.TrainingFailed as error:

@@ -1,6 +1,7 @@
 """What the commands share: how they print, fail, reach the stack, and end when they are asked to."""
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -48,6 +49,11 @@ def connect():
         return connect_to_stack()
     except NotConnected as error:
         raise fail(str(error)) from error
+
+
+def command_line() -> str:
+    """What was typed, to be noted beside what came of it."""
+    return " ".join(["firnline", *sys.argv[1:]])
 
 
 @contextmanager
