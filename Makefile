@@ -1,4 +1,4 @@
-# Thin over the command `firnline` (workbench/cli.py). `make help` lists the targets.
+# Thin over the command `firnline` (workbench/cli). `make help` lists the targets.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -90,10 +90,10 @@ demo-down: setup ## stop the demonstration's stack only
 	@firnline down --demo
 
 first-model: setup ## train the model that comes in the box, on simulated campaigns (about 80 minutes)
-	@python -m workbench.first_model
+	@firnline first-model
 
 bench: setup ## our tracker, the reference network and classical trackers in one run, under 20 minutes [FULL=1: hours]
-	@python -m workbench.benchmark $(if $(FULL),--full)
+	@firnline bench $(if $(FULL),--full)
 
 pictures: setup ## draw the pictures of the README and the documentation again
 	@python -m workbench.pictures

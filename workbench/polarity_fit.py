@@ -1,11 +1,12 @@
 """The weights of `firnline.radar.polarity`, fitted on pictures of simulated campaigns as people draw them.
 
-    python -m workbench.polarity_fit
+    firnline polarity-fit
 
 prints the weights, and how often they are right on campaigns that they were not fitted on.
 """
 
 import io
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import astuple, fields
 
@@ -169,7 +170,8 @@ def _signed(job: tuple[str, int]) -> np.ndarray:
     return (-1 if dark else 1) * np.array(astuple(evidence))
 
 
-def main() -> None:
+def fitted(workers: int) -> Iterator[str]:
+    """Fit the weights; a line with them, and a line for each set of pictures on how often they are right."""
     jobs = {
         "fitted on": [(name, 7919 * k + 13 * number) for k in range(4) for number, name in enumerate(FITTED_ON)]
         + [("plain", seed) for seed in range(900)],
@@ -178,17 +180,14 @@ def main() -> None:
         ],
         "plain, held out": [("plain", 10_000 + seed) for seed in range(400)],
     }
-    with ProcessPoolExecutor() as pool:
+    with ProcessPoolExecutor(workers) as pool:
         signed = {name: np.array(list(pool.map(_signed, wanted, chunksize=8))) for name, wanted in jobs.items()}
     weights = fit(signed["fitted on"])
-    print(", ".join(f"{name}={weight:.2f}" for name, weight in vars(weights).items()))
+    yield ", ".join(f"{name}={weight:.2f}" for name, weight in vars(weights).items())
     for name, rows in signed.items():
         margin = rows @ np.array(astuple(weights))
         unsure = np.mean(np.abs(margin) < np.log(SURE_OF_POLARITY / (1 - SURE_OF_POLARITY)))
-        print(
-            f"{name}: {np.mean(margin > 0):.2%} of {margin.size} right; {unsure:.1%} below a confidence of {SURE_OF_POLARITY}"
+        yield (
+            f"{name}: {np.mean(margin > 0):.2%} of {margin.size} right; "
+            f"{unsure:.1%} below a confidence of {SURE_OF_POLARITY}"
         )
-
-
-if __name__ == "__main__":
-    main()

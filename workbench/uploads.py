@@ -2,7 +2,6 @@
 
 import os
 import re
-import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from firnline.errors import Refused
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES
 from firnline.store import keys
 from workbench.connection import Connection
+from workbench.waiting import wait_until
 
 PREDICTED = frozenset({"PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED"})
 _SEGMENT_IN_NAME = re.compile(r"(?<=layer_)(\d{8}_\d{2})(?=\.mat\Z)|(\d{8}_\d{2})_\d{3,4}")
@@ -136,21 +136,23 @@ def follow(
     """
     waiting = list(uploads)
     rows: dict[str, dict] = {}
-    deadline = time.monotonic() + seconds
-    while waiting:
+
+    def all_answered() -> bool:
         for upload in list(waiting):
             row = _answer(connection, upload)
             if row:
                 rows[upload.frame_id] = row
                 waiting.remove(upload)
         tell(len(rows), sum(row["status"] == "REJECTED" for row in rows.values()))
-        if waiting:
-            if time.monotonic() > deadline:
-                raise TimeoutError(
-                    f"{len(waiting)} of {len(waiting) + len(rows)} frames had no layers after {seconds:.0f} s, "
-                    f"{waiting[0].frame_id} among them: see `firnline status` and the dead-letter queues."
-                )
-            time.sleep(0.5)
+        return not waiting
+
+    def too_long() -> TimeoutError:
+        return TimeoutError(
+            f"{len(waiting)} of {len(waiting) + len(rows)} frames had no layers after {seconds:.0f} s, "
+            f"{waiting[0].frame_id} among them: see `firnline status` and the dead-letter queues."
+        )
+
+    wait_until(all_answered, seconds, too_long)
     return rows
 
 

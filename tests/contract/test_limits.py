@@ -53,7 +53,7 @@ def test_the_model_in_the_box_serves_with_todays_code() -> None:
             if file is None or file.read() != written(folder, library, name.removeprefix("code/"))
         ]  # fmt: skip
     assert {f"code/firnline/{name}" for name in shipped.MODULES} < carried.keys()
-    assert outdated == [], "python -m workbench.first_model --code-only (or --go-on, where answers change)"
+    assert outdated == [], "firnline first-model --code-only (or --go-on, where answers change)"
 
 
 def test_batch_transform_and_the_server_behind_it_take_it_too() -> None:

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from complete_review import app
 from firnline.documents.layers import Layer, Vertex
 from firnline.events import LayersPredicted
-from firnline.portal.serve import make_server
+from firnline.portal.serve import PageServer
 from firnline.portal.table_store import TableStore
 from firnline.review.policy import Policy
 from firnline.review.providers import Portal
@@ -60,11 +60,12 @@ def world(monkeypatch):
 
 @pytest.fixture
 def address(world):
-    server = make_server(TableStore(world.table, world.bucket, world.bus))
-    Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
+    server = PageServer(TableStore(world.table, world.bucket, world.bus))
+    thread = Thread(target=server.serve_until_stopped, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.stop()
+    thread.join(20)
 
 
 def complete(world):

@@ -9,7 +9,6 @@ import pytest
 
 from firnline.documents.echogram import encode_png
 from firnline.learning import records
-from workbench.benchmark import __main__ as benchmark
 from workbench.benchmark import tables
 from workbench.benchmark.frames import (
     RealFrame,
@@ -21,7 +20,7 @@ from workbench.benchmark.frames import (
     without_thin_ice,
 )
 from workbench.benchmark.measures import Truth, line_scores
-from workbench.benchmark.plan import FULL, Plan, Results
+from workbench.benchmark.plan import FULL, Plan, Results, plan_of
 from workbench.benchmark.sides import converged_score, seconds_to_reach
 
 NAN = np.nan
@@ -153,7 +152,7 @@ def test_tables_show_what_was_measured(tmp_path: Path) -> None:
 
 
 def test_the_command_line_changes_the_plan() -> None:
-    full = benchmark.plan_of(benchmark.arguments(["--full", "--reference-seconds", "60", "--folds", "1"]))
+    full = plan_of(full=True, reference_seconds=60, folds=1, unseen_frames=None)
     assert (full.full, full.reference_seconds, full.folds) == (True, 60, 1)
     assert full.halving_epochs == FULL["halving_epochs"]
-    assert benchmark.plan_of(benchmark.arguments([])).halving_epochs == 0
+    assert plan_of().halving_epochs == 0

@@ -18,6 +18,7 @@ from firnline.documents.polarity import polarity_of_row, told_polarity
 from firnline.documents.upload_key import revision_of
 from firnline.store import keys
 from workbench import cli, uploads
+from workbench.cli import terminal
 from workbench.connection import Connection
 
 FRAMES = "firnline-frames"
@@ -59,7 +60,7 @@ def make_revision(world: World, row: dict[str, Any], revision: str) -> None:
 @pytest.fixture
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing may be uploaded."""
-    monkeypatch.setattr(cli, "connect", lambda: pytest.fail("the stack was asked"))
+    monkeypatch.setattr(terminal, "connect", lambda: pytest.fail("the stack was asked"))
 
 
 def predict(*arguments: Path | str) -> tuple[int, str]:
@@ -132,7 +133,7 @@ def test_predictions_get_names_of_their_own_beside_the_frame(
 ) -> None:
     """Given a frame, when its layers are written beside it, then the frame is as before."""
     (frame,) = frames(tmp_path, "f.png")
-    monkeypatch.setattr(cli, "connect", lambda: connection)
+    monkeypatch.setattr(terminal, "connect", lambda: connection)
     world.predicted_frame("adhoc/s/f", confidence=0.75)
     content, predicted = frame.read_bytes(), world.register.get("adhoc/s/f")
     assert predicted is not None
@@ -232,7 +233,7 @@ def test_a_polarity_that_was_guessed_is_told_by_predict_and_status(
     world: World, connection: Connection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (frame,) = frames(tmp_path, "f.png")
-    monkeypatch.setattr(cli, "connect", lambda: connection)
+    monkeypatch.setattr(terminal, "connect", lambda: connection)
     world.predicted_frame("adhoc/s/f")
     predicted = world.register.get("adhoc/s/f")
     assert predicted is not None

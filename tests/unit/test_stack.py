@@ -1,16 +1,22 @@
 """`make up` gets out of what an earlier one left: a failed endpoint, a deployment that did not come to its end."""
 
 import json
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import botocore.session
 import pytest
+from botocore import xform_name
 from botocore.exceptions import ClientError
+from botocore.waiter import NormalizedOperationMethod, Waiter
 from rich.console import Console
 
 from workbench import demo, local_cloud, local_environment, stack
+from workbench.demo import place
 from workbench.local_cloud import process
+from workbench.stack import deployment, endpoint, record, sam
 
 CREATED = "CREATE_COMPLETE"
 
@@ -42,6 +48,13 @@ class Aws:
         self.did.append(f"delete_stack {StackName}")
         del self.statuses[StackName]
 
+    def get_waiter(self, name: str) -> Waiter:
+        """boto3's own, over these answers."""
+        service = "sagemaker" if name.startswith("endpoint") else "cloudformation"
+        model = botocore.session.get_session().get_waiter_model(service)
+        config = next(model.get_waiter(own) for own in model.waiter_names if xform_name(own) == name)
+        return Waiter(name, config, NormalizedOperationMethod(getattr(self, xform_name(config.operation))))
+
     def describe_endpoint(self, EndpointName: str) -> dict:
         if self.endpoint is None:
             raise not_found(f'Could not find endpoint "{EndpointName}".')
@@ -63,7 +76,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aws:
 
     def run(command: list[str], title: str, console: Console) -> None:
         aws.did.append(title)
-        if title == stack.DEPLOY:
+        if title == sam.DEPLOY:
             aws.statuses["firnline"] = CREATED
             aws.endpoint = aws.endpoint or {"EndpointStatus": "InService", "EndpointConfigName": "first"}
 
@@ -71,10 +84,10 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aws:
     (tmp_path / "clone" / ".aws-sam").mkdir(parents=True)
     monkeypatch.setenv("FIRNLINE_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("AWS_PROFILE", "glaciology")
-    monkeypatch.setattr(stack.boto3, "client", lambda _service: aws)
-    monkeypatch.setattr(stack, "_run", run)
-    monkeypatch.setattr(stack, "_fingerprint", lambda: "sources")
-    monkeypatch.setattr(stack, "ROOT", tmp_path / "clone")
+    monkeypatch.setattr(deployment.boto3, "client", lambda _service: aws)
+    monkeypatch.setattr(sam, "run", run)
+    monkeypatch.setattr(record, "fingerprint", lambda: "sources")
+    monkeypatch.setattr(deployment, "ROOT", tmp_path / "clone")
     monkeypatch.setattr(local_cloud, "start", lambda *_, **__: 1)
     return aws
 
@@ -116,7 +129,7 @@ def test_an_endpoint_that_is_gone_is_made_for_the_champion(aws: Aws, monkeypatch
     up()
     aws.endpoint = None
     models = SimpleNamespace(champion=lambda: {"endpoint_config": "batch-7"})
-    monkeypatch.setattr(stack, "connect", lambda _name: SimpleNamespace(models=models))
+    monkeypatch.setattr(endpoint, "connect", lambda _name: SimpleNamespace(models=models))
     aws.did.clear()
     up()
     assert aws.did == ["create_endpoint batch-7"]
@@ -150,7 +163,7 @@ def test_what_cloudformation_could_not_make_is_told_and_not_the_whole_rollback(a
     ]
     log = tmp_path / "sam-deploy.log"
     log.write_text("much\n")
-    said = stack._why("sam deploy", 1, log, stack._causes())
+    said = sam.why("sam deploy", 1, log, sam.causes())
     assert said.splitlines() == [
         "sam deploy failed:", "Provision: FileNotFoundError: the model is missing", f"The whole of it is in {log}."
     ]  # fmt: skip
@@ -159,13 +172,13 @@ def test_what_cloudformation_could_not_make_is_told_and_not_the_whole_rollback(a
 def test_a_tool_s_traceback_stays_in_its_log(tmp_path: Path) -> None:
     log = tmp_path / "sam-build.log"
     log.write_text('Traceback (most recent call last):\n  File "x.py", line 1\n    boom()\nOSError: it broke\n')
-    said = stack._why("sam build", 2, log, [])
+    said = sam.why("sam build", 2, log, [])
     assert said.endswith("ends:\nOSError: it broke")
 
 
 def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stack, "full_folders", lambda: [tmp_path])
-    said = stack._why("sam deploy", 1, tmp_path / "log", [])
+    monkeypatch.setattr(sam, "full_folders", lambda: [tmp_path])
+    said = sam.why("sam deploy", 1, tmp_path / "log", [])
     assert said == f"sam deploy failed, since the disk is full ({tmp_path}): free some space and run the command again."
 
 
@@ -175,7 +188,7 @@ def test_a_full_disk_is_told_as_such(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.fixture
 def demo_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     state = tmp_path / "build" / "demo" / "stack"
-    monkeypatch.setattr(demo, "demo_state_dir", lambda: state)
+    monkeypatch.setattr(place, "demo_state_dir", lambda: state)
     monkeypatch.delenv("FIRNLINE_STATE", raising=False)
     monkeypatch.setenv("FIRNLINE_PORT", "4566")
     monkeypatch.setattr(process, "is_free", lambda port: port != 4566)
@@ -185,7 +198,7 @@ def demo_state(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def begin() -> str:
     console = Console(width=300)
     with console.capture() as said:
-        demo._begin(console, minutes=7)
+        place.begin(console, minutes=7)
     return said.get()
 
 
@@ -202,8 +215,8 @@ def test_the_demonstration_runs_beside_a_stack_that_is_kept(
     said = begin()
     assert "about 7 minutes" in said
     assert "port 4566 is taken; the demonstration uses 4567" in said
-    assert (demo.os.environ["FIRNLINE_STATE"], demo.os.environ["FIRNLINE_PORT"]) == (str(demo_state), "4567")
-    assert "FIRNLINE_TableName" not in demo.os.environ
+    assert (os.environ["FIRNLINE_STATE"], os.environ["FIRNLINE_PORT"]) == (str(demo_state), "4567")
+    assert "FIRNLINE_TableName" not in os.environ
     assert (kept / "env.sh").exists()
 
 
@@ -216,7 +229,7 @@ def test_demonstrations_do_not_pile_up(demo_state: Path) -> None:
 
 
 def test_too_little_room_is_said_before_anything_is_computed(demo_state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(demo.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
+    monkeypatch.setattr(place.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**9))
     with pytest.raises(demo.DidNotHappen, match=r"has 1\.0 GB free, and about 2 GB are needed"):
         begin()
 

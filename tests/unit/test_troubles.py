@@ -13,7 +13,9 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError, ParamValidationError
 from typer import Typer
 
-from workbench import cli, connection, troubles
+from workbench import connection, troubles
+from workbench.cli.application import Commands
+from workbench.cli.terminal import last_words
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +70,7 @@ def test_a_developer_can_have_every_traceback(monkeypatch: pytest.MonkeyPatch) -
 
 
 def command_that(error: Exception) -> Typer:
-    commands = cli.Commands()
+    commands = Commands()
 
     @commands.command()
     def fails() -> None:
@@ -109,11 +111,11 @@ def test_a_profile_that_does_not_exist_is_a_sentence(monkeypatch: pytest.MonkeyP
 
 
 def test_after_ctrl_c_and_after_a_signal_the_last_words_are_said(capsys: pytest.CaptureFixture[str]) -> None:
-    commands = cli.Commands()
+    commands = Commands()
 
     @commands.command()
     def waits() -> None:
-        with cli.last_words(lambda: "it still runs"):
+        with last_words(lambda: "it still runs"):
             threading.Timer(0.2, os.kill, (os.getpid(), 15)).start()
             threading.Event().wait(20)
 

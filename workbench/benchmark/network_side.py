@@ -3,10 +3,10 @@
 
 Writes ``OUT.json``: a layers document per frame, milliseconds per frame (median) of decoding, network (with its
 normalisation) and vectorising, threads, peak resident memory; with ``--points`` also ``OUT.npz``: the ridge points of
-the probability maps.
+the probability maps. Whoever starts it sets OMP_NUM_THREADS and puts the folder of the model's modules on PYTHONPATH.
 """
 
-# ruff: noqa: B905, UP032 - as what runs in SageMaker's image; PYTHONPATH names the folders of its modules
+# ruff: noqa: B905, UP032 - as what runs in SageMaker's image
 
 import argparse
 import json
@@ -15,8 +15,6 @@ import platform
 import resource
 import time
 from pathlib import Path
-
-os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
 
 import artefact
 import mxnet as mx
@@ -93,7 +91,7 @@ def main(argv=None):
     if options.points:
         np.savez_compressed(options.out + ".npz", **arrays)
     result.update(
-        threads=int(os.environ["OMP_NUM_THREADS"]),
+        threads=int(os.environ.get("OMP_NUM_THREADS", len(os.sched_getaffinity(0)))),
         peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0),
         parameters=parameter_count(options.model),
         versions={"mxnet": mx.__version__, "numpy": np.__version__, "python": platform.python_version()},

@@ -5,7 +5,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +22,12 @@ REFERENCE_RATES = (0.001, 0.0003, 0.0001)
 """A full run tries each; the network has no batch norm, and our own rate is too much for it."""
 FINE_TUNING_RATE = 0.001
 """Half of a retraining's (see docs/decisions.md): a dozen frames are learnt in the first minute."""
-REAL_DATA = Path(os.environ.get("FIRNLINE_REAL_DATA", ROOT.parent / "shared" / "data" / "real"))
+OUT = ROOT / "build" / "benchmark"
+
+
+def real_data() -> Path:
+    """Where the real frames lie, which are no part of the project."""
+    return Path(os.environ.get("FIRNLINE_REAL_DATA", ROOT.parent / "shared" / "data" / "real"))
 
 
 @dataclass(frozen=True)
@@ -49,7 +54,7 @@ class Plan:
     halving_epochs: int = 0
     """Passes over the data for each of three trainings, in place of seconds, so that other work on the machine decides
     nothing; 0: leave the experiment out."""
-    real: Path = REAL_DATA
+    real: Path = field(default_factory=real_data)
     go_on: bool = False
     """Finished trainings are not repeated; interrupted ones go on from their last checkpoint, with their full time."""
 
@@ -77,6 +82,13 @@ FULL = {
     "halving_epochs": 2,
 }
 """The fields of a full run. Ours gets a fifth of the reference's time."""
+
+
+def plan_of(full: bool = False, out: Path | None = None, go_on: bool = False, **sizes: int | None) -> Plan:
+    """The short or the full plan, with the `sizes` that were given in place of its own."""
+    given: dict[str, Any] = {name: size for name, size in sizes.items() if size is not None}
+    own: dict[str, Any] = {"workers": len(os.sched_getaffinity(0))} | (FULL if full else {})
+    return Plan(out=out or OUT, full=full, go_on=go_on, **(own | given))
 
 
 class Results:

@@ -1,9 +1,10 @@
 """One side of the benchmark at a time: trained, run over frames, scored."""
 
 import json
+import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from time import perf_counter
@@ -16,7 +17,7 @@ from workbench.benchmark.classical import TRACKERS, Tracked
 from workbench.benchmark.frames import Frame
 from workbench.benchmark.measures import Points, Truth, line_scores, response_scores
 from workbench.benchmark.plan import Plan
-from workbench.first_model import MXNET, OUTPUT, environment, run_training
+from workbench.first_model import MXNET, OUTPUT, model_environment, run_training
 
 NETWORK_SIDE = Path(__file__).with_name("network_side.py")
 SINGLE_THREAD_FRAMES = 12
@@ -41,8 +42,13 @@ class Trained(NamedTuple):
         }
 
 
-def train(plan: Plan, name: str, hyperparameters: dict[str, Any], channels: dict[str, Path]) -> Trained:
-    """Train as a SageMaker job does. Channels: folders by name, `model` among them to go on from a model."""
+def train(
+    plan: Plan, name: str, hyperparameters: dict[str, Any], channels: dict[str, Path], tell: Callable[[str], None]
+) -> Trained:
+    """Train as a SageMaker job does. Channels: folders by name, `model` among them to go on from a model.
+
+    `tell` hears of each epoch.
+    """
     base = plan.out / "training" / name
     history, card = base / "output" / "data" / "history.json", base / "model" / "model_card.json"
     if not plan.go_on:
@@ -53,7 +59,7 @@ def train(plan: Plan, name: str, hyperparameters: dict[str, Any], channels: dict
         (base / "checkpoints").mkdir(exist_ok=True)
         for channel, folder in channels.items():
             (base / "input" / "data" / channel).symlink_to(folder.resolve())
-        run_training(base.resolve(), hyperparameters, list(channels))
+        run_training(base.resolve(), hyperparameters, list(channels), lambda epoch: tell(f"{name} · {epoch}"))
     return Trained(base / "model", json.loads(history.read_text()), json.loads(card.read_text()))
 
 
@@ -76,12 +82,10 @@ def box_model(plan: Plan) -> Path:
 def run_network(model: Path, channel: Path, out: Path, *options: str, threads: int | None = None) -> dict[str, Any]:
     """What network_side.py found of a channel; `threads`: None for one per core."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    told = environment()
-    told.pop("OMP_NUM_THREADS", None)
-    if threads:
-        told["OMP_NUM_THREADS"] = str(threads)
+    threads = threads or len(os.sched_getaffinity(0))
+    environment = model_environment() | {"OMP_NUM_THREADS": str(threads)}
     command = [str(MXNET / "python"), str(NETWORK_SIDE), str(model), str(channel), str(out), *options]
-    subprocess.run(command, env=told, check=True)
+    subprocess.run(command, env=environment, check=True)
     return json.loads(out.with_name(out.name + ".json").read_text())
 
 

@@ -34,9 +34,12 @@ from workbench.benchmark.measures import Truth, line_scores
 from workbench.benchmark.plan import FINE_TUNING_RATE, REFERENCE_RATE, REFERENCE_RATES, SEED, Plan
 from workbench.benchmark.tune import boundary_score
 from workbench.first_model import UNSEEN, frames_of, training_frames, validation_frames, write_channel
+from workbench.progress import Stages
 from workbench.simulator import campaigns, simulate_frame
 
 Found = dict[str, Any]
+Tell = Callable[[str], None]
+"""Hears what a stage does just now."""
 UNSEEN_SEGMENT, FRAMES_PER_SEGMENT = 3000, 2
 LARGE_TRACES, LARGE_ROWS = 2787, 1845
 LARGE_CAMPAIGN = "greenland_sounder_2012"
@@ -47,56 +50,60 @@ FOLD_GRID = [
 """Tried on the training transects of each fold, for the classical trackers: the counterpart of our fine-tuning."""
 
 
-def prepare(plan: Plan) -> None:
+def prepare(plan: Plan, stages: Stages) -> None:
     """Simulate the channels, unless they are there already."""
     if (plan.data / "unseen" / SHARD).exists():
         return
     shutil.rmtree(plan.data, ignore_errors=True)
     known = sorted(name for name in campaigns if name != UNSEEN)
     unseen = range(UNSEEN_SEGMENT, UNSEEN_SEGMENT + -(-plan.unseen_frames // FRAMES_PER_SEGMENT))
-    write_channel(plan.data / "train", training_frames(known)[: plan.train_frames], plan.workers)
-    write_channel(plan.data / "validation", validation_frames(), plan.workers)
-    write_channel(
-        plan.data / "unseen", frames_of([UNSEEN], unseen, FRAMES_PER_SEGMENT)[: plan.unseen_frames], plan.workers
-    )
+    channels = {
+        "train": training_frames(known)[: plan.train_frames],
+        "validation": validation_frames(),
+        "unseen": frames_of([UNSEEN], unseen, FRAMES_PER_SEGMENT)[: plan.unseen_frames],
+    }
+    for name, frames in channels.items():
+        stage = stages.begin(f"simulating {name}", total=len(frames))
+        write_channel(plan.data / name, frames, plan.workers, stage.advance)
+        stage.end()
 
 
-def classical(plan: Plan, found: Found) -> None:
+def classical(plan: Plan, found: Found, tell: Tell) -> None:
     """Both classical trackers on the unseen campaign."""
     frames = read_channel(plan.data / "unseen")
     for name in TRACKERS:
         found[name] = sides.measure_classical(plan, name, frames)
 
 
-def box(plan: Plan, found: Found) -> None:
+def box(plan: Plan, found: Found, tell: Tell) -> None:
     """The model in the box on the unseen campaign."""
     found["box"] = _measured(plan, "box", sides.box_model(plan))
 
 
-def ours(plan: Plan, found: Found) -> None:
+def ours(plan: Plan, found: Found, tell: Tell) -> None:
     """Our network, trained from scratch."""
-    trained = sides.train(plan, "ours", _from_scratch(plan, plan.ours_seconds, "layers"), _channels(plan))
+    trained = sides.train(plan, "ours", _from_scratch(plan, plan.ours_seconds, "layers"), _channels(plan), tell)
     found["ours"] = trained.summary()
     found["ours"] |= _measured(plan, "ours", trained.model)
 
 
-def reference(plan: Plan, found: Found) -> None:
+def reference(plan: Plan, found: Found, tell: Tell) -> None:
     """The authors' network, trained from scratch, at the learning rate that does best on the validation frames."""
     rates = {}
     if plan.rate_seconds:
         for rate in REFERENCE_RATES:
             options = _from_scratch(plan, plan.rate_seconds, "reference") | {"learning-rate": rate, "follow-holdout": 0}
-            history = sides.train(plan, f"reference-rate-{rate}", options, _channels(plan)).history
+            history = sides.train(plan, f"reference-rate-{rate}", options, _channels(plan), tell).history
             rates[str(rate)] = max((entry["score"] for entry in history if entry["score"] is not None), default=0.0)
         found["validation_score_by_rate"] = rates
     rate = float(max(rates, key=lambda one: rates[one])) if rates else REFERENCE_RATE
     options = _from_scratch(plan, plan.reference_seconds, "reference") | {"learning-rate": rate}
-    trained = sides.train(plan, "reference", options, _channels(plan))
+    trained = sides.train(plan, "reference", options, _channels(plan), tell)
     found["reference"] = trained.summary()
     found["reference"] |= _measured(plan, "reference", trained.model)
 
 
-def large(plan: Plan, found: Found) -> None:
+def large(plan: Plan, found: Found, tell: Tell) -> None:
     """Memory and time on one large frame, in a process of its own."""
     frame = simulate_frame(campaigns[LARGE_CAMPAIGN], UNSEEN_SEGMENT, 0, traces=LARGE_TRACES, samples=LARGE_ROWS)
     kinds = np.array([records.KINDS.index(label) for label in frame.labels], dtype=int)
@@ -107,7 +114,7 @@ def large(plan: Plan, found: Found) -> None:
     found.update(traces=LARGE_TRACES, rows=LARGE_ROWS, layers=len(ran["documents"][0]["layers"]))
 
 
-def genuine(plan: Plan, found: Found) -> None:
+def genuine(plan: Plan, found: Found, tell: Tell) -> None:
     """The model in the box on files of genuine size, in the file's own samples, beside the same ice at 256 x 512."""
     cases = genuine_frames.cases()
     every_ice = list(dict.fromkeys(case.ice for case in cases))
@@ -127,7 +134,7 @@ def genuine(plan: Plan, found: Found) -> None:
     found["frames"] = len(cases)
 
 
-def real(plan: Plan, found: Found) -> None:
+def real(plan: Plan, found: Found, tell: Tell) -> None:
     """Surface and bed of real frames, leave-transects-out."""
     folder = plan.real / "utig"
     if not folder.is_dir():
@@ -138,7 +145,8 @@ def real(plan: Plan, found: Found) -> None:
     pairs: dict[str, list[tuple[dict, Truth]]] = {}
     found["folds"] = []
     for number, fold in enumerate(folds):
-        here = _real_fold(plan, number, fold, untuned)
+        tell(f"fold {number + 1} of {len(folds)}")
+        here = _real_fold(plan, number, fold, untuned, tell)
         for name, some in here.items():
             pairs.setdefault(name, []).extend(some)
         scores = {name: line_scores(some)["within"] for name, some in here.items()}
@@ -152,7 +160,7 @@ def _under_ice(pairs: list[tuple[dict, Truth]]) -> dict[str, float]:
     return line_scores([(document, without_thin_ice(truth)) for document, truth in pairs])["within"]["bed"]
 
 
-def _real_fold(plan: Plan, number: int, fold: Fold, untuned: Path) -> dict[str, list[tuple[dict, Truth]]]:
+def _real_fold(plan: Plan, number: int, fold: Fold, untuned: Path, tell: Tell) -> dict[str, list[tuple[dict, Truth]]]:
     """(document, truth) of each test frame, by side."""
     data = plan.data / f"fold-{number}"
     for name, frames in fold._asdict().items():
@@ -160,7 +168,8 @@ def _real_fold(plan: Plan, number: int, fold: Fold, untuned: Path) -> dict[str, 
     channels = {name: data / name for name in ("train", "validation")} | {"model": sides.box_channel(plan)}
     # A few frames choose: their scores jump, and a patience that suits a long training would give up too soon.
     options = {"learning-rate": FINE_TUNING_RATE, "validation-seconds": 0, "patience": 1000}
-    tuned = sides.train(plan, f"fold-{number}", plan.hyperparameters(plan.fold_seconds, **options), channels).model
+    hyperparameters = plan.hyperparameters(plan.fold_seconds, **options)
+    tuned = sides.train(plan, f"fold-{number}", hyperparameters, channels, tell).model
     truth = [frame.truth for frame in _real(fold.test)]
     found = {"experts": other_picks(fold.test)}
     for name, model in (("tuned", tuned), ("box", untuned)):
@@ -184,7 +193,7 @@ def _real(frames: list[RealFrame]) -> list[Frame]:
     return [frame_of(frame.record, sounder=True) for frame in frames]
 
 
-def halving(plan: Plan, found: Found) -> None:
+def halving(plan: Plan, found: Found, tell: Tell) -> None:
     """Half of the internal layers' lines taken away: our loss, which knows, against the plain one, which does not."""
     if not plan.halving_epochs:
         found["skipped"] = "Only a full run trains with half of the annotation removed (make bench FULL=1)."
@@ -197,9 +206,8 @@ def halving(plan: Plan, found: Found) -> None:
         write_shard(plan.data / arms[name], framed)
     for name, folder in arms.items():
         channels = {"train": plan.data / folder, "validation": plan.data / "validation"}
-        trained = sides.train(
-            plan, f"halving-{folder}", plan.hyperparameters(0, epochs=plan.halving_epochs, network="layers"), channels
-        )
+        hyperparameters = plan.hyperparameters(0, epochs=plan.halving_epochs, network="layers")
+        trained = sides.train(plan, f"halving-{folder}", hyperparameters, channels, tell)
         measured = _measured(plan, f"halving-{folder}", trained.model)
         found[name] = {"training_seconds": trained.history[-1]["seconds"], "layers": measured["layers"]}
 
@@ -217,7 +225,7 @@ def _measured(plan: Plan, name: str, model: Path) -> Found:
     return sides.measure_network(plan, name, model, unseen, read_channel(unseen))
 
 
-STAGES: dict[str, Callable[[Plan, Found], None]] = {
+STAGES: dict[str, Callable[[Plan, Found, Tell], None]] = {
     "classical": classical,
     "box": box,
     "large": large,

@@ -1,10 +1,9 @@
-"""Chooses the constants of the classical trackers on frames of the training campaigns: `python -m workbench.benchmark.tune`.
+"""Chooses the constants of the classical trackers on frames of the training campaigns: `firnline classical-fit`.
 
 One constant after another takes the value of its grid that scores best, until no change helps. Prints what it finds; the
 values are kept in classical.py.
 """
 
-import argparse
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -12,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from rich.console import Console
 
 from firnline.learning import scoring
 from layer_model.echogram_input import normalise
@@ -52,8 +52,13 @@ SEGMENTS = range(1000, 1008)
 """A frame of each training campaign from each."""
 
 
-def climb(settings: Any, grid: dict[str, list], score: Callable[[list], list[float]]) -> Any:
-    """`settings`, a dataclass, with each field of `grid` at the value that scores best given the others."""
+def climb(
+    settings: Any, grid: dict[str, list], score: Callable[[list], list[float]], tell: Callable[[str], None]
+) -> Any:
+    """`settings`, a dataclass, with each field of `grid` at the value that scores best given the others.
+
+    `tell` hears of each step up.
+    """
     best, changed = score([settings])[0], True
     while changed:
         changed = False
@@ -63,7 +68,7 @@ def climb(settings: Any, grid: dict[str, list], score: Callable[[list], list[flo
             if max(scores) > best + 1e-4:
                 best, changed = max(scores), True
                 settings = candidates[int(np.argmax(scores))]
-                print(f"  {best:.4f} {settings}", flush=True)
+                tell(f"  {best:.4f} {settings}")
     return settings
 
 
@@ -103,11 +108,8 @@ def _scores(pool: ProcessPoolExecutor, frames: list[Frame], what: str, candidate
     return list(pool.map(_score, [(frames, what, settings) for settings in candidates]))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--only", choices=GRIDS)
-    options = parser.parse_args()
+def choose(only: str | None, workers: int, console: Console) -> None:
+    """Climb for every group of constants, or for that named `only`, and print each step."""
     known = sorted(name for name in campaigns if name != UNSEEN)
     frames = [
         frame_of(simulated_record(frame, 0), campaigns[frame[0]].kind == "sounder")
@@ -119,12 +121,8 @@ def main() -> None:
         "edges": classical.EDGES,
         "canny": classical.CANNY_LINKING,
     }
-    with ProcessPoolExecutor(options.workers) as pool:
+    with ProcessPoolExecutor(workers) as pool:
         for what, grid in GRIDS.items():
-            if options.only in (None, what):
-                print(what, flush=True)
-                climb(chosen[what], grid, partial(_scores, pool, frames, what))
-
-
-if __name__ == "__main__":
-    main()
+            if only in (None, what):
+                console.print(what)
+                climb(chosen[what], grid, partial(_scores, pool, frames, what), partial(console.print, soft_wrap=True))

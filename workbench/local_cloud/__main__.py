@@ -1,27 +1,23 @@
-"""`python -m workbench.local_cloud serve|up|down`."""
+"""The process of the local cloud: `python -m workbench.local_cloud`, which `firnline up` starts."""
 
-import argparse
 from pathlib import Path
+from typing import Annotated
 
-from .process import settings_for, start, stop
+import typer
+
+from .process import settings_for
 from .settings import default_port, default_state_dir
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m workbench.local_cloud", description=__doc__)
-    parser.add_argument("command", choices=("serve", "up", "down"))
-    parser.add_argument("--state", type=Path, default=default_state_dir(), help="folder of the stack's state")
-    parser.add_argument("--port", type=int, default=default_port())
-    arguments = parser.parse_args()
-    if arguments.command == "up":
-        start(arguments.state, arguments.port)
-    elif arguments.command == "down":
-        stop(arguments.state)
-    else:
-        from .server import serve
+def main(
+    state: Annotated[Path | None, typer.Option(file_okay=False, help="folder of the stack's state")] = None,
+    port: Annotated[int | None, typer.Option(help="on the loopback address")] = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    from .server import serve
 
-        serve(settings_for(arguments.state, arguments.port))
+    serve(settings_for(state or default_state_dir(), port or default_port()))
 
 
 if __name__ == "__main__":
-    main()
+    typer.run(main)

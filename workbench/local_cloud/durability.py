@@ -18,12 +18,16 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
+
 from .context import scope
 from .human_review import HumanReview
 from .journal import Journal
 from .settings import Settings
 
 TICK_SECONDS = 2.0
+COPIES_TRIED, COPY_PAUSE = 20, 0.05
+"""How often, and with which pause in seconds, a service that changes under its copy is copied again."""
 ENDED = "firnline_ended"  # in a message: its count of receives when a function had last ended with it
 MARK = "firnline_journal"  # in a snapshot: the first journal file that it lacks
 SLOW_SECONDS = 30.0  # logs and metrics grow with every call, and losing their last half minute costs nothing
@@ -430,10 +434,11 @@ def may_change_configuration(method: str, path: str, target: str, query: dict) -
 
 def _copied(get_state: Callable[[], dict | None]) -> dict | None:
     """A service's state; None if it has none, or changed under the copy twenty times over."""
-    for _ in range(20):
-        try:
-            return get_state()
-        except RuntimeError:
-            time.sleep(0.05)
-    logger.warning("a service changed too fast to be copied; the next snapshot takes it")
-    return None
+    copying = Retrying(
+        retry=retry_if_exception_type(RuntimeError), stop=stop_after_attempt(COPIES_TRIED), wait=wait_fixed(COPY_PAUSE)
+    )
+    try:
+        return copying(get_state)
+    except RetryError:
+        logger.warning("a service changed too fast to be copied; the next snapshot takes it")
+        return None

@@ -1,6 +1,12 @@
-"""SageMaker, its runtime and A2I's runtime as one MiniStack service: they all sign as `sagemaker`."""
+"""SageMaker, its runtime and A2I's runtime as one MiniStack service: they all sign as `sagemaker`.
+
+MiniStack's seam for a service is a function of a request, not an ASGI application. Which operation a request asks for
+is AWS's wire protocol and no routing of our own: SageMaker's names it in a header, and the methods and paths of the two
+runtimes stand in botocore's service models, which Starlette's path compiler reads.
+"""
 
 import asyncio
+import functools
 import json
 import logging
 import re
@@ -9,14 +15,17 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote
 
+from starlette.routing import compile_path
+
 from .context import arn
 from .errors import AwsError, InternalFailure, UnknownOperationException, ValidationException
 from .human_review import HumanReview
 from .sagemaker_api import SageMakerApi, resource_arn
+from .service_model import service_model
 from .serving import Endpoints
 
-INVOCATION = re.compile(r"/endpoints/([^/]+)/invocations")
-HUMAN_LOOP = re.compile(r"/human-loops/([^/]+)")
+RUNTIMES = {"runtime": "sagemaker-runtime", "a2i": "sagemaker-a2i-runtime"}
+"""Services whose operations are told by method and path, by our name of their API."""
 JSON_1_1 = "application/x-amz-json-1.1"
 
 logger = logging.getLogger("firnline.api")
@@ -33,18 +42,26 @@ class Call:
 
 
 def identify(method: str, path: str, headers: dict[str, str]) -> Call:
+    """Which operation a request asks for; raises UnknownOperationException."""
     target = headers.get("x-amz-target", "")
     if target.startswith("SageMaker."):
         return Call("sagemaker", target.partition(".")[2])
-    if method == "POST" and (found := INVOCATION.fullmatch(path)):
-        return Call("runtime", "InvokeEndpoint", unquote(found[1]))
-    if path == "/human-loops" and method in ("GET", "POST"):
-        return Call("a2i", "StartHumanLoop" if method == "POST" else "ListHumanLoops")
-    if (method, path) == ("POST", "/human-loops/stop"):
-        return Call("a2i", "StopHumanLoop")
-    if method in ("GET", "DELETE") and (found := HUMAN_LOOP.fullmatch(path)):
-        return Call("a2i", "DescribeHumanLoop" if method == "GET" else "DeleteHumanLoop", unquote(found[1]))
+    for api, operation, wanted, address in _addresses():
+        if method == wanted and (found := address.fullmatch(path)):
+            return Call(api, operation, *(unquote(name) for name in found.groups()))
     raise UnknownOperationException(f"{method} {path} is no operation of SageMaker that the local cloud knows.")
+
+
+@functools.cache
+def _addresses() -> list[tuple[str, str, str, re.Pattern[str]]]:
+    """(API, operation, method, path) of every operation of the runtimes."""
+    models = ((api, service_model(service)) for api, service in RUNTIMES.items())
+    return [
+        (api, name, http["method"], compile_path(http["requestUri"])[0])
+        for api, model in models
+        for name in model.operation_names
+        for http in (model.operation_model(name).http,)
+    ]
 
 
 def checked_arn(call: Call, body: bytes, query: dict[str, list[str]]) -> str:
@@ -79,6 +96,8 @@ class HttpApi:
         try:
             call = identify(method, path, headers)
             if call.api == "runtime":
+                if call.operation != "InvokeEndpoint":
+                    raise UnknownOperationException(f"The local cloud does not know {call.operation}.")
                 return self._invoke(call.name, headers, body)
             if call.api == "a2i":
                 answer = self._reviews.call(call.operation, a2i_params(call, body, query))

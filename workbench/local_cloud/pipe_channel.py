@@ -3,13 +3,14 @@
 import errno
 import os
 import threading
-import time
 from pathlib import Path
 from typing import Any
 
 from .s3_paths import list_objects, split_uri
 
 CHUNK = 1 << 20
+READER_PAUSE = 0.05
+"""Seconds between two looks whether somebody has opened the FIFO: the system does not tell."""
 
 
 class PipeChannel:
@@ -52,7 +53,7 @@ class PipeChannel:
             except OSError as error:
                 if error.errno != errno.ENXIO:
                     raise
-                time.sleep(0.05)
+                self._ended.wait(READER_PAUSE)
             else:
                 os.set_blocking(descriptor, True)
                 return descriptor

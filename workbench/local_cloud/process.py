@@ -7,12 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+
+from workbench.waiting import Pace, wait_until
 
 from .identity import Credentials, admin_credentials
 from .settings import REGION, ROOT, Settings, default_port, default_state_dir, demo_state_dir
@@ -20,6 +21,7 @@ from .settings import REGION, ROOT, Settings, default_port, default_state_dir, d
 START_SECONDS = 60.0
 STOP_SECONDS = 90.0
 CLOSE_SECONDS = 5.0
+SAYING_SECONDS = 2.0
 FULL_BYTES = 64 << 20
 """With less free space than this, what fails fails for want of space."""
 PORTS_TRIED = 50
@@ -56,7 +58,6 @@ def start(state_dir: Path | None = None, port: int | None = None, say: Say = pri
                 sys.executable,
                 "-m",
                 "workbench.local_cloud",
-                "serve",
                 "--state",
                 settings.state_dir,
                 "--port",
@@ -69,19 +70,19 @@ def start(state_dir: Path | None = None, port: int | None = None, say: Say = pri
             start_new_session=True,
         )
     settings.pid_file.write_text(json.dumps({"pid": process.pid, "port": settings.port}))
-    began = said = time.monotonic()
-    while not _answers(settings):
+
+    def answers() -> bool:
+        if _answers(settings):
+            return True
         if process.poll() is not None:
             settings.pid_file.unlink(missing_ok=True)
             raise LocalCloudError(f"The local cloud ended while it started: {_last_words(settings)}")
-        if time.monotonic() - began > START_SECONDS:
-            raise LocalCloudError(
-                f"The local cloud does not answer after {START_SECONDS:.0f} s; see {settings.log_file}."
-            )
-        if time.monotonic() - said >= 2:
-            said = time.monotonic()
-            say(f"Starting the local cloud … {said - began:.0f} s")
-        time.sleep(0.1)
+        return False
+
+    def too_long() -> LocalCloudError:
+        return LocalCloudError(f"The local cloud does not answer after {START_SECONDS:.0f} s; see {settings.log_file}.")
+
+    wait_until(answers, START_SECONDS, too_long, Pace.PROCESS, _now_and_then(say, "Starting the local cloud"))
     say(f"The local cloud is up at {settings.endpoint} (process {process.pid}, log {settings.log_file}).")
     return process.pid
 
@@ -94,19 +95,28 @@ def stop(state_dir: Path | None = None, say: Say = print) -> bool:
         say("The local cloud is not running.")
         return False
     os.kill(pid, signal.SIGTERM)
-    began = said = time.monotonic()
-    while _is_local_cloud(pid):
-        if time.monotonic() - began > STOP_SECONDS:
-            os.kill(pid, signal.SIGKILL)
-            say(f"The local cloud did not end within {STOP_SECONDS:.0f} s and was killed; its journal keeps the state.")
-            break
-        if time.monotonic() - said >= 2:
-            said = time.monotonic()
-            say(f"Saving and stopping the local cloud … {said - began:.0f} s")
-        time.sleep(0.1)
+    saying = _now_and_then(say, "Saving and stopping the local cloud")
+    try:
+        wait_until(lambda: not _is_local_cloud(pid), STOP_SECONDS, TimeoutError, Pace.PROCESS, saying)
+    except TimeoutError:
+        os.kill(pid, signal.SIGKILL)
+        say(f"The local cloud did not end within {STOP_SECONDS:.0f} s and was killed; its journal keeps the state.")
     settings.pid_file.unlink(missing_ok=True)
     say("The local cloud is stopped; its state is kept.")
     return True
+
+
+def _now_and_then(say: Say, what: str) -> Callable[[float], None]:
+    """Says what is being waited for, and for how long so far, every other second."""
+    said = 0.0
+
+    def tell(waited: float) -> None:
+        nonlocal said
+        if waited - said >= SAYING_SECONDS:
+            said = waited
+            say(f"{what} … {waited:.0f} s")
+
+    return tell
 
 
 def running_pid(state_dir: Path | None = None) -> int | None:
@@ -157,10 +167,11 @@ def is_free(port: int) -> bool:
 def _free_by_now(settings: Settings) -> bool:
     """A killed local cloud has no command line any more a moment before its sockets are closed."""
     record = _record(settings)
-    deadline = time.monotonic() + (CLOSE_SECONDS if record and record["port"] == settings.port else 0)
-    while not (free := is_free(settings.port)) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return free
+    seconds = CLOSE_SECONDS if record and record["port"] == settings.port else 0
+    try:
+        return wait_until(lambda: is_free(settings.port), seconds, TimeoutError, Pace.PROCESS)
+    except TimeoutError:
+        return False
 
 
 def free_port(first: int) -> int:

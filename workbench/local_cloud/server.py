@@ -7,15 +7,19 @@ import shutil
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
+from firnline.portal.application import make_app
+from workbench.waiting import Pace, wait_until
+
 from .context import Cloud
 from .durability import Durability
+from .front import Front
 from .http_api import HttpApi, checked_arn, identify
 from .human_review import HumanReview
 from .identity import admin_credentials
+from .review_tasks import LoopStore
 from .sagemaker_api import SageMakerApi
 from .serving import Endpoints
 from .settings import ACCOUNT, REGION, Settings
@@ -56,9 +60,7 @@ def serve(settings: Settings) -> None:
         threading.Thread(target=_await_port, args=(settings.port, answering), daemon=True).start()
 
     _after(app, "_load_persisted_state", recover)
-    from .review_site import ReviewSite
-
-    app.app = ReviewSite(app.app, reviews)
+    app.app = Front(app.app, make_app(LoopStore(reviews)))
     sys.argv = ["ministack"]
     try:
         app.main()
@@ -173,11 +175,13 @@ def _install(settings: Settings, sagemaker: SageMakerApi, reviews: HumanReview) 
 
 
 def _await_port(port: int, answering: threading.Event) -> None:
-    while not answering.is_set():
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                answering.set()
-        time.sleep(0.05)
+    wait_until(lambda: _listens(port), None, TimeoutError, Pace.PROCESS)
+    answering.set()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _except_sagemaker(lookup: Callable[[str], Any]) -> Callable[[str], Any]:

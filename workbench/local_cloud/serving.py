@@ -6,6 +6,8 @@ import shutil
 import threading
 import time
 
+from workbench.waiting import Pace, wait_until
+
 from .context import Cloud, emit
 from .errors import AwsError, ModelError, ServiceUnavailable, ValidationError, ValidationException
 from .images import require_mxnet
@@ -14,7 +16,6 @@ from .model_worker import ModelWorker
 KIND = "endpoint"
 BODY_LIMIT = 6_291_456
 INVOKE_SECONDS = 60.0
-RESTART_SECONDS = 5.0
 
 logger = logging.getLogger("firnline.serving")
 
@@ -150,18 +151,21 @@ class Endpoints:
 
     def _restart(self, name: str) -> None:
         """Bring the worker of an endpoint in service back; it was good once, so what hinders it now may pass."""
-        slot = self._slots.get(name)
-        while slot is not None and self._slots.get(name) is slot:
-            endpoint = self._cloud.store.get(KIND, name)
-            if endpoint is None or slot.worker is not None:
-                return
-            try:
-                worker = self._start_worker(name, endpoint["EndpointConfigName"])
-            except Exception as error:
-                self._reason(name, error)
-                time.sleep(RESTART_SECONDS)
-            else:
-                self._switch(name, slot, worker, endpoint["EndpointConfigName"])
+        if slot := self._slots.get(name):
+            wait_until(lambda: self._restarted(name, slot), None, TimeoutError, Pace.RESTART)
+
+    def _restarted(self, name: str, slot: _Slot) -> bool:
+        """Whether nothing is left to do: the worker is back, or the endpoint is gone."""
+        endpoint = self._cloud.store.get(KIND, name)
+        if endpoint is None or slot.worker is not None or self._slots.get(name) is not slot:
+            return True
+        try:
+            worker = self._start_worker(name, endpoint["EndpointConfigName"])
+        except Exception as error:
+            self._reason(name, error)
+            return False
+        self._switch(name, slot, worker, endpoint["EndpointConfigName"])
+        return True
 
     def _revive(self, name: str, slot: _Slot, dead: ModelWorker) -> None:
         with slot.change:

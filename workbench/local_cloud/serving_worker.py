@@ -1,7 +1,8 @@
 """Serves one model over HTTP, as SageMaker's container does; runs in the MXNet environment.
 
 AWS's own handler (`sagemaker_mxnet_serving_container`) loads the model and answers; this file stands in only for
-multi-model-server, which needs Java. It is one file of its own, in Python 3.8 syntax, and imports nothing of Firnline.
+multi-model-server, which needs Java. It is one file of its own, in Python 3.8 syntax, and imports nothing but the
+standard library: the MXNet environment has neither Typer nor Starlette.
 
 The port is chosen by the system and written to standard output as a line `port <n>` once the model has loaded. The
 worker ends when its standard input closes, that is, with the process that started it.
@@ -15,7 +16,7 @@ import sys
 import threading
 import traceback
 
-MAX_BODY = int(os.environ.get("MMS_MAX_REQUEST_SIZE", 6553500))
+MAX_BODY_VARIABLE, MAX_BODY = "MMS_MAX_REQUEST_SIZE", 6553500
 """Multi-model-server's variable, and what it takes if it is not given."""
 
 
@@ -67,7 +68,7 @@ def serve_jobs(service, context, jobs):
         job.done.set()
 
 
-def make_handler(jobs):
+def make_handler(jobs, max_body):
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
@@ -80,8 +81,8 @@ def make_handler(jobs):
             if self.path != "/invocations":
                 self._reply(404, "text/plain", b"")
                 return
-            if length > MAX_BODY:
-                told = f"The request has {length} bytes; MMS_MAX_REQUEST_SIZE allows {MAX_BODY}."
+            if length > max_body:
+                told = f"The request has {length} bytes; {MAX_BODY_VARIABLE} allows {max_body}."
                 self._reply(413, "text/plain", told.encode("utf-8"))
                 return
             job = Job(
@@ -122,9 +123,10 @@ def main():
     from sagemaker_mxnet_serving_container.handler_service import HandlerService
 
     context, service = Context(model_dir), HandlerService()
+    max_body = int(os.environ.get(MAX_BODY_VARIABLE, MAX_BODY))
     jobs = queue.Queue()  # type: queue.Queue[Job]
     service.initialize(context)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), make_handler(jobs))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), make_handler(jobs, max_body))
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, daemon=True).start()
     announcement.write(f"port {server.server_address[1]}\n")

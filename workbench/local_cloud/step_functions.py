@@ -11,6 +11,8 @@ from typing import Any
 
 import yaml
 
+from workbench.waiting import wait_until
+
 from .errors import AccessDenied, AwsError
 from .identity import Credentials, assume_role, drop_session, require
 from .sagemaker_api import SageMakerApi, resource_arn
@@ -21,7 +23,6 @@ from .transform import KIND as TRANSFORM_JOB
 
 OPTIMIZED = "arn:aws:states:::sagemaker:"
 SDK = "arn:aws:states:::aws-sdk:"
-POLL_SECONDS = 0.5
 # createX.sync: the operations that tell how the job goes and that stop it.
 SYNC_JOBS = {"CreateTrainingJob": (TRAINING_JOB, "TrainingJob"), "CreateTransformJob": (TRANSFORM_JOB, "TransformJob")}
 SDK_NAMESPACES = {"sfn": "states", "eventbridge": "events", "cloudwatchlogs": "logs"}
@@ -222,16 +223,19 @@ def _wait(
     """Wait for a job to end; it is stopped when its execution or its task's time ends first."""
     member = SYNC_JOBS[operation][1]
     name = {f"{member}Name": params[f"{member}Name"]}
-    while True:
+
+    def ended() -> dict | None:
         job = api.call(f"Describe{member}", name, task.session.access_key)
         status = job[f"{member}Status"]
         if status in ("Completed", "Failed", "Stopped"):
-            break
+            return job
         if status == "InProgress" and (task.execution["status"] != "RUNNING" or time.monotonic() > task.deadline):
             api.call(f"Stop{member}", name, task.session.access_key)
-        time.sleep(POLL_SECONDS)
+        return None
+
+    job = wait_until(ended, None, TimeoutError)
     answer = _times(f"Describe{member}", job, sdk=False)
-    if status != "Completed":
+    if job[f"{member}Status"] != "Completed":
         raise failed("States.TaskFailed", json.dumps(answer))
     return answer
 

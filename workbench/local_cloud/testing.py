@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+
+from workbench.waiting import Pace, wait_until
 
 from .identity import Credentials
 from .process import credentials, running_pid, start, stop
@@ -72,11 +73,4 @@ def temporary_stack(folder: Path) -> Iterator[TestStack]:
 
 def wait_for(condition: Callable[[], Any], seconds: float) -> Any:
     """What `condition` returns once it is true; TimeoutError after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"not so after {seconds:.0f} s")
-        time.sleep(0.1)
+    return wait_until(condition, seconds, lambda: TimeoutError(f"not so after {seconds:.0f} s"), Pace.PROCESS)

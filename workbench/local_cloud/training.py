@@ -30,10 +30,14 @@ INTERRUPTED = "InternalServerError: the local cloud was stopped while the job ra
 # The container's host name; with SageMaker's own `algo-1` the toolkit waits on DNS for 15 minutes.
 HOST = "localhost"
 # A training fills two cores; more of them would only slow each other down.
-JOBS_AT_ONCE = max(1, len(os.sched_getaffinity(0)) // 2)
 
 logger = logging.getLogger("firnline.training")
 OnMetric = Callable[[str, float], None]
+
+
+def jobs_at_once() -> int:
+    """How many trainings this machine has cores for."""
+    return max(1, len(os.sched_getaffinity(0)) // 2)
 
 
 def check_request(request: dict) -> None:
@@ -77,7 +81,7 @@ def new_document(request: dict, arn: str, now: float) -> dict:
 class TrainingJobs:
     def __init__(self, cloud: Cloud):
         self._cloud = cloud
-        self._turn = threading.BoundedSemaphore(JOBS_AT_ONCE)
+        self._turn = threading.BoundedSemaphore(jobs_at_once())
         self._stop_requests: dict[str, threading.Event] = {}
 
     def start(self, name: str, on_metric: OnMetric | None = None) -> threading.Thread:

@@ -13,7 +13,7 @@ from . import training
 from .context import Cloud, arn, emit
 from .errors import ValidationException
 from .s3_paths import join_uri
-from .training import JOBS_AT_ONCE, TrainingJobs
+from .training import TrainingJobs, jobs_at_once
 from .tuning_search import Configuration, drawn, falls_behind, grid_point, grid_size, read_ranges
 
 KIND = "hyper-parameter-tuning-job"
@@ -280,7 +280,7 @@ class _TuningRun:
 
     def run(self) -> None:
         asked = self.config["ResourceLimits"]["MaxParallelTrainingJobs"]
-        parallel = min(asked, JOBS_AT_ONCE)
+        parallel = min(asked, jobs_at_once())
         if parallel < asked:
             logger.info("%s: %d of %d trainings at a time, for want of cores", self.name, parallel, asked)
         seconds = self.config["ResourceLimits"].get("MaxRuntimeInSeconds")

@@ -10,7 +10,7 @@ from typing import Any
 from firnline.documents.echogram import encode_png
 from firnline.documents.layers import LayersDocument, Source
 from firnline.documents.overlay import draw_layers
-from firnline.portal.serve import make_server
+from firnline.portal.serve import PageServer
 from firnline.portal.store import AlreadyAnswered, Task, UnknownTask
 from firnline.review.answer import as_document, read_answer
 from firnline.review.human_loop import loop_name
@@ -27,7 +27,7 @@ _SETTLED_MS = 300
 
 
 class OneTask:
-    """A store (`review_portal.store.Store`) that holds the review of one frame in memory."""
+    """A store (`firnline.portal.store.Store`) that holds the review of one frame in memory."""
 
     def __init__(self, traced: Traced) -> None:
         frame, proposal = traced.frame, traced.proposal
@@ -99,10 +99,11 @@ def screenshot(traced: Traced, path: Path, layer: int, width: int = 1400, height
 @contextmanager
 def _served(store: OneTask) -> Iterator[str]:
     """The address of the review page of `store`, on a free loopback port."""
-    server = make_server(store)
-    Thread(target=server.serve_forever, daemon=True).start()
+    server = PageServer(store)
+    thread = Thread(target=server.serve_until_stopped, daemon=True)
+    thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http://127.0.0.1:{server.port}"
     finally:
-        server.shutdown()
-        server.server_close()
+        server.stop()
+        thread.join()

@@ -1,6 +1,6 @@
 """A campaign's flight segments as files in a folder."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from .campaigns import campaigns
@@ -10,11 +10,17 @@ from .grid import Genuine
 
 
 def simulate_campaign(
-    name: str, out_dir: Path, frames: int, segments: int, genuine: Mapping[int, Genuine] | None = None
+    name: str,
+    out_dir: Path,
+    frames: int,
+    segments: int,
+    genuine: Mapping[int, Genuine] | None = None,
+    tell: Callable[[], None] = lambda: None,
 ) -> list[tuple[Path, Path]]:
     """Write `frames` frames of `segments` flight segments, by turns `.nc` and `.mat`, each with its true layers.
 
     `genuine` gives the size and structure of some of them, counted from 0; the others have 512 traces of 256 samples.
+    `tell` hears of each frame that is written.
     Returns (file, truth file) by segment and number. The truth lies in `<out_dir>/truth/`, not beside its frame, where
     it would be taken for an annotation. Raises `ValueError` for a campaign that does not exist.
     """
@@ -37,4 +43,5 @@ def simulate_campaign(
         else:
             file = write_cresis(frame, out_dir, version="5" if index % 4 == 1 else "7.3")
         written.append((file, write_truth(frame, truth_dir / f"{file.stem}.layers.json")))
+        tell()
     return written

@@ -1,77 +1,40 @@
-"""The reviewers' page on a reviewer's own machine."""
+"""The review page on a reviewer's own machine, on loopback, served by uvicorn."""
 
-import json
-import logging
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qsl, urlsplit
+import socket
 
-from firnline.limits import MAX_ANSWER_BYTES
-from firnline.portal.page import PREFIX, TOO_LARGE, respond
+import uvicorn
+
+from firnline.portal.application import make_app
 from firnline.portal.store import Store
 
-logger = logging.getLogger(__name__)
-
-_MOST_UNREAD = 10 * MAX_ANSWER_BYTES
-"""A browser hears an answer only when all that it sends has been read; of more than this nothing is."""
-_PIECE = 1 << 20
+LAST_ANSWERS_SECONDS = 5
+"""For which a server that is asked to end waits for answers that are being given."""
 
 
-def _refusal(sentence: str) -> tuple[dict[str, str], bytes]:
-    return {"Content-Type": "application/json"}, json.dumps({"error": sentence}).encode()
+class PageServer(uvicorn.Server):
+    """Listens from the start, on a free port if `port` is 0; raises OSError where it cannot."""
 
+    def __init__(self, store: Store, host: str = "127.0.0.1", port: int = 0) -> None:
+        super().__init__(
+            uvicorn.Config(
+                make_app(store),
+                http="h11",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                lifespan="off",
+                ws="none",
+                timeout_graceful_shutdown=LAST_ANSWERS_SECONDS,
+            )
+        )
+        self._socket = socket.create_server((host, port))
+        self.port: int = self._socket.getsockname()[1]
 
-def make_server(store: Store, host: str = "127.0.0.1", port: int = 0) -> ThreadingHTTPServer:
-    """A server for the page, not yet running; with port 0 it takes a free one (`server.server_port`)."""
+    def serve_until_stopped(self) -> None:
+        """Serve until `stop`, or until a signal ends it; Ctrl+C raises KeyboardInterrupt afterwards."""
+        self.run(sockets=[self._socket])
 
-    class Handler(BaseHTTPRequestHandler):
-        timeout = 60
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self._answer()
-
-        def do_POST(self) -> None:
-            self._answer()
-
-        def _answer(self) -> None:
-            url = urlsplit(self.path)
-            size = self.headers.get("Content-Length", "0")
-            if not (size.isascii() and size.isdecimal() and len(size) < 12) or "Transfer-Encoding" in self.headers:
-                self.close_connection = True
-                self._send(411, *_refusal("An answer has to be sent with its Content-Length."))
-                return
-            if int(size) > MAX_ANSWER_BYTES:
-                self.close_connection = True
-                left = int(size) if int(size) <= _MOST_UNREAD else 0
-                while left and (piece := self.rfile.read(min(left, _PIECE))):
-                    left -= len(piece)
-                self._send(413, *_refusal(TOO_LARGE))
-                return
-            body = self.rfile.read(int(size))
-            if not url.path.startswith(f"{PREFIX}/"):
-                self._send(303, {"Location": f"{PREFIX}/"}, b"")
-                return
-            try:
-                answer = respond(store, self.command, url.path, dict(parse_qsl(url.query)), dict(self.headers), body)
-            except Exception:
-                logger.exception("%s %s failed", self.command, url.path)
-                sentence = (
-                    b'{"error": "The server could not do it; its log says why. Your drawing is kept: try again."}'
-                )
-                answer = 500, {"Content-Type": "application/json"}, sentence
-            self._send(*answer)
-
-        def _send(self, status: int, headers: dict[str, str], body: bytes) -> None:
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:
-            logger.debug(format, *args)
-
-    server = ThreadingHTTPServer((host, port), Handler)
-    server.daemon_threads = True
-    return server
+    def stop(self) -> None:
+        """End, from whatever thread; answers that are being given are given."""
+        self.should_exit = True

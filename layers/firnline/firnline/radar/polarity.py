@@ -2,7 +2,7 @@
 
 Each piece of evidence below is positive where strong is bright, and changes its sign with the picture. What is known of
 ice and noise decides, not where in the picture things lie. The weights are those of a logistic regression without
-constant, fitted by `python -m workbench.polarity_fit` on pictures of simulated campaigns: right on 99.4 % of 672 pictures of
+constant, fitted by `firnline polarity-fit` on pictures of simulated campaigns: right on 99.4 % of 672 pictures of
 campaigns that were held out, and on 99.0 % of 800 of another, plainer simulation, some of which tell nothing.
 """
 

@@ -1,0 +1,175 @@
+"""The review page as a Starlette application: a task list, the worker template, and the way back for an answer.
+
+`firnline review` serves it on a reviewer's own machine, and the local cloud as A2I's worker page.
+"""
+
+import hmac
+import logging
+import re
+import secrets
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route, Router
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from firnline.portal import guards, page
+from firnline.portal.page import PREFIX
+from firnline.portal.problems import NO_SUCH_PAGE, OUR_FAULT, Problem
+from firnline.portal.store import Store, Task, UnknownTask
+from firnline.portal.submission import accept, read_submission
+from firnline.review.human_loop import LOOP_NAME_PATTERN
+
+LONGEST_NAME = 63
+IMAGE_CACHE = "private, max-age=3600"
+
+logger = logging.getLogger(__name__)
+
+
+def make_app(store: Store) -> Starlette:
+    """The page over the tasks of `store`, everything of it under `/review/`.
+
+    Every answer says what is wrong in a sentence: as a page, or as `{"error": …}` to a POST.
+    """
+    pages = _Pages(store)
+    addresses = [
+        Route("/", pages.list),
+        Route("/next", pages.next),
+        Route("/crowd.js", pages.script),
+        Route("/tasks/{name}", pages.task),
+        Route("/tasks/{name}/image", pages.image),
+        Route("/tasks/{name}/submit", pages.submit, methods=["POST"]),
+    ]
+    app = Starlette(
+        routes=[
+            Mount(PREFIX, app=Router(addresses, redirect_slashes=False)),
+            Route("/{elsewhere:path}", _to_the_list, methods=["GET", "POST"]),
+        ],
+        middleware=[Middleware(guards.SecurityHeaders), Middleware(_Gate)],
+        exception_handlers={Problem: _tell, HTTPException: _tell_of_address, Exception: _tell_of_failure},
+    )
+    app.router.redirect_slashes = False
+    return app
+
+
+class _Gate:
+    """ASGI middleware: what does not come from this machine's own page, or is too long, reaches no address."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            request = Request(scope, receive)
+            try:
+                guards.check_sender(request)
+                await guards.check_length(request)
+            except Problem as problem:
+                await _tell(request, problem)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+class _Pages:
+    """The addresses. Those that are no coroutines run on threads, since a store waits for AWS."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._secret = secrets.token_bytes(32)
+
+    def list(self, request: Request) -> Response:
+        return HTMLResponse(page.list_page(self._store.list_tasks()))
+
+    def next(self, request: Request) -> Response:
+        """The open task that follows `after` in the list, and from its end again the first."""
+        names = [task.name for task in page.open_tasks(self._store.list_tasks())]
+        after = request.query_params.get("after")
+        start = names.index(after) + 1 if after in names else 0
+        for name in names[start:] + names[:start]:
+            # A listing lags behind: what was answered a moment ago may still be in it.
+            if (task := self._store.get(name)) and task.status == "open":
+                return RedirectResponse(page.address(name), 303)
+        return _to_the_list(request)
+
+    def script(self, request: Request) -> Response:
+        return Response(page.script(), media_type="text/javascript")
+
+    def task(self, request: Request) -> Response:
+        task = self._known(_name(request))
+        if task.status != "open":
+            raise Problem(410, "This task has been answered. Go back to the list for the next one.")
+        return HTMLResponse(page.task_page(task, self._token(task.name)))
+
+    def image(self, request: Request) -> Response:
+        try:
+            content, kind = self._store.read_object(_name(request), request.query_params.get("uri", ""))
+        except (KeyError, UnknownTask) as error:
+            raise Problem(404, "This picture does not belong to the task, or is gone.") from error
+        if not kind.startswith("image/"):
+            raise Problem(415, "The task refers to something that is not a picture.")
+        return Response(content, media_type=kind, headers={"Cache-Control": IMAGE_CACHE})
+
+    async def submit(self, request: Request) -> Response:
+        name = _name(request)
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise Problem(415, "An answer has to be sent as application/json.")
+        body = await guards.read_body(request)
+        await run_in_threadpool(self._take, name, body)
+        return JSONResponse({"next": page.next_address(name)})
+
+    def _take(self, name: str, body: bytes) -> None:
+        submission = read_submission(body)
+        if not hmac.compare_digest(submission.token.encode(), self._token(name).encode()):
+            raise Problem(403, "The page is from before a restart. Reload it: your drawing is kept.")
+        accept(self._store, self._known(name), submission)
+
+    def _known(self, name: str) -> Task:
+        task = self._store.get(name)
+        if task is None:
+            raise Problem(404, "There is no such task. Go back to the list of tasks.")
+        return task
+
+    def _token(self, name: str) -> str:
+        """Proof that whoever submits has read the task's page, which no other site's page can."""
+        return hmac.new(self._secret, name.encode(), "sha256").hexdigest()
+
+
+def _name(request: Request) -> str:
+    name = request.path_params["name"]
+    if len(name) > LONGEST_NAME or not re.fullmatch(LOOP_NAME_PATTERN, name):
+        raise Problem(404, NO_SUCH_PAGE)
+    return name
+
+
+def _to_the_list(request: Request) -> Response:
+    return RedirectResponse(f"{PREFIX}/", 303)
+
+
+def _told(request: Request, status: int, sentence: str, headers: dict[str, str]) -> Response:
+    if request.method == "POST":
+        return JSONResponse({"error": sentence}, status, headers)
+    return HTMLResponse(page.problem_page(sentence), status, headers)
+
+
+def _tell(request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)  # noqa: S101 - Starlette's type of a handler is wider than what it passes
+    return _told(request, problem.status, str(problem), {"Connection": "close"} if problem.closes else {})
+
+
+def _tell_of_address(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - as above
+    if error.status_code == 405 and error.headers:
+        methods = error.headers["Allow"].replace("HEAD, ", "").replace(", HEAD", "")
+        return _told(request, 405, f"This address answers to {methods} only.", dict(error.headers))
+    return _told(request, error.status_code, NO_SUCH_PAGE, {})
+
+
+def _tell_of_failure(request: Request, error: Exception) -> Response:
+    """Starlette raises the error once more behind this answer, so that the server logs its traceback."""
+    logger.error("%s %s failed: %s", request.method, request.url.path, error)
+    return _told(request, 500, OUR_FAULT, guards.SECURITY_HEADERS)

@@ -1,0 +1,5 @@
+"""`python -m workbench.cli` is `firnline`."""
+
+from workbench.cli import app
+
+app()

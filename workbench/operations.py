@@ -1,0 +1,61 @@
+"""What an operator sees and does of retraining: executions, models, and the way back to an earlier one."""
+
+import json
+from collections.abc import Iterable
+
+from rich.table import Table as Listing
+
+from workbench.connection import Connection
+
+MACHINES = ("RetrainStateMachineArn", "DeployStateMachineArn")
+EXECUTIONS_SHOWN = 20
+MOMENT = "%Y-%m-%d %H:%M:%S"
+
+
+class CannotRollBack(Exception):
+    """The model asked for cannot be deployed again; the message says why."""
+
+
+def execution_listing(connection: Connection) -> Listing:
+    """The latest executions of the state machines, and how they ended."""
+    machines = connection.client("stepfunctions")
+    table = Listing("execution", "status", "started", "stopped", "outcome", box=None)
+    for name in MACHINES:
+        arn = connection.outputs[name]
+        for item in machines.list_executions(stateMachineArn=arn, maxResults=EXECUTIONS_SHOWN)["executions"]:
+            stopped = f"{item['stopDate']:{MOMENT}}" if "stopDate" in item else ""
+            ended = machines.describe_execution(executionArn=item["executionArn"]) if stopped else {}
+            table.add_row(item["name"], item["status"], f"{item['startDate']:{MOMENT}}", stopped, _outcome(ended))
+    return table
+
+
+def _outcome(ended: dict) -> str:
+    told = json.loads(ended.get("output") or "{}")
+    return ": ".join(told[word] for word in ("outcome", "reason") if told.get(word)) or ended.get("cause", "")
+
+
+def model_listing(versions: Iterable[dict], champion: dict | None) -> Listing:
+    """Every model that was trained, and what was decided about it."""
+    table = Listing("model", "decision", "reason", box=None)
+    for item in versions:
+        name = item["model_version"]
+        serving = "  [green]← serves[/green]" if champion and champion["model_version"] == name else ""
+        table.add_row(name + serving, str(item.get("decision", "")), str(item.get("reason", "")))
+    return table
+
+
+def roll_back(connection: Connection, model_version: str) -> str:
+    """Start the deployment of an earlier model; returns the execution's name. Raises CannotRollBack."""
+    champion, version = connection.models.champion(), connection.models.version(model_version)
+    if champion is None or version is None or "model_data" not in version:
+        raise CannotRollBack(
+            f"There is no model '{model_version}' to go back to: `firnline models` lists those there are."
+        )
+    if champion["model_version"] == model_version:
+        raise CannotRollBack(f"{model_version} serves already.")
+    request = {"model_version": model_version, "model_data": version["model_data"],
+               "expected_champion": champion["model_version"], "reason": "rolled back by an operator"}  # fmt: skip
+    answer = connection.client("stepfunctions").start_execution(
+        stateMachineArn=connection.outputs["DeployStateMachineArn"], input=json.dumps(request)
+    )
+    return answer["executionArn"].rsplit(":", 1)[1]
