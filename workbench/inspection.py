@@ -22,7 +22,8 @@ from firnline.frames import (
     parse_upload_key,
     revision_of,
 )
-from firnline.layers import ImageSize, Label, LayersDocument, depth_order, now
+from firnline.geometry import Label, depth_order
+from firnline.layers import ImageSize, LayersDocument, now
 from firnline.limits import MAX_ANNOTATION_BYTES, MAX_DOCUMENT_BYTES, MAX_FILE_BYTES
 from firnline.placement import samples_in_file
 from firnline.radar.annotations import Geometry, annotation_of, read_annotation, read_picks

@@ -22,7 +22,8 @@ from build_dataset.annotated import AnnotatedFrame
 from build_dataset.shards import ShardWriter
 from firnline import keys
 from firnline.errors import Refused
-from firnline.layers import KINDS, LayersDocument
+from firnline.geometry import KINDS
+from firnline.layers import LayersDocument
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS
 from firnline.workspace import Bucket
 from layer_model.records import pack_record

@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from complete_review.geometry import clean_polyline
 from complete_review.human_loop import HumanAnswer
 from firnline.errors import Refused
-from firnline.layers import Finite, ImageSize, Label, Layer, LayersDocument, Source, Vertex, order_by_depth
+from firnline.geometry import Label
+from firnline.layer_lines import clean_polyline, fitting
+from firnline.layers import Finite, ImageSize, Layer, LayersDocument, Source, Vertex, order_by_depth
 from firnline.limits import MAX_LAYERS, MAX_PICKS
-from firnline.simplification import fitting
 
 
 class _Lenient(BaseModel):

@@ -15,13 +15,13 @@ from PIL import Image, ImageFilter
 
 from firnline.errors import Refused, legible
 from firnline.frames import FrameDocument, organiser_beside, parse_upload_key
+from firnline.layer_lines import fitting
 from firnline.layers import LayersDocument
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_VERTICES, MAX_SENTENCE_CHARACTERS, MAX_VERTICES
 from firnline.radar.annotations import Geometry, document_of, read_annotation, read_picks
 from firnline.radar.formats import read_frame
 from firnline.radar.layer_files import read_organiser
 from firnline.radar.radar_frame import Picks
-from firnline.simplification import fitting
 
 UPLOADED = datetime(2026, 11, 22, tzinfo=UTC)
 TRACES, SAMPLES = 60, 200

@@ -25,10 +25,10 @@ from review_world import (
 from complete_review import app
 from complete_review.answer import choose, read_answer
 from complete_review.completion import ReviewCompleter
-from complete_review.geometry import clean_polyline
 from complete_review.human_loop import LoopEvent, LoopOutput
 from firnline.errors import Refused
 from firnline.events import LayersPredicted
+from firnline.layer_lines import clean_polyline
 from firnline.layers import LayersDocument
 from firnline.limits import MAX_VERTICES
 from firnline.observability import subject

@@ -11,7 +11,8 @@ import pytest
 from firnline.description import Source as FileSource
 from firnline.description import described
 from firnline.frames import FileOrigin, FrameDocument
-from firnline.layers import ImageSize, Label, Layer, LayersDocument, Source, Vertex
+from firnline.geometry import Label
+from firnline.layers import ImageSize, Layer, LayersDocument, Source, Vertex
 from firnline.picks import picks_csv, picks_rows
 from firnline.radar.annotations import annotation_of
 from firnline.radar.formats import read_here

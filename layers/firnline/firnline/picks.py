@@ -9,7 +9,8 @@ import numpy as np
 
 from firnline.description import metres_in_ice
 from firnline.frames import FrameDocument
-from firnline.layers import Label, LayersDocument
+from firnline.geometry import Label
+from firnline.layers import LayersDocument
 from firnline.placement import samples_in_file
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from firnline.frames import FrameDocument
-from firnline.geometry import as_layers
+from firnline.layer_lines import as_layers
 from firnline.layers import ImageSize, LayersDocument, order_by_depth
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from firnline.errors import Refused
-from firnline.layers import Label
+from firnline.geometry import Label
 from firnline.limits import MAX_SAMPLES
 from firnline.radar.origin import Origin
 
