@@ -8,23 +8,13 @@ import json
 import os
 import shutil
 
+import code_files
 import mxnet as mx
 
 from firnline import archives
 
 REHEARSAL = "rehearsal.rec"
 PARAMETERS, SYMBOL, CARD, ARCHIVE = "model.params", "model-symbol.json", "model_card.json", "model.tar.gz"
-SERVING_MODULES = (
-    "inference.py",
-    "archives.py",
-    "artefact.py",
-    "tracker.py",
-    "vectorise.py",
-    "boundaries.py",
-    "lines.py",
-    "calibration.py",
-    "echogram_input.py",
-)
 # MXNet keeps each operation that it prepared for a shape, 4 MB for every new size of frame, for ever. It reads this late
 # enough: when it keeps the first.
 os.environ.setdefault("MXNET_MKLDNN_CACHE_NUM", "128")
@@ -49,7 +39,7 @@ def write(folder, symbol, arrays, card, rehearsal=None):
     """
     auxiliary = set(symbol.list_auxiliary_states())
     needed = auxiliary | set(symbol.list_arguments()) - {"data"}
-    os.makedirs(os.path.join(folder, "code"), exist_ok=True)
+    os.makedirs(folder, exist_ok=True)
     # A forward pass may leave oneDNN reordering a weight in place; saved meanwhile, it comes out wrong (seen once in 45).
     mx.nd.waitall()
     mx.nd.save(
@@ -61,9 +51,10 @@ def write(folder, symbol, arrays, card, rehearsal=None):
         json.dump(card, stream, indent=1, sort_keys=True)
     if rehearsal:
         shutil.copyfile(rehearsal, os.path.join(folder, REHEARSAL))
-    here = os.path.dirname(os.path.abspath(__file__))
-    for name in SERVING_MODULES:
-        shutil.copyfile(os.path.join(here, name), os.path.join(folder, "code", name))
+    for name, path in code_files.serving_files().items():
+        carried = os.path.join(folder, "code", *name.split("/"))
+        os.makedirs(os.path.dirname(carried), exist_ok=True)
+        shutil.copyfile(path, carried)
 
 
 def read_card(folder):

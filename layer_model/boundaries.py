@@ -7,8 +7,6 @@ the surface's return, so it is the first that is as bright as any in its trace, 
 only noise.
 """
 
-# ruff: noqa: B905 - zip's `strict` came after Python 3.8
-
 import numpy as np
 from echogram_input import brightest_before, prominence
 from lines import pieces, sub_pixel

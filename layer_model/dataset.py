@@ -4,8 +4,6 @@ Memory does not grow with the data set: at most `SHUFFLE` frames of `SHUFFLE_BYT
 from a large frame is cut from a window on its track, so that it costs no more than what is cut from a small one.
 """
 
-# ruff: noqa: B905 - zip's `strict` came after Python 3.8
-
 import os
 import stat
 import time
@@ -15,7 +13,8 @@ import numpy as np
 from echogram_input import decode_png, normalise
 from losses import draw_targets
 
-from firnline.learning.records import KINDS, iterate_records, unpack_record
+from firnline.geometry import BED, LABELS, SURFACE
+from firnline.learning.records import iterate_records, unpack_record
 
 SHUFFLE = 64
 SHUFFLE_BYTES = 1 << 28
@@ -120,7 +119,7 @@ def decode(payload):
 
 
 def labels_of(frame):
-    return [KINDS[kind] for kind in frame.kinds]
+    return [LABELS[kind] for kind in frame.kinds]
 
 
 def with_rehearsal(frames, rehearsal, rng):
@@ -177,7 +176,7 @@ def augment(frame, rng):
     if rng.rand() < 0.6:
         factor = np.exp(rng.uniform(-0.3, 0.3))
         grey, rows = stretch(grey, factor), rows * factor
-    if rng.rand() < CLIMBING and 2 not in frame.kinds:
+    if rng.rand() < CLIMBING and BED not in frame.kinds:
         grey, rows = climbed(grey, rows, rng)
     if rng.rand() < TALL:
         grey, rows = in_long_window(grey, rows, rng)
@@ -248,7 +247,7 @@ def with_ringing(grey, rows, kinds, rng):
     """`grey` with up to four bright bands of constant row above the surface, as a transmitter that rings, or leaks into
     the receiver, leaves them: from faint to saturated, often the brightest thing of all, and never the surface.
     """
-    surface = rows[np.flatnonzero(kinds == 0)]
+    surface = rows[np.flatnonzero(kinds == SURFACE)]
     if not np.isfinite(surface).any():
         return grey
     air = np.nanmin(surface) - 5

@@ -1,12 +1,12 @@
 """What the network sees of an echogram: the same in training and in serving."""
 
-# ruff: noqa: B905, RUF007 - `strict` and `pairwise` came after Python 3.8
-
 import io
 
 import numpy as np
 from PIL import Image
 from scipy.ndimage import uniform_filter1d
+
+from firnline.limits import MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS
 
 CHANNELS = 5
 NEIGHBOURHOOD = 31
@@ -16,8 +16,6 @@ ALONG = 257
 CLEAR = 6
 """Rows about a pixel that belong to its own return."""
 MULTIPLE = 16
-MAX_BYTES, MAX_PIXELS = 20000000, 16000000
-"""Those of firnline.limits, which tests/contract compares; requests to an endpoint are kept smaller by SageMaker itself."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -38,18 +36,20 @@ def decode_png(data):
     Raises EchogramError.
     """
     data = bytes(data)
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_PICTURE_BYTES:
         raise EchogramError(
-            "The image has {} bytes; at most {} are taken. Cut the frame along the track.".format(len(data), MAX_BYTES),
+            "The image has {} bytes; at most {} are taken. Cut the frame along the track.".format(
+                len(data), MAX_PICTURE_BYTES
+            ),
             413,
         )
     if data[:8] != _PNG or data[12:16] != b"IHDR" or len(data) < 33:
         raise EchogramError("The body is not a PNG image. Send an 8-bit grey PNG as image/png.")
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    if width * height > MAX_PIXELS:
+    if width * height > MAX_PICTURE_PIXELS:
         raise EchogramError(
             "The image has {} x {} pixels; at most {} in all are taken. Cut the frame along the track.".format(
-                width, height, MAX_PIXELS
+                width, height, MAX_PICTURE_PIXELS
             ),
             413,
         )

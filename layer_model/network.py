@@ -7,13 +7,13 @@ traces apart while each output tells both of them, for layers are also steep. `R
 original that ice-layer work compares with.
 """
 
-# ruff: noqa: B905 - zip's `strict` came after Python 3.8
-
 import mxnet as mx
 from echogram_input import CHANNELS
 from mxnet.gluon import nn
 
-OUTPUTS = 3
+from firnline.geometry import LABELS
+
+OUTPUTS = len(LABELS)
 
 
 class ConvolutionBlock(nn.HybridSequential):

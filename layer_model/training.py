@@ -1,7 +1,5 @@
 """The training loop: steps, averaged weights, validation, early stop, checkpoints."""
 
-# ruff: noqa: B905 - zip's `strict` came after Python 3.8
-
 import json
 import math
 import os
@@ -13,6 +11,7 @@ import mxnet as mx
 import numpy as np
 import tracker
 from dataset import WINDOW_PIXELS, batches, decode, labels_of, window_of
+from lines import rows_of
 from losses import deep_supervision_loss
 from mxnet import autograd
 from network import inference_symbol
@@ -379,9 +378,7 @@ def frame_samples(frame, tracked):
     """
     if not np.isfinite(frame.rows).any():
         return []
-    predicted = np.full((len(tracked), frame.rows.shape[1]), np.nan)
-    for row, layer in zip(predicted, tracked):
-        row[layer.traces] = layer.rows
+    predicted = rows_of(tracked, frame.rows.shape[1])
     pairs = scoring.match_points(predicted, frame.rows)[0].sum()
     drawn, found = np.isfinite(frame.rows).sum(), np.isfinite(predicted).sum()
     whole = max(drawn, found) if frame.complete else drawn

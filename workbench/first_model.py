@@ -28,13 +28,17 @@ import numpy as np
 
 from firnline import archives
 from firnline.documents.echogram import decode_png, encode_png, to_grey
-from firnline.learning import records
+from firnline.geometry import kinds_of
+from firnline.learning import model_code, records
 from firnline.radar.picture import make_picture
+from layer_model import code_files
 from workbench import onnx_export
 from workbench.simulator import Genuine, campaign_named, campaigns, simulate_frame
 
 ROOT = Path(__file__).resolve().parents[1]
 LAYER_MODEL = ROOT / "layer_model"
+MODEL_PATH = os.pathsep.join(map(str, [LAYER_MODEL, ROOT / "layers" / "firnline"]))
+"""Where the model's modules and those of the library that they share are imported from, as PYTHONPATH has it."""
 OUTPUT = LAYER_MODEL / "first_model"
 WORK = ROOT / "build" / "first_model"
 MXNET = ROOT / ".venv" / "mxnet" / "bin"
@@ -114,7 +118,7 @@ def simulated_record(asked: Asked, record: int) -> bytes:
     # Sounder frames come tall, too: most of a real one lies below the bed.
     tall = campaign.kind == "sounder" and (asked.segment + asked.number) % 2
     frame = simulate_frame(campaign, *asked[1:3], samples=448 if tall else 256, genuine=asked.genuine)
-    kinds = np.array([records.KINDS.index(label) for label in frame.labels], dtype=int)
+    kinds = kinds_of(frame.labels)
     power_db, rows = frame.echogram_db, frame.rows
     if asked.genuine:
         picture = make_picture(power_db)
@@ -158,7 +162,9 @@ def run_training(base: Path, hyperparameters: dict, channels: list[str]) -> None
     """Run AWS's `train` in `base` as in a SageMaker container; its output is passed on. Raises CalledProcessError."""
     config = base / "input" / "config"
     config.mkdir(parents=True, exist_ok=True)
-    toolkit = {"sagemaker_program": "train.py", "sagemaker_submit_directory": str(LAYER_MODEL)}
+    source = base / "sourcedir.tar.gz"
+    source.write_bytes(model_code.pack(code_files.training_files())[1])
+    toolkit = {"sagemaker_program": "train.py", "sagemaker_submit_directory": str(source)}
     files = {
         "hyperparameters": {name: json.dumps(value) for name, value in (hyperparameters | toolkit).items()},
         "resourceconfig": {"current_host": "localhost", "hosts": ["localhost"], "network_interface_name": "lo"},
@@ -188,22 +194,15 @@ def pack_model(model_dir: Path, archive: Path) -> None:
     archive.write_bytes(gzip.compress(plain.getvalue(), mtime=0))
 
 
-def serving_modules() -> list[str]:
-    """The modules that an artefact carries, by name."""
-    command = [str(MXNET / "python"), "-c", "import artefact, json; print(json.dumps(artefact.SERVING_MODULES))"]
-    told = subprocess.run(command, cwd=LAYER_MODEL, check=True, capture_output=True, text=True).stdout
-    return json.loads(told.splitlines()[-1])
-
-
 def carry_todays_code(archive: Path) -> None:
     """Put today's serving modules into a model.tar.gz; its weights, card and rehearsal stay."""
     with tempfile.TemporaryDirectory() as folder:
         archives.unpack(str(archive), folder)
         code = Path(folder) / "code"
         shutil.rmtree(code)
-        code.mkdir()
-        for name in serving_modules():
-            shutil.copy(LAYER_MODEL / name, code / name)
+        for name, path in code_files.serving_files().items():
+            (code / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, code / name)
         pack_model(Path(folder), archive)
 
 
@@ -211,7 +210,9 @@ def evaluate(model_dir: Path, channels: dict[str, Path]) -> dict:
     """Scores by channel name, by the serving code in MXNet's environment."""
     named = [f"{name}={folder}" for name, folder in channels.items()]
     command = [str(MXNET / "python"), str(LAYER_MODEL / "evaluate.py"), str(model_dir), *named]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+    environment = os.environ | {"PYTHONPATH": MODEL_PATH}
+    told = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout
+    return json.loads(told.splitlines()[-1])
 
 
 def main() -> None:

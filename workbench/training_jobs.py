@@ -19,9 +19,9 @@ from rich.table import Table as Listing
 
 from firnline.learning import model_code
 from firnline.store import keys
+from layer_model import code_files
 from workbench.connection import Connection
 from workbench.training_arguments import (
-    LAYER_MODEL,
     CannotTrain,
     Number,
     NumberRange,
@@ -187,7 +187,7 @@ def _estimator(connection: Connection, wanted: Plan, max_seconds: float, **chang
     session = sdk_session(connection.session, connection.workspace.name)
     from sagemaker.mxnet import MXNet
 
-    code, packed = model_code.pack(LAYER_MODEL)
+    code, packed = model_code.pack(code_files.training_files())
     code_key = f"code/{code}/sourcedir.tar.gz"
     connection.workspace.write(code_key, packed, "application/gzip")
     outputs = connection.outputs

@@ -5,12 +5,12 @@ from pathlib import Path
 from firnline.learning import model_code
 from firnline.store import keys
 from firnline.store.bucket import Bucket
+from layer_model import code_files
 from provision.review_flow import ReviewFlow
 from provision.serving import EndpointKeeper
 
 SERVICES = Path(__file__).parent.parent
-MODEL_CODE = SERVICES / "layer_model"
-FIRST_MODEL = MODEL_CODE / "first_model" / "model.tar.gz"
+FIRST_MODEL = SERVICES / "layer_model" / "first_model" / "model.tar.gz"
 TASK_TEMPLATE = SERVICES / "start_review" / "task_ui.liquid.html"
 
 
@@ -39,7 +39,7 @@ class Provisioning:
         self._flow.remove()
 
     def _upload_code(self) -> str:
-        name, packed = model_code.pack(MODEL_CODE)
+        name, packed = model_code.pack(code_files.training_files())
         key = f"code/{name}/sourcedir.tar.gz"
         if not self._workspace.exists(key):
             self._workspace.write(key, packed, "application/gzip")

@@ -14,7 +14,8 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 LAYER_MODEL = ROOT / "layer_model"
-sys.path.insert(0, str(LAYER_MODEL))
+LIBRARY = ROOT / "layers" / "firnline"
+sys.path[:0] = [str(LAYER_MODEL), str(LIBRARY)]
 
 import records  # noqa: E402
 

@@ -1,5 +1,6 @@
 """The networks' graphs, and what becomes of them when they are loaded to serve."""
 
+import os
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import mxnet as mx
 import network
 import numpy as np
 import pytest
-from conftest import LAYER_MODEL
+from conftest import LAYER_MODEL, LIBRARY
 
 SIZES = [(1, 48, 64), (2, 32, 112), (1, 160, 96), (1, 48, 64)]
 
@@ -128,7 +129,14 @@ def test_frames_of_many_sizes_do_not_fill_the_memory():
     """Megabytes that 120 more sizes take: 22 measured, 73 if MXNet keeps all that it prepares for a size, 340 without
     static memory.
     """
+    environment = dict(os.environ, PYTHONPATH=str(LIBRARY))
     run = subprocess.run(
-        [sys.executable, "-c", GROWTH], cwd=LAYER_MODEL, capture_output=True, text=True, check=True, timeout=300
+        [sys.executable, "-c", GROWTH],
+        cwd=LAYER_MODEL,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
     )
     assert float(run.stdout) < 45

@@ -15,8 +15,8 @@ from ingest_files import mat5, mat73, picture
 from PIL import Image, ImageFilter
 
 from firnline.documents.frame import FrameDocument
+from firnline.documents.layer_lines import fitting
 from firnline.documents.layers import LayersDocument
-from firnline.documents.simplification import fitting
 from firnline.errors import Refused, legible
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_VERTICES, MAX_SENTENCE_CHARACTERS, MAX_VERTICES
 from firnline.radar.annotations import Geometry, document_of, read_annotation, read_picks

@@ -6,19 +6,17 @@ normalisation) and vectorising, threads, peak resident memory; with ``--points``
 the probability maps.
 """
 
-# ruff: noqa: B905, UP032 - as what runs in SageMaker's image; the folder of its modules is put on the path first
+# ruff: noqa: B905, UP032 - as what runs in SageMaker's image; its modules are on PYTHONPATH
 
 import argparse
 import json
 import os
 import platform
 import resource
-import sys
 import time
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", str(len(os.sched_getaffinity(0))))
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "layer_model"))
 
 import artefact
 import mxnet as mx

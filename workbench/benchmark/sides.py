@@ -17,7 +17,7 @@ from workbench.benchmark.classical import TRACKERS, Tracked
 from workbench.benchmark.frames import Frame
 from workbench.benchmark.measures import Points, Truth, line_scores, response_scores
 from workbench.benchmark.plan import Plan
-from workbench.first_model import MXNET, OUTPUT, run_training
+from workbench.first_model import MODEL_PATH, MXNET, OUTPUT, run_training
 
 NETWORK_SIDE = Path(__file__).with_name("network_side.py")
 SINGLE_THREAD_FRAMES = 12
@@ -78,6 +78,7 @@ def run_network(model: Path, channel: Path, out: Path, *options: str, threads: i
     """What network_side.py found of a channel; `threads`: None for one per core."""
     out.parent.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    environment["PYTHONPATH"] = MODEL_PATH
     if threads:
         environment["OMP_NUM_THREADS"] = str(threads)
     command = [str(MXNET / "python"), str(NETWORK_SIDE), str(model), str(channel), str(out), *options]

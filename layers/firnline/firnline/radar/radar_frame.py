@@ -5,9 +5,9 @@ from typing import Literal
 
 import numpy as np
 
-from firnline.documents.layers import Label
 from firnline.documents.origin import Origin
 from firnline.errors import Refused
+from firnline.geometry import Label
 from firnline.limits import MAX_SAMPLES
 
 Polarity = Literal["bright-strong", "dark-strong"]
