@@ -8,22 +8,13 @@ import json
 import os
 import shutil
 
+import code_files
 import mxnet as mx
 
-from firnline import archives, shipped
+from firnline import archives
 
 REHEARSAL = "rehearsal.rec"
 PARAMETERS, SYMBOL, CARD, ARCHIVE = "model.params", "model-symbol.json", "model_card.json", "model.tar.gz"
-SERVING_MODULES = (
-    "inference.py",
-    "artefact.py",
-    "tracker.py",
-    "vectorise.py",
-    "boundaries.py",
-    "lines.py",
-    "calibration.py",
-    "echogram_input.py",
-)
 # MXNet keeps each operation that it prepared for a shape, 4 MB for every new size of frame, for ever. It reads this late
 # enough: when it keeps the first.
 os.environ.setdefault("MXNET_MKLDNN_CACHE_NUM", "128")
@@ -48,7 +39,7 @@ def write(folder, symbol, arrays, card, rehearsal=None):
     """
     auxiliary = set(symbol.list_auxiliary_states())
     needed = auxiliary | set(symbol.list_arguments()) - {"data"}
-    os.makedirs(os.path.join(folder, "code"), exist_ok=True)
+    os.makedirs(folder, exist_ok=True)
     # A forward pass may leave oneDNN reordering a weight in place; saved meanwhile, it comes out wrong (seen once in 45).
     mx.nd.waitall()
     mx.nd.save(
@@ -60,17 +51,10 @@ def write(folder, symbol, arrays, card, rehearsal=None):
         json.dump(card, stream, indent=1, sort_keys=True)
     if rehearsal:
         shutil.copyfile(rehearsal, os.path.join(folder, REHEARSAL))
-    for name, module in serving_code().items():
-        into = os.path.join(folder, "code", name)
-        os.makedirs(os.path.dirname(into), exist_ok=True)
-        shutil.copyfile(module, into)
-
-
-def serving_code():
-    """Paths of the modules that an artefact carries, by their names under ``code/``."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    own = {name: os.path.join(here, name) for name in SERVING_MODULES}
-    return dict(own, **{"firnline/" + name: os.path.join(shipped.folder(), name) for name in shipped.MODULES})
+    for name, path in code_files.serving_files().items():
+        carried = os.path.join(folder, "code", *name.split("/"))
+        os.makedirs(os.path.dirname(carried), exist_ok=True)
+        shutil.copyfile(path, carried)
 
 
 def read_card(folder):
@@ -83,7 +67,7 @@ def read_card(folder):
             **{name: card[name] for name in ("model_version", "channels", "trace_stride", "calibration", "network")},
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtefactError("The model in {} has no usable {} ({}).".format(folder, CARD, error)) from error
+        raise ArtefactError(f"The model in {folder} has no usable {CARD} ({error}).") from error
 
 
 def read_arrays(folder):
@@ -121,7 +105,7 @@ def forward_function(symbol, arrays):
     inputs = symbol.list_inputs()
     for name in inputs:
         if name != "data" and name not in arrays:
-            raise ArtefactError("The model's parameters lack {}.".format(name))
+            raise ArtefactError(f"The model's parameters lack {name}.")
     # Copies, for oneDNN reorders weights in place. No SymbolBlock, since one is freed only when Python looks for cycles,
     # and holds the memory of the largest frame until then.
     values = [None if name == "data" else arrays[name].copy() for name in inputs]

@@ -13,7 +13,8 @@ import numpy as np
 from echogram_input import decode_png, normalise
 from losses import draw_targets
 
-from firnline.learning.records import KINDS, iterate_records, unpack_record
+from firnline.geometry import BED, LABELS, SURFACE
+from firnline.learning.records import iterate_records, unpack_record
 
 SHUFFLE = 64
 SHUFFLE_BYTES = 1 << 28
@@ -59,7 +60,7 @@ class Channel:
         return self.piped or bool(self._files())
 
     def _pipe(self):
-        return "{}_{}".format(self.path, self.passes)
+        return f"{self.path}_{self.passes}"
 
     def _files(self):
         if not self.path or not os.path.isdir(self.path):
@@ -100,7 +101,7 @@ def _await_pipe(path, seconds=120):
     deadline = time.monotonic() + seconds
     while not _is_pipe(path):
         if time.monotonic() > deadline:
-            raise FileNotFoundError("The input pipe {} did not appear within {} s.".format(path, seconds))
+            raise FileNotFoundError(f"The input pipe {path} did not appear within {seconds} s.")
         time.sleep(0.05)
 
 
@@ -110,15 +111,13 @@ def decode(payload):
     grey = decode_png(record.png)
     if record.rows.shape[1] != grey.shape[1]:
         raise ValueError(
-            "Record {} has an echogram of {} traces, but layers of {}.".format(
-                record.number, grey.shape[1], record.rows.shape[1]
-            )
+            f"Record {record.number} has an echogram of {grey.shape[1]} traces, but layers of {record.rows.shape[1]}."
         )
     return Frame(grey, record.rows, record.kinds, record.complete, record.number)
 
 
 def labels_of(frame):
-    return [KINDS[kind] for kind in frame.kinds]
+    return [LABELS[kind] for kind in frame.kinds]
 
 
 def with_rehearsal(frames, rehearsal, rng):
@@ -175,7 +174,7 @@ def augment(frame, rng):
     if rng.rand() < 0.6:
         factor = np.exp(rng.uniform(-0.3, 0.3))
         grey, rows = stretch(grey, factor), rows * factor
-    if rng.rand() < CLIMBING and 2 not in frame.kinds:
+    if rng.rand() < CLIMBING and BED not in frame.kinds:
         grey, rows = climbed(grey, rows, rng)
     if rng.rand() < TALL:
         grey, rows = in_long_window(grey, rows, rng)
@@ -246,7 +245,7 @@ def with_ringing(grey, rows, kinds, rng):
     """`grey` with up to four bright bands of constant row above the surface, as a transmitter that rings, or leaks into
     the receiver, leaves them: from faint to saturated, often the brightest thing of all, and never the surface.
     """
-    surface = rows[np.flatnonzero(kinds == 0)]
+    surface = rows[np.flatnonzero(kinds == SURFACE)]
     if not np.isfinite(surface).any():
         return grey
     air = np.nanmin(surface) - 5

@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image
 from scipy.ndimage import uniform_filter1d
 
+from firnline.limits import MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS
+
 CHANNELS = 5
 NEIGHBOURHOOD = 31
 SMOOTHING = (5, 9)
@@ -14,8 +16,6 @@ ALONG = 257
 CLEAR = 6
 """Rows about a pixel that belong to its own return."""
 MULTIPLE = 16
-MAX_BYTES, MAX_PIXELS = 20000000, 16000000
-"""Those of firnline.limits, which tests/contract compares; requests to an endpoint are kept smaller by SageMaker itself."""
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -36,35 +36,31 @@ def decode_png(data):
     Raises EchogramError.
     """
     data = bytes(data)
-    if len(data) > MAX_BYTES:
+    if len(data) > MAX_PICTURE_BYTES:
         raise EchogramError(
-            "The image has {} bytes; at most {} are taken. Cut the frame along the track.".format(len(data), MAX_BYTES),
+            f"The image has {len(data)} bytes; at most {MAX_PICTURE_BYTES} are taken. Cut the frame along the track.",
             413,
         )
     if data[:8] != _PNG or data[12:16] != b"IHDR" or len(data) < 33:
         raise EchogramError("The body is not a PNG image. Send an 8-bit grey PNG as image/png.")
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
-    if width * height > MAX_PIXELS:
+    if width * height > MAX_PICTURE_PIXELS:
         raise EchogramError(
-            "The image has {} x {} pixels; at most {} in all are taken. Cut the frame along the track.".format(
-                width, height, MAX_PIXELS
-            ),
+            f"The image has {width} x {height} pixels; at most {MAX_PICTURE_PIXELS} in all are taken. Cut the frame along the track.",
             413,
         )
     if (data[24], data[25]) != (8, 0):
         raise EchogramError(
-            "The PNG is not 8-bit grey (bit depth {}, colour type {}). Convert it to 8-bit grey first.".format(
-                data[24], data[25]
-            )
+            f"The PNG is not 8-bit grey (bit depth {data[24]}, colour type {data[25]}). Convert it to 8-bit grey first."
         )
     if width < 2 or height < 2:
-        raise EchogramError("The image has {} x {} pixels; an echogram has at least 2 x 2.".format(width, height))
+        raise EchogramError(f"The image has {width} x {height} pixels; an echogram has at least 2 x 2.")
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             image.load()  # or an older NumPy is handed what is left of a damaged picture, and says something else
             return np.array(image, dtype=np.uint8)
     except (OSError, SyntaxError, ValueError) as error:
-        raise EchogramError("The PNG is damaged and can't be decoded ({}). Export it again.".format(error)) from error
+        raise EchogramError(f"The PNG is damaged and can't be decoded ({error}). Export it again.") from error
 
 
 def normalise(grey, channels=CHANNELS):

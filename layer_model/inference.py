@@ -34,7 +34,7 @@ def transform_fn(model, data, content_type, accept, context):
     """A request's answer. What the sender can mend is answered with a sentence and a 4xx status, not with a trace."""
     try:
         if content_type not in CONTENT_TYPES:
-            raise EchogramError("The endpoint takes image/png, not {}.".format(content_type), 415)
+            raise EchogramError(f"The endpoint takes image/png, not {content_type}.", 415)
         document = model.predict(decode_png(data))
     except EchogramError as error:
         context.set_response_status(code=error.status, phrase="Bad echogram")

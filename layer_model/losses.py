@@ -3,7 +3,8 @@
 import mxnet as mx
 import numpy as np
 
-SURFACE, LAYER, BED = range(3)
+from firnline.geometry import BED, LABELS, LAYER, SURFACE
+
 SIDE_WEIGHT = 0.5
 ABSENT_BED_WEIGHT = 0.3
 """A radar that does not reach the bed says little about what a bed looks like: without this, retraining on snow radar
@@ -37,8 +38,8 @@ def draw_targets(rows, kinds, complete, height, stride=1, spread=1.0, band=5):
     """
     lines = columns_of(rows, stride)
     width = lines.shape[1]
-    target = np.zeros((3, height, width), np.float32)
-    weight = np.full((3, height, width), 1.0 if complete else 0.0, np.float32)
+    target = np.zeros((len(LABELS), height, width), np.float32)
+    weight = np.full((len(LABELS), height, width), 1.0 if complete else 0.0, np.float32)
     if complete and BED not in kinds:
         weight[BED] = ABSENT_BED_WEIGHT
     offsets = np.arange(-_REACH, _REACH + 1)[:, None]

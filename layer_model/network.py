@@ -11,7 +11,9 @@ import mxnet as mx
 from echogram_input import CHANNELS
 from mxnet.gluon import nn
 
-OUTPUTS = 3
+from firnline.geometry import LABELS
+
+OUTPUTS = len(LABELS)
 
 
 class ConvolutionBlock(nn.HybridSequential):

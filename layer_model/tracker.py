@@ -6,6 +6,8 @@ from echogram_input import MULTIPLE, normalise, pad
 from lines import simplify
 from vectorise import RIDGE, find_layers
 
+from firnline.limits import MAX_LAYERS, MAX_PICKS
+
 TILE_PIXELS = 1 << 20
 TILE_ROWS = 2048
 OVERLAP = 128
@@ -13,12 +15,11 @@ MOST_LAYERS = 150
 """Polylines that a frame may have: noise that looks like layers must not bury a reviewer, or the reader of the document."""
 WIDE = 1536
 """Traces beyond which a frame may have more, in proportion: up to what a layers document holds (`firnline.limits`)."""
-DOCUMENT_LAYERS, DOCUMENT_PICKS = 1000, 8000000
 
 
 def most_layers(traces):
     """Polylines that a frame of so many traces may have."""
-    return int(min(MOST_LAYERS * max(1.0, traces / float(WIDE)), DOCUMENT_LAYERS, DOCUMENT_PICKS // traces))
+    return int(min(MOST_LAYERS * max(1.0, traces / float(WIDE)), MAX_LAYERS, MAX_PICKS // traces))
 
 
 def probability_map(forward, grey, channels, stride):

@@ -83,7 +83,7 @@ def main(argv=None):
     np.random.seed(options.seed)
     channels = {name: Channel(getattr(options, name)) for name in ("train", "validation", "calibration", "holdout")}
     if not channels["train"].present:
-        sys.exit("The channel 'train' holds no .rec file and no pipe ({}).".format(options.train))
+        sys.exit(f"The channel 'train' holds no .rec file and no pipe ({options.train}).")
     model = network.build(options.network)
     champion, arrays, rehearsal = None, None, []
     old = tempfile.mkdtemp()
@@ -136,11 +136,11 @@ def main(argv=None):
             print("final " + _metrics(name, scores), flush=True)
     if training.best_score is not None:
         # Last, since a tuning job is judged by the last value of its metric: the score of the weights that are kept.
-        print("final validation_score={:.5f};".format(training.best_score), flush=True)
+        print(f"final validation_score={training.best_score:.5f};", flush=True)
 
 
 def _metrics(prefix, scores):
-    return " ".join("{}_{}={:.5f};".format(prefix, name, value) for name, value in scores.items() if value is not None)
+    return " ".join(f"{prefix}_{name}={value:.5f};" for name, value in scores.items() if value is not None)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import mxnet as mx
 import numpy as np
 import tracker
 from dataset import WINDOW_PIXELS, batches, decode, labels_of, window_of
+from lines import rows_of
 from losses import deep_supervision_loss
 from mxnet import autograd
 from network import inference_symbol
@@ -83,7 +84,7 @@ class Training:
             self.epochs_done += 1
             self._checkpoint()
         if validation.present and self.worse >= options.patience:
-            print("no better validation score {} times: stopping".format(self.worse), flush=True)
+            print(f"no better validation score {self.worse} times: stopping", flush=True)
 
     def _epoch(self, train, trainer, began, steps_before):
         """Steps of one pass over the data, validated at its end and, in a long one, on the way; 0 if the pass gave
@@ -110,7 +111,7 @@ class Training:
             if time.monotonic() - told > REPORT_SECONDS:
                 told = time.monotonic()
                 print(
-                    "epoch {}: {} steps, loss {:.4f}".format(self.epochs_done + 1, steps, float(losses[-1].asscalar())),
+                    f"epoch {self.epochs_done + 1}: {steps} steps, loss {float(losses[-1].asscalar()):.4f}",
                     flush=True,
                 )
             if options.validation_seconds and time.monotonic() - resumed > options.validation_seconds:
@@ -167,9 +168,7 @@ class Training:
                 array = _widened(array, parameter.shape)
             if array is None or array.shape != parameter.shape:
                 raise artefact.ArtefactError(
-                    "The model to start from does not fit the network {!r}: {} differs.".format(
-                        self.options.network, name
-                    )
+                    f"The model to start from does not fit the network {self.options.network!r}: {name} differs."
                 )
             parameter.set_data(array)
 
@@ -195,11 +194,11 @@ class Training:
                 "ridge": ridge,
             }
         )
-        line = "epoch={}".format(epoch) + ("" if loss is None else " train_loss={:.5f};".format(loss))
+        line = f"epoch={epoch}" + ("" if loss is None else f" train_loss={loss:.5f};")
         for name, score in (scores or {}).items():
             if score is not None:
-                line += " validation_{}={:.5f};".format(name, score)
-        print(line + ("" if value is None else " validation_score={:.5f};".format(value)), flush=True)
+                line += f" validation_{name}={score:.5f};"
+        print(line + ("" if value is None else f" validation_score={value:.5f};"), flush=True)
         better = value is None or self.best_score is None or value > self.best_score
         if better:
             self.ridge = ridge
@@ -265,8 +264,8 @@ class Training:
         if not os.path.isdir(folder):
             return
         sets = {"current": self._copy(), "average": self.average, "best": self.best}
-        arrays = {"{}:{}".format(kind, name): array for kind, group in sets.items() for name, array in group.items()}
-        path = os.path.join(folder, "weights-{}.params".format(self.epochs_done))
+        arrays = {f"{kind}:{name}": array for kind, group in sets.items() for name, array in group.items()}
+        path = os.path.join(folder, f"weights-{self.epochs_done}.params")
         mx.nd.save(path, arrays)
         state = {
             "weights": os.path.basename(path),
@@ -302,7 +301,7 @@ class Training:
         self.epochs_done, self.best_epoch = state["epochs_done"], state["best_epoch"]
         self.best_score, self.history, self.ridge = state["best_score"], state["history"], state["ridge"]
         self.seconds, self.worse = state["seconds"], state["worse"]
-        print("going on after epoch {} from a checkpoint".format(self.epochs_done), flush=True)
+        print(f"going on after epoch {self.epochs_done} from a checkpoint", flush=True)
 
 
 def _widened(array, shape):
@@ -377,9 +376,7 @@ def frame_samples(frame, tracked):
     """
     if not np.isfinite(frame.rows).any():
         return []
-    predicted = np.full((len(tracked), frame.rows.shape[1]), np.nan)
-    for row, layer in zip(predicted, tracked):
-        row[layer.traces] = layer.rows
+    predicted = rows_of(tracked, frame.rows.shape[1])
     pairs = scoring.match_points(predicted, frame.rows)[0].sum()
     drawn, found = np.isfinite(frame.rows).sum(), np.isfinite(predicted).sum()
     whole = max(drawn, found) if frame.complete else drawn

@@ -14,11 +14,13 @@ No loop goes over pixels; loops go over columns (1), chains and layers.
 
 import numpy as np
 from boundaries import PRESENT, find_boundaries
-from lines import Layer, by_depth, dense, parted, pieces, runs, sub_pixel
+from lines import Layer, by_depth, dense, parted, pieces, sub_pixel
 from scipy.ndimage import uniform_filter1d
 from scipy.optimize import linear_sum_assignment
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+
+from firnline.geometry import runs
 
 RIDGE, WEAK = 0.5, 0.6
 """Least probability, on average, along a piece of a layer, and the share of it that a single point needs to be looked at."""

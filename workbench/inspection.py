@@ -13,7 +13,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from firnline.documents.frame import FrameDocument
-from firnline.documents.layers import ImageSize, Label, LayersDocument, depth_order, now
+from firnline.documents.layers import ImageSize, LayersDocument, now
 from firnline.documents.placement import samples_in_file
 from firnline.documents.polarity import PICTURE_FORMATS, Polarity
 from firnline.documents.upload_key import (
@@ -24,6 +24,7 @@ from firnline.documents.upload_key import (
     revision_of,
 )
 from firnline.errors import Refused
+from firnline.geometry import Label, depth_order
 from firnline.limits import MAX_ANNOTATION_BYTES, MAX_DOCUMENT_BYTES, MAX_FILE_BYTES
 from firnline.radar.annotations import Geometry, annotation_of, read_annotation, read_picks
 from firnline.radar.description import Source, described, picked_inside

@@ -36,7 +36,8 @@ _PARAMETERS, _SYMBOL = "model.params", "model-symbol.json"
 _LIMITS = {_PARAMETERS: 256 << 20, _SYMBOL: 4 << 20, CARD: 1 << 20}
 _MOST_CODE, _MOST_UNPACKED = 1 << 20, 512 << 20
 # Of the serving code, these are MXNet's and SageMaker's; the others work as well with onnxruntime.
-_CODE, _NOT_PORTABLE = re.compile(r"code/([a-z_]+\.py)"), {"archives.py", "artefact.py", "inference.py"}
+_CODE = re.compile(r"code/((?:firnline/(?:[a-z_]+/)*)?[a-z_]+\.py)")
+_NOT_PORTABLE = {"archives.py", "artefact.py", "code_files.py", "inference.py"}
 
 _RUNTIME_ERRORS = (runtime.Fail, runtime.InvalidArgument, runtime.InvalidGraph, runtime.NotImplemented,
                   runtime.RuntimeException)  # fmt: skip
@@ -86,6 +87,7 @@ def export(archive: Path, out: Path) -> Exported:
     (out / MODEL).write_bytes(exported.model)
     (out / CARD).write_text(json.dumps(artefact.card, indent=1, sort_keys=True))
     for name, source in artefact.code.items():
+        (out / name).parent.mkdir(exist_ok=True, parents=True)
         (out / name).write_bytes(source)
     (out / README).write_text(readme(artefact.card, exported))
     return exported

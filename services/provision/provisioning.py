@@ -1,25 +1,16 @@
 """What a deployment needs that CloudFormation has no resource for."""
 
-from importlib.util import find_spec
 from pathlib import Path
 
 from firnline.learning import model_code
 from firnline.review.task_template import task_template
 from firnline.store import keys
 from firnline.store.bucket import Bucket
+from layer_model import code_files
 from provision.review_flow import ReviewFlow
 from provision.serving import EndpointKeeper
 
-
-def model_folder() -> Path:
-    """Where the model's code lies: in a checkout, or in the layer that only this function has."""
-    found = find_spec("layer_model")
-    if found is None or not found.submodule_search_locations:
-        raise FileNotFoundError("the model's code is missing: the build is incomplete, run `sam build` again")
-    return Path(found.submodule_search_locations[0])
-
-
-FIRST_MODEL = model_folder() / "first_model" / "model.tar.gz"
+FIRST_MODEL = Path(code_files.FOLDER) / "first_model" / "model.tar.gz"
 
 
 class Provisioning:
@@ -47,7 +38,7 @@ class Provisioning:
         self._flow.remove()
 
     def _upload_code(self) -> str:
-        name, packed = model_code.pack(model_folder())
+        name, packed = model_code.pack(code_files.training_files())
         key = f"code/{name}/sourcedir.tar.gz"
         if not self._workspace.exists(key):
             self._workspace.write(key, packed, "application/gzip")

@@ -10,6 +10,7 @@ from samcli.yamlhelper import yaml_parse
 from typer.testing import CliRunner
 
 from firnline.documents.echogram import encode_png, to_grey
+from firnline.geometry import kinds_of
 from firnline.learning import records
 from workbench.cli import app
 from workbench.connection import Connection, connect
@@ -47,7 +48,7 @@ def record(number: int) -> bytes:
     frame = simulate_frame(campaigns["demo"], 1, number, samples=128)
     grey, rows = to_grey(frame.echogram_db)[:, :96], frame.rows[:, :96]
     drawn = np.isfinite(rows).any(axis=1)
-    kinds = np.array([records.KINDS.index(label) for label in frame.labels], dtype=int)
+    kinds = kinds_of(frame.labels)
     return records.pack_record(encode_png(grey), rows[drawn], kinds[drawn], frame.complete, number)
 
 

@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 from conftest import png_of
-from echogram_input import MAX_BYTES, EchogramError, box_mean, brightest_before, decode_png, normalise, pad
+from echogram_input import EchogramError, box_mean, brightest_before, decode_png, normalise, pad
 from scipy.ndimage import uniform_filter
+
+from firnline.limits import MAX_PICTURE_BYTES
 
 
 def test_the_input_does_not_depend_on_gain(rng):
@@ -79,7 +81,7 @@ def huge():
     [
         (b"", 400),
         (b"\x89PNG\r\n\x1a\n", 400),
-        (b"x" * (MAX_BYTES + 1), 413),
+        (b"x" * (MAX_PICTURE_BYTES + 1), 413),
         (huge(), 413),
         (png_of(np.zeros((20, 30, 3), np.uint8)), 400),
         (png_of(np.arange(600, dtype=np.uint8).reshape(20, 30))[:70], 400),

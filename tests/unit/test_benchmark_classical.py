@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from firnline.documents.layers import first_crossing
+from firnline.geometry import first_crossing
 from firnline.learning import scoring
 from workbench.benchmark import classical
 from workbench.benchmark.measures import Truth, line_scores

@@ -24,6 +24,7 @@ from review_world import (
 
 from complete_review import app
 from complete_review.completion import ReviewCompleter
+from firnline.documents.layer_lines import clean_polyline
 from firnline.documents.layers import LayersDocument
 from firnline.errors import Refused
 from firnline.events import LayersPredicted
@@ -32,7 +33,6 @@ from firnline.observability import subject
 from firnline.review.answer import choose, read_answer
 from firnline.review.human_loop import LoopEvent, LoopOutput
 from firnline.review.policy import Policy
-from firnline.review.polyline import clean_polyline
 from firnline.review.providers import Portal
 from start_review.review import ReviewStarter
 

@@ -5,6 +5,7 @@ MXNet's side is made by MXNet itself, in its own environment, for inputs of two 
 
 import io
 import json
+import os
 import re
 import struct
 import subprocess
@@ -36,7 +37,8 @@ from workbench.onnx_export import NotExportable
 from workbench.onnx_graph import translate
 from workbench.simulator import campaigns, simulate_frame
 
-LAYER_MODEL = Path(__file__).parents[2] / "layer_model"
+ROOT = Path(__file__).parents[2]
+LAYER_MODEL, LIBRARY = ROOT / "layer_model", ROOT / "layers" / "firnline"
 IN_THE_BOX = LAYER_MODEL / "first_model" / "model.tar.gz"
 
 MAKE_CASES = """
@@ -143,7 +145,8 @@ def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not onnx_export.MXNET_PYTHON.exists():
         pytest.skip(f"MXNet's environment is not at {onnx_export.MXNET_PYTHON.parents[1]} (`make setup` brings it)")
     folder = tmp_path_factory.mktemp("mxnet")
-    subprocess.run([onnx_export.MXNET_PYTHON, "-c", MAKE_CASES, folder, LAYER_MODEL], check=True)
+    environment = os.environ | {"PYTHONPATH": str(LIBRARY)}
+    subprocess.run([onnx_export.MXNET_PYTHON, "-c", MAKE_CASES, folder, LAYER_MODEL], check=True, env=environment)
     return folder
 
 
@@ -349,11 +352,17 @@ def test_a_network_that_does_not_run_is_refused(tmp_path: Path) -> None:
 def test_only_names_that_stay_in_the_folder_are_taken_from_an_archive(tmp_path: Path) -> None:
     strays = [
         (tarfile.TarInfo(name), b"x")
-        for name in ("code/../evil.py", "/code/evil.py", "code/deep/evil.py", "code/inference.py")
+        for name in (
+            "code/../evil.py",
+            "/code/evil.py",
+            "code/deep/evil.py",
+            "code/firnline/../evil.py",
+            "code/inference.py",
+        )
     ]
-    good = [(tarfile.TarInfo("code/tracker.py"), b"x")]
+    good = [(tarfile.TarInfo(name), b"x") for name in ("code/tracker.py", "code/firnline/geometry.py")]
     artefact = onnx_export.read_archive(archive_of(tmp_path / "model.tar.gz", whole_archive() + strays + good))
-    assert list(artefact.code) == ["tracker.py"]
+    assert list(artefact.code) == ["tracker.py", "firnline/geometry.py"]
 
 
 # ------------------------------------------------------------------------------------------------ the command

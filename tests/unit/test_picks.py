@@ -10,8 +10,9 @@ import pytest
 
 from firnline.documents.frame import FileOrigin, FrameDocument
 from firnline.documents.framing import Framing
-from firnline.documents.layers import ImageSize, Label, Layer, LayersDocument, Source, Vertex
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex
 from firnline.documents.picks import picks_csv, picks_rows
+from firnline.geometry import Label
 from firnline.radar.annotations import annotation_of
 from firnline.radar.description import Source as FileSource
 from firnline.radar.description import described

@@ -16,7 +16,6 @@ from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sagemaker.models import sagemaker_backends
 
-from firnline import shipped
 from firnline.learning import model_code
 from firnline.settings import load_settings
 from firnline.store import keys
@@ -255,20 +254,18 @@ def test_a_stack_name_that_sagemaker_cannot_carry_is_refused_and_can_be_deleted(
 
 
 def test_the_same_code_packs_to_the_same_bytes(tmp_path):
-    # Given two modules, written at different times, and things that are no modules
+    # Given two files, written at different times
     (tmp_path / "train.py").write_text("import network\n")
-    (tmp_path / "network.py").write_text("")
-    (tmp_path / "notes.txt").write_text("")
-    first = model_code.pack(tmp_path)
+    (tmp_path / "limits.py").write_text("")
+    files = {"train.py": tmp_path / "train.py", "firnline/limits.py": tmp_path / "limits.py"}
+    first = model_code.pack(files)
     (tmp_path / "train.py").write_text("import network\n")
-    # When they are packed, then flat, in order, with what the library ships, and twice the same
-    assert model_code.pack(tmp_path) == first
+    # When they are packed, then by their names, in order, and twice the same
+    assert model_code.pack(files) == first
     with tarfile.open(fileobj=io.BytesIO(first[1])) as tar:
-        flat = [name for name in tar.getnames() if not name.startswith("firnline/")]
-        assert flat == ["network.py", "train.py"]
-        assert sorted(set(tar.getnames()) - set(flat)) == sorted(f"firnline/{name}" for name in shipped.MODULES)
+        assert tar.getnames() == ["firnline/limits.py", "train.py"]
     (tmp_path / "train.py").write_text("import losses\n")
-    assert model_code.pack(tmp_path)[0] != first[0]
+    assert model_code.pack(files)[0] != first[0]
 
 
 def test_the_review_flow_is_made_once_and_named_after_its_content():

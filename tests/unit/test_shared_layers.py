@@ -9,17 +9,8 @@ from pydantic import ValidationError
 from retraining_world import document
 from review_world import HEIGHT, WIDTH, line
 
-from firnline.documents.layers import (
-    CROSSING_TOLERANCE_PX,
-    ImageSize,
-    Layer,
-    LayersDocument,
-    Source,
-    Vertex,
-    dense_rows,
-    first_crossing,
-    order_by_depth,
-)
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex, order_by_depth
+from firnline.geometry import CROSSING_TOLERANCE_PX, dense_rows, first_crossing
 from firnline.learning import scoring
 
 

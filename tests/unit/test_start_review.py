@@ -5,8 +5,6 @@ import boto3
 import numpy as np
 import pytest
 from botocore.stub import Stubber
-from hypothesis import given
-from hypothesis import strategies as st
 from moto import mock_aws
 from review_world import ENVIRONMENT, MODEL, REVISION, Context, line, make_world
 
@@ -16,7 +14,7 @@ from firnline.portal.page import render_template
 from firnline.portal.store import Task
 from firnline.review.policy import Policy, drawn_for_audit
 from firnline.review.providers import A2I, Portal
-from firnline.review.task_input import input_content, simplify
+from firnline.review.task_input import input_content
 from firnline.review.task_template import task_template
 from firnline.store import keys
 from start_review import app
@@ -199,14 +197,6 @@ def test_audit_draws_its_share_and_always_the_same():
     assert not drawn_for_audit("c/s/f", "r", 0.0)
     assert drawn_for_audit("c/s/f", "r", 1.0)
     assert "audit" in Policy(0.5, 1.0).reason_to_review("c/s/f", "r", 0.99)
-
-
-@given(st.lists(st.floats(0, 400), min_size=2, max_size=200), st.floats(0.1, 20))
-def test_simplified_lines_stay_within_the_tolerance(rows, tolerance):
-    vertices = np.column_stack([np.arange(len(rows), dtype=float), rows])
-    short = simplify(vertices, tolerance)
-    assert np.abs(np.interp(vertices[:, 0], *short.T) - vertices[:, 1]).max() <= tolerance + 1e-9
-    assert (short[[0, -1]] == vertices[[0, -1]]).all()
 
 
 def test_a_prediction_too_long_for_a2i_is_simplified_until_it_fits():

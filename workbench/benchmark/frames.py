@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from firnline.documents.echogram import decode_png, encode_png, to_grey
+from firnline.geometry import LABELS, LAYER, kinds_of
 from firnline.learning import records, scoring
 from firnline.radar.formats import read_frame
 from workbench import expert_picks
@@ -66,7 +67,7 @@ def _decoded(payloads: Iterator[bytes], sounder: bool) -> Iterator[Frame]:
     for payload in payloads:
         record = records.unpack_record(payload)
         grey = decode_png(record.png)
-        labels = [records.KINDS[kind] for kind in record.kinds]
+        labels = [LABELS[kind] for kind in record.kinds]
         yield Frame(grey, Truth(record.rows.astype(float), labels, record.complete, len(grey)), sounder)
 
 
@@ -77,7 +78,7 @@ def thinned(payload: bytes, rng: np.random.Generator, partial: bool) -> bytes:
     layers without a line for ice without layers (the plain loss).
     """
     record = records.unpack_record(payload)
-    layers = np.flatnonzero(record.kinds == records.KINDS.index("layer"))
+    layers = np.flatnonzero(record.kinds == LAYER)
     gone = rng.choice(layers, size=layers.size // 2, replace=False)
     rows, kinds = np.delete(record.rows, gone, axis=0), np.delete(record.kinds, gone)
     return records.pack_record(record.png, rows, kinds, record.complete and not partial, record.number)
@@ -88,7 +89,7 @@ def real_frames(folder: Path) -> list[RealFrame]:
     frames = []
     for number, (file, transect, picks) in enumerate(expert_picks.frames_with_picks(folder)):
         grey = to_grey(read_frame(file.read_bytes()).power_db)
-        kinds = np.array([records.KINDS.index(layer.label) for layer in picks.layers], dtype=int)
+        kinds = kinds_of(layer.label for layer in picks.layers)
         frames.append(
             RealFrame(file.stem, transect, records.pack_record(encode_png(grey), picks.rows(), kinds, False, number))
         )

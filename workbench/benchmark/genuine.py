@@ -13,6 +13,7 @@ import numpy as np
 from firnline.documents.echogram import encode_png, to_grey
 from firnline.documents.framing import Framing
 from firnline.documents.origin import Origin
+from firnline.geometry import kinds_of
 from firnline.learning import records
 from firnline.radar.formats import read_frame
 from firnline.radar.picture import picture_of
@@ -193,5 +194,5 @@ def scores(pairs: Sequence[tuple[dict[str, Any], Truth]]) -> dict[str, Any]:
 
 
 def _record(grey: np.ndarray, frame: SimulatedFrame, rows: np.ndarray) -> bytes:
-    kinds = np.array([records.KINDS.index(label) for label in frame.labels], dtype=int)
+    kinds = kinds_of(frame.labels)
     return records.pack_record(encode_png(grey), rows, kinds, frame.complete, 0)

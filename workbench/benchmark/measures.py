@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from firnline.geometry import LABELS
 from firnline.learning import scoring
 
 TOLERANCES = (2, 3, 5)
 THRESHOLDS = 33
 BINS = 10
-KINDS = ("surface", "layer", "bed")
 
 
 class Points(NamedTuple):
@@ -124,7 +124,7 @@ def line_scores(frames: Sequence[tuple[dict, Truth]]) -> dict:
     - `calibration`: see `calibration`; only of documents that carry confidences and of complete truth
     """
     tallies, distances, thickness = [], [], []
-    within = {kind: {d: [0, 0] for d in TOLERANCES} for kind in KINDS}
+    within = {kind: {d: [0, 0] for d in TOLERANCES} for kind in LABELS}
     layer_samples, frame_samples = [], []
     for document, truth in frames:
         predicted = scoring.rows_from_layers(document["layers"], truth.rows.shape[1])
@@ -133,7 +133,7 @@ def line_scores(frames: Sequence[tuple[dict, Truth]]) -> dict:
         tallies.append(
             tally | {"layers": len(labels), "vertices": sum(len(layer["vertices"]) for layer in document["layers"])}
         )
-        for kind in KINDS:
+        for kind in LABELS:
             ours, theirs = _of_kind(predicted, labels, kind), _of_kind(truth.rows, truth.labels, kind)
             for distance, count in within[kind].items():
                 count[0] += int(scoring.match_points(ours, theirs, distance)[0].sum())

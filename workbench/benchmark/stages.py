@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from firnline.documents.echogram import encode_png, to_grey
+from firnline.geometry import kinds_of
 from firnline.learning import records
 from workbench.benchmark import genuine as genuine_frames
 from workbench.benchmark import sides
@@ -106,7 +107,7 @@ def reference(plan: Plan, found: Found, tell: Tell) -> None:
 def large(plan: Plan, found: Found, tell: Tell) -> None:
     """Memory and time on one large frame, in a process of its own."""
     frame = simulate_frame(campaigns[LARGE_CAMPAIGN], UNSEEN_SEGMENT, 0, traces=LARGE_TRACES, samples=LARGE_ROWS)
-    kinds = np.array([records.KINDS.index(label) for label in frame.labels], dtype=int)
+    kinds = kinds_of(frame.labels)
     record = records.pack_record(encode_png(to_grey(frame.echogram_db)), frame.rows, kinds, frame.complete, 0)
     write_shard(plan.data / "large", [record])
     ran = sides.run_network(sides.box_model(plan), plan.data / "large", plan.out / "outputs" / "large")

@@ -2,16 +2,15 @@
 
 import gzip
 import io
-import json
 import shutil
-import subprocess
 import tarfile
 import tempfile
 from pathlib import Path
 
 from firnline import archives
+from layer_model import code_files
 
-from .places import ARCHIVE, MXNET, model_environment
+from .places import ARCHIVE
 
 
 def pack_model(model_dir: Path, archive: Path) -> None:
@@ -27,20 +26,13 @@ def pack_model(model_dir: Path, archive: Path) -> None:
     archive.write_bytes(gzip.compress(plain.getvalue(), mtime=0))
 
 
-def serving_code() -> dict[str, str]:
-    """Paths of the modules that an artefact carries, by their names under `code/`."""
-    command = [str(MXNET / "python"), "-c", "import artefact, json; print(json.dumps(artefact.serving_code()))"]
-    told = subprocess.run(command, env=model_environment(), check=True, capture_output=True, text=True).stdout
-    return json.loads(told.splitlines()[-1])
-
-
 def carry_todays_code(archive: Path = ARCHIVE) -> None:
     """Put today's serving modules into a model.tar.gz; its weights, card and rehearsal stay."""
     with tempfile.TemporaryDirectory() as folder:
         archives.unpack(str(archive), folder)
         code = Path(folder) / "code"
         shutil.rmtree(code)
-        for name, module in serving_code().items():
+        for name, path in code_files.serving_files().items():
             (code / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(module, code / name)
+            shutil.copy(path, code / name)
         pack_model(Path(folder), archive)

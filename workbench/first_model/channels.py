@@ -5,9 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-import numpy as np
-
 from firnline.documents.echogram import decode_png, encode_png, to_grey
+from firnline.geometry import kinds_of
 from firnline.learning import records
 from firnline.radar.picture import make_picture
 from workbench.simulator import campaign_named, simulate_frame
@@ -26,7 +25,7 @@ def simulated_record(asked: Asked, record: int) -> bytes:
     # Sounder frames come tall, too: most of a real one lies below the bed.
     tall = campaign.kind == "sounder" and (asked.segment + asked.number) % 2
     frame = simulate_frame(campaign, *asked[1:3], samples=448 if tall else 256, genuine=asked.genuine)
-    kinds = np.array([records.KINDS.index(label) for label in frame.labels], dtype=int)
+    kinds = kinds_of(frame.labels)
     power_db, rows = frame.echogram_db, frame.rows
     if asked.genuine:
         picture = make_picture(power_db)

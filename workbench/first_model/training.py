@@ -6,6 +6,8 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+from firnline.learning import model_code
+from layer_model import code_files
 from workbench.epoch_lines import EPOCH, short_line
 from workbench.logged import last_lines, run_logged
 
@@ -36,7 +38,7 @@ def run_training(base: Path, hyperparameters: dict, channels: list[str], tell: C
     `tell` hears a short line for each epoch. Raises TrainingFailed.
     """
     _write_configuration(base, hyperparameters, channels)
-    environment = model_environment() | {
+    environment = os.environ | {
         "SAGEMAKER_BASE_DIR": str(base),
         "SAGEMAKER_TRAINING_MODULE": "sagemaker_mxnet_container.training:main",
         "TRAINING_JOB_NAME": "first",
@@ -57,7 +59,9 @@ def _write_configuration(base: Path, hyperparameters: dict, channels: list[str])
     """The files that SageMaker puts into a container."""
     config = base / "input" / "config"
     config.mkdir(parents=True, exist_ok=True)
-    toolkit = {"sagemaker_program": "train.py", "sagemaker_submit_directory": str(LAYER_MODEL)}
+    source = base / "sourcedir.tar.gz"
+    source.write_bytes(model_code.pack(code_files.training_files())[1])
+    toolkit = {"sagemaker_program": "train.py", "sagemaker_submit_directory": str(source)}
     files = {
         "hyperparameters": {name: json.dumps(value) for name, value in (hyperparameters | toolkit).items()},
         "resourceconfig": {"current_host": "localhost", "hosts": ["localhost"], "network_interface_name": "lo"},

@@ -13,8 +13,9 @@ import numpy as np
 from firnline import archives
 from firnline.documents.echogram import encode_png, to_grey
 from firnline.documents.frame import FrameDocument
-from firnline.documents.layers import KINDS, LayersDocument
+from firnline.documents.layers import LayersDocument
 from firnline.documents.placement import on_picture
+from firnline.geometry import kinds_of
 from firnline.learning import records
 from firnline.radar.description import Source, described
 from firnline.radar.formats import read_frame
@@ -83,7 +84,7 @@ def _write(simulated: SimulatedFrame, folder: Path) -> Path:
 
 
 def _kinds(document: LayersDocument) -> np.ndarray:
-    return np.array([KINDS[layer.label] for layer in document.layers], dtype=int)
+    return kinds_of(layer.label for layer in document.layers)
 
 
 def _proposal(document: dict, frame: FrameDocument) -> LayersDocument:

@@ -9,12 +9,14 @@ import numpy as np
 from scipy.io import savemat
 
 from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
+from firnline.geometry import pieces, simplified
 
 from .figures import Figure, figure_rows
 from .frame import SimulatedFrame
 from .track import gps_minus_utc
 
-_TRUTH_TOLERANCE_PX = 0.1
+_TRUTH_TOLERANCE_PX, _ROUNDING_PX = 0.1, 0.01
+"""Vertices are rounded to a hundredth of a pixel."""
 _MATLAB_HEADER = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created by Firnline's radar simulator HDF5 schema 1.00 ."
 _MATLAB_USER_BLOCK = 512
 
@@ -107,9 +109,10 @@ def write_truth(frame: SimulatedFrame, path: Path, figure: Figure | None = None)
     left, top, right, bottom = figure.margins
     samples, traces = frame.echogram_db.shape
     layers = [
-        Layer(label=label, vertices=[Vertex(x=float(x), y=round(float(row[x]), 2)) for x in piece])
+        Layer(label=label, vertices=[Vertex(x=float(x), y=round(float(row[x]), 2)) for x in piece[kept].tolist()])
         for label, row in zip(frame.labels, figure_rows(frame, figure), strict=True)
-        for piece in _pieces(row)
+        for piece in pieces(row)
+        for kept in simplified([np.column_stack([piece, row[piece]])], _TRUTH_TOLERANCE_PX - _ROUNDING_PX)
     ]
     document = LayersDocument(
         frame_id="",
@@ -126,27 +129,3 @@ def write_truth(frame: SimulatedFrame, path: Path, figure: Figure | None = None)
 def _in_folder(path: Path, name: str) -> Path:
     path = Path(path)
     return path / name if path.is_dir() else path
-
-
-def _pieces(row: np.ndarray) -> list[np.ndarray]:
-    """Trace indices of the vertices of each unbroken piece of a layer's row (traces,)."""
-    drawn = np.flatnonzero(np.isfinite(row))
-    pieces = np.split(drawn, np.flatnonzero(np.diff(drawn) > 1) + 1)
-    return [_simplified(piece, row) for piece in pieces if piece.size >= 2]
-
-
-def _simplified(traces: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """Vertices that keep a polyline within the tolerance at every trace (Douglas and Peucker 1973, error along y)."""
-    keep = {0, traces.size - 1}
-    open_spans = [(0, traces.size - 1)]
-    while open_spans:
-        first, last = open_spans.pop()
-        span = traces[first : last + 1]
-        line = np.interp(span, [span[0], span[-1]], [row[span[0]], row[span[-1]]])
-        error = np.abs(row[span] - line)
-        worst = int(np.argmax(error))
-        # Vertices are rounded to a hundredth of a pixel.
-        if error[worst] > _TRUTH_TOLERANCE_PX - 0.01:
-            keep.add(first + worst)
-            open_spans += [(first, first + worst), (first + worst, last)]
-    return traces[sorted(keep)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from firnline.documents.layers import Label
+from firnline.geometry import Label
 
 from .campaigns import Campaign
 from .echoes import record

@@ -10,8 +10,9 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from firnline.learning import model_code
+from layer_model import code_files
 from workbench.connection import Connection
-from workbench.training_arguments import LAYER_MODEL, CannotTrain, Number, NumberRange, Tuned, read_number
+from workbench.training_arguments import CannotTrain, Number, NumberRange, Tuned, read_number
 
 from .wanted import Plan
 
@@ -62,7 +63,7 @@ def estimator_of(connection: Connection, planned: Plan, max_seconds: float, **ch
     session = sdk_session(connection.session, connection.workspace.name)
     from sagemaker.mxnet import MXNet
 
-    code, packed = model_code.pack(LAYER_MODEL)
+    code, packed = model_code.pack(code_files.training_files())
     code_key = f"code/{code}/sourcedir.tar.gz"
     connection.workspace.write(code_key, packed, "application/gzip")
     outputs = connection.outputs

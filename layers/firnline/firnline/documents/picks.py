@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 
 from firnline.documents.frame import FrameDocument
-from firnline.documents.layers import Label, LayersDocument
+from firnline.documents.layers import LayersDocument
 from firnline.documents.placement import samples_in_file
+from firnline.geometry import Label
 from firnline.ice import metres_in_ice
 
 

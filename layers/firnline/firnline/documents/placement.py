@@ -3,8 +3,8 @@
 import numpy as np
 
 from firnline.documents.frame import FrameDocument
+from firnline.documents.layer_lines import as_layers
 from firnline.documents.layers import ImageSize, LayersDocument, order_by_depth
-from firnline.geometry import as_layers
 
 
 def rows_on_picture(samples: np.ndarray, frame: FrameDocument) -> np.ndarray:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from firnline.documents.layers import ImageSize, Layer, LayersDocument, dense_rows, first_crossing, order_by_depth
-from firnline.geometry import as_layers
+from firnline.documents.layer_lines import as_layers
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, order_by_depth
+from firnline.geometry import dense_rows, first_crossing
 from firnline.limits import MAX_LAYERS, MAX_PICKS, TILE_PIXELS
 
 OVERLAP = 192

@@ -5,14 +5,13 @@ A record is MXNet's image record: the header ``IRHeader(flag, label, id, id2)``,
 Written and read here in plain Python and NumPy, byte for byte as ``mx.recordio`` does, so that a Lambda needs no MXNet.
 """
 
-# ruff: noqa: B905 - zip's `strict` came after Python 3.8
-
 import struct
 from typing import IO, Iterator, List, NamedTuple, Sequence, Union
 
 import numpy as np
 
-KINDS = ("surface", "layer", "bed")
+from firnline.geometry import LABELS
+
 LABEL_VERSION = 1
 MAX_RECORD_BYTES = (1 << 29) - 1
 
@@ -45,7 +44,7 @@ def pack_record(
     ----------
     png : bytes, the 8-bit grey echogram
     rows : (L, W) float array, row of each layer in each trace, NaN in gaps
-    kinds : (L,) int array, index into `KINDS`
+    kinds : (L,) int array, index into `firnline.geometry.LABELS`
     complete : bool, False if layers without a line exist
     number : int, the record's id, 0 <= number < 2**64
     """
@@ -55,7 +54,7 @@ def pack_record(
         raise RecordError(
             f"rows must be (layers, traces) with one kind per layer; got {rows.shape} rows and {kinds.shape} kinds."
         )
-    if kinds.size and not (kinds.min() >= 0 and kinds.max() < len(KINDS)):
+    if kinds.size and not (kinds.min() >= 0 and kinds.max() < len(LABELS)):
         raise RecordError("Layer kinds must be 0 (surface), 1 (layer) or 2 (bed).")
     head = np.array([LABEL_VERSION, bool(complete), rows.shape[0], rows.shape[1]], dtype="<f4")
     label = np.concatenate([head, kinds.astype("<f4"), rows.ravel()])
@@ -80,7 +79,7 @@ def unpack_record(payload: bytes) -> LayerRecord:
         raise RecordError(f"The record says {count:g} layers of {width:g} traces, but holds {flag} values.")
     count, width = int(count), int(width)
     kinds = label[_FIXED_LABEL : _FIXED_LABEL + count].astype(int)
-    if count and not (kinds.min() >= 0 and kinds.max() < len(KINDS)):
+    if count and not (kinds.min() >= 0 and kinds.max() < len(LABELS)):
         raise RecordError("The record holds a layer of unknown kind.")
     rows = label[_FIXED_LABEL + count :].reshape(count, width).astype(np.float32)
     return LayerRecord(bytes(payload[_HEADER.size + 4 * flag :]), rows, kinds, bool(complete), number)

@@ -1,45 +1,30 @@
 """How close predicted layers come to drawn ones.
 
 Layers are dense rows: float array (layers, traces), the row index of each layer in each trace, NaN in gaps.
-NumPy only, and nothing of its siblings: Lambdas, the command line and training jobs score alike.
+NumPy and `firnline.geometry` only, nothing of its siblings: Lambdas, the command line and training jobs score alike.
 """
-
-# ruff: noqa: B905 - zip's `strict` came after Python 3.8
 
 from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-KINDS = ("surface", "layer", "bed")
+from firnline.geometry import dense_rows, pieces
+
 WITHIN = (3, 5)
 
 
 def rows_from_layers(layers: Sequence[Dict[str, Any]], width: int) -> np.ndarray:
-    """Dense rows (L, width) of layers ``[{"vertices": [{"x", "y"}, ...]}, ...]``.
-
-    Linear between vertices; NaN outside each polyline's range of x.
-    """
-    rows = np.full((len(layers), width), np.nan)
-    traces = np.arange(width)
-    for row, layer in zip(rows, layers):
-        x = np.array([vertex["x"] for vertex in layer["vertices"]], dtype=float)
-        y = np.array([vertex["y"] for vertex in layer["vertices"]], dtype=float)
-        if x.size:
-            row[:] = np.interp(traces, x, y, left=np.nan, right=np.nan)
-    return rows
+    """Rows (L, width) of layers ``[{"vertices": [{"x", "y"}, ...]}, ...]``; see `firnline.geometry.dense_rows`."""
+    return dense_rows([[(vertex["x"], vertex["y"]) for vertex in layer["vertices"]] for layer in layers], width)
 
 
 def layers_from_rows(rows: np.ndarray, labels: Sequence[str]) -> List[Dict[str, Any]]:
-    """Layers with a vertex in every trace; a layer with gaps becomes one polyline for each stretch of two traces or
-    more.
-    """
-    layers = []
-    for row, label in zip(np.asarray(rows, dtype=float), labels):
-        drawn = np.flatnonzero(np.isfinite(row))
-        for stretch in np.split(drawn, np.flatnonzero(np.diff(drawn) > 1) + 1):
-            if stretch.size >= 2:
-                layers.append({"label": label, "vertices": [{"x": int(x), "y": float(row[x])} for x in stretch]})
-    return layers
+    """Layers with a vertex in every trace; a layer with gaps becomes one polyline for each of its pieces."""
+    return [
+        {"label": label, "vertices": [{"x": int(x), "y": float(row[x])} for x in piece]}
+        for row, label in zip(np.asarray(rows, dtype=float), labels)
+        for piece in pieces(row)
+    ]
 
 
 def match_points(predicted: np.ndarray, truth: np.ndarray, tolerance: float = 2.0) -> Tuple[np.ndarray, np.ndarray]:
@@ -114,7 +99,7 @@ def frame_tally(
     Parameters
     ----------
     predicted, truth : (P, W) and (T, W) float arrays, NaN in gaps
-    predicted_labels, truth_labels : their labels, `KINDS`
+    predicted_labels, truth_labels : their labels, `firnline.geometry.LABELS`
     complete : bool; False: only drawn layers are judged, and a prediction without a line is never counted as false
     tolerance : pixels
 

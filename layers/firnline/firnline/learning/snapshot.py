@@ -18,8 +18,9 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 from pydantic import ValidationError
 
-from firnline.documents.layers import KINDS, LayersDocument
+from firnline.documents.layers import LayersDocument
 from firnline.errors import Refused
+from firnline.geometry import KINDS
 from firnline.learning.annotated import AnnotatedFrame
 from firnline.learning.records import pack_record
 from firnline.learning.shards import ShardWriter

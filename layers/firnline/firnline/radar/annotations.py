@@ -12,21 +12,12 @@ import numpy as np
 from pydantic import ValidationError
 
 from firnline.documents.frame import FrameDocument
-from firnline.documents.layers import (
-    ImageSize,
-    Layer,
-    LayersDocument,
-    Source,
-    Vertex,
-    depth_order,
-    first_crossing,
-    majority_order,
-    order_by_depth,
-)
+from firnline.documents.layer_lines import fitting
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex, order_by_depth
 from firnline.documents.origin import Origin
 from firnline.documents.placement import on_picture, rows_on_picture
-from firnline.documents.simplification import fitting
 from firnline.errors import Refused
+from firnline.geometry import corners, depth_order, first_crossing, majority_order, pieces
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_DOCUMENT_VERTICES, MAX_LAYERS, MAX_PICKS
 from firnline.radar.formats import DAMAGED
 from firnline.radar.guard import BeyondLimits, within_limits
@@ -150,22 +141,22 @@ def document_of(picks: Picks, frame: FrameDocument, created: datetime) -> Layers
         )
     rows = picks.rows.reshape(len(picks.labels), frame.width)
     rows = _without_contradictions(_bridged(rows, _LONGEST_BRIDGE))
-    pieces = [
+    drawn = [
         (label, np.column_stack([run, row[run]]))
         for label, row in zip(picks.labels, rows, strict=True)
-        for run in _runs(row)
+        for run in pieces(row, _LONGEST_BRIDGE)
     ]
-    if not pieces and not (picks.coverage == "complete" and not picks.labels):
+    if not drawn and not (picks.coverage == "complete" and not picks.labels):
         raise Refused("it has no line of at least two traces; draw at least one layer")
-    if len(pieces) > MAX_LAYERS:
-        raise Refused(f"it has {len(pieces)} pieces of lines; at most {MAX_LAYERS} can be taken, so draw longer ones")
-    lines = [line[_corners(line)].round(_DECIMALS) for _, line in pieces]
+    if len(drawn) > MAX_LAYERS:
+        raise Refused(f"it has {len(drawn)} pieces of lines; at most {MAX_LAYERS} can be taken, so draw longer ones")
+    lines = [line[corners(line)].round(_DECIMALS) for _, line in drawn]
     if sum(map(len, lines)) > MAX_DOCUMENT_VERTICES:
-        _check_order([line for _, line in pieces], frame.width)
+        _check_order([line for _, line in drawn], frame.width)
     lines = fitting(lines)
     layers = [
         Layer(label=label, vertices=[Vertex(x=x, y=y) for x, y in line.tolist()])
-        for (label, _), line in zip(pieces, lines, strict=True)
+        for (label, _), line in zip(drawn, lines, strict=True)
     ]
     return LayersDocument(
         frame_id=frame.frame_id,
@@ -285,23 +276,6 @@ def _without_contradictions(rows: np.ndarray) -> np.ndarray:
     few = contradicting.sum(axis=1) <= _CONTRADICTING_SHARE * np.isfinite(rows).sum(axis=1)
     contradicting[~few] = False
     return np.where(contradicting, np.nan, rows)
-
-
-def _runs(row: np.ndarray) -> list[np.ndarray]:
-    """Trace indices of each piece of a layer, parted by gaps longer than `_LONGEST_BRIDGE`."""
-    picked = np.flatnonzero(np.isfinite(row))
-    if not picked.size:
-        return []
-    breaks = np.flatnonzero(np.diff(picked) > _LONGEST_BRIDGE + 1) + 1
-    starts, ends = np.concatenate([[0], breaks]), np.concatenate([breaks, [picked.size]])
-    long_enough = ends - starts >= 2
-    return [picked[start:end] for start, end in zip(starts[long_enough], ends[long_enough], strict=True)]
-
-
-def _corners(line: np.ndarray) -> np.ndarray:
-    """The places in a line (K, 2) at which it changes its direction: the other vertices lie exactly on it."""
-    slopes = np.diff(line[:, 1]) / np.diff(line[:, 0])
-    return np.flatnonzero(np.concatenate(([True], np.diff(slopes) != 0, [True])))
 
 
 def _first_problem(error: ValidationError) -> str:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from firnline.documents.layers import Label, mostly_below
 from firnline.errors import Refused
+from firnline.geometry import Label, mostly_below
 from firnline.limits import MAX_LAYERS, MAX_PICKS
 from firnline.radar.formats import DAMAGED
 from firnline.radar.matlab_nested import Value, read_nested

@@ -6,8 +6,8 @@ of them a file is follows from the variables that it holds, not from its name.
 
 import numpy as np
 
-from firnline.documents.layers import Label
 from firnline.errors import Refused
+from firnline.geometry import Label
 from firnline.radar.axes import fast_time, place_in_time, plausible_positions, trace_clock, travel_times, upright
 from firnline.radar.bandwidth import band_of
 from firnline.radar.power import decibels, decibels_of_envelope, decibels_of_power, looks_linear

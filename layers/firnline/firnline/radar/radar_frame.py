@@ -5,10 +5,10 @@ from typing import Literal
 
 import numpy as np
 
-from firnline.documents.layers import Label
 from firnline.documents.origin import Origin
 from firnline.documents.polarity import Polarity
 from firnline.errors import Refused
+from firnline.geometry import Label
 from firnline.limits import MAX_SAMPLES
 
 MIN_SIDE = 16

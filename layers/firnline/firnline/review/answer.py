@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from firnline.documents.layers import Finite, ImageSize, Label, Layer, LayersDocument, Source, Vertex, order_by_depth
-from firnline.documents.simplification import fitting
+from firnline.documents.layer_lines import clean_polyline, fitting
+from firnline.documents.layers import Finite, ImageSize, Layer, LayersDocument, Source, Vertex, order_by_depth
 from firnline.errors import Refused
+from firnline.geometry import Label
 from firnline.limits import MAX_LAYERS, MAX_PICKS
 from firnline.review.human_loop import HumanAnswer
-from firnline.review.polyline import clean_polyline
 
 
 class _Lenient(BaseModel):

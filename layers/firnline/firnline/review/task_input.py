@@ -5,45 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from firnline.documents.layers import LABELS, Layer, LayersDocument
+from firnline.documents.layers import Layer, LayersDocument
+from firnline.geometry import LABELS, simplified
 
 MAX_INPUT_CONTENT_CHARACTERS = 3_145_728
 FINEST_TOLERANCE_PX = 0.35
 """Well below what a hand can place, and it takes most of the vertices out of a line that was traced pixel by pixel."""
 
 
-def simplify(vertices: np.ndarray, tolerance_px: float) -> np.ndarray:
-    """Leave out vertices as long as no row of the line moves by more than `tolerance_px`.
-
-    Parameters
-    ----------
-    vertices : (K, 2) array of x, y with x strictly increasing
-
-    Returns
-    -------
-    (M, 2) array, 2 <= M <= K, first and last vertex kept. Douglas & Peucker (1973), with distance along the rows,
-    since a layer is a function of the trace.
-    """
-    keep = np.zeros(len(vertices), dtype=bool)
-    keep[[0, -1]] = True
-    spans = [(0, len(vertices) - 1)]
-    while spans:
-        first, last = spans.pop()
-        if last - first < 2:
-            continue
-        x, y = vertices[first : last + 1].T
-        off = np.abs(y - np.interp(x, x[[0, -1]], y[[0, -1]]))
-        worst = int(off.argmax())
-        if off[worst] > tolerance_px:
-            keep[first + worst] = True
-            spans += [(first, first + worst), (first + worst, last)]
-    return vertices[keep]
-
-
 def polyline(layer: Layer, tolerance_px: float) -> dict[str, Any]:
-    """A layer as crowd-polyline has it, pixels to a tenth."""
-    vertices = simplify(np.array([(vertex.x, vertex.y) for vertex in layer.vertices]), tolerance_px)
-    return {"label": layer.label, "vertices": [{"x": round(x, 1), "y": round(y, 1)} for x, y in vertices.tolist()]}
+    """A layer as crowd-polyline has it, pixels to a tenth; no row moves by more than `tolerance_px` before that."""
+    line = np.array([(vertex.x, vertex.y) for vertex in layer.vertices])
+    kept = line[simplified([line], tolerance_px)[0]]
+    return {"label": layer.label, "vertices": [{"x": round(x, 1), "y": round(y, 1)} for x, y in kept.tolist()]}
 
 
 def input_content(
