@@ -35,7 +35,7 @@ class _Bounded:
         self._left = min(most, self._left_in_all)
 
     def read(self, size: int) -> bytes:
-        data = self._stream.read(size)
+        data: bytes = self._stream.read(size)
         self._left -= len(data)
         self._left_in_all -= len(data)
         if self._left < 0:

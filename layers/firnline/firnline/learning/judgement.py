@@ -85,9 +85,10 @@ def _bounded_mae(scores: Scores) -> float | None:
     `mae_px` is over matched points only: it rises when a better model finds harder layers, so models cannot be compared
     by it.
     """
-    if scores["recall_2px"] is None:
+    recall: float | None = scores["recall_2px"]
+    if recall is None:
         return None
-    return round(scores["recall_2px"] * ((scores["mae_px"] or 0.0) - MISSED_PX) + MISSED_PX, 6)
+    return round(recall * ((scores["mae_px"] or 0.0) - MISSED_PX) + MISSED_PX, 6)
 
 
 def decide(candidate: Scores, champion: Scores, margin: float, mae_tolerance_px: float) -> tuple[bool, str]:

@@ -57,9 +57,11 @@ class SnapshotBuilder:
     def existing(self, snapshot: str) -> dict[str, Any] | None:
         """The manifest of a finished snapshot, or None."""
         try:
-            return json.loads(self.bucket.read(keys.dataset_prefix(snapshot) + "manifest.json", MAX_MANIFEST_BYTES))
+            content = self.bucket.read(keys.dataset_prefix(snapshot) + "manifest.json", MAX_MANIFEST_BYTES)
         except FileNotFoundError:
             return None
+        manifest: dict[str, Any] = json.loads(content)
+        return manifest
 
     def build(self, snapshot: str, frames: list[AnnotatedFrame], splits: dict[str, str]) -> dict[str, Any]:
         """Write a snapshot and return its manifest; raises `NotEnoughData`.
