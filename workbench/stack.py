@@ -31,7 +31,7 @@ _SOURCES = ("template.yaml", "services", "layers", "statemachines")
 DEPLOY = "sam deploy"
 _DEPLOYED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 _SAM_BUCKET_STACK = "aws-sam-cli-managed-default"
-"""In which SAM keeps the bucket that it uploads to."""
+"""The stack in which SAM keeps the bucket that it uploads to."""
 _BEGUN = ("CREATE_IN_PROGRESS", "UPDATE_IN_PROGRESS")
 _STILLBORN = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS")
 _SETTLE_SECONDS = 300
@@ -40,7 +40,7 @@ logger = logging.getLogger("firnline")
 
 
 class CommandFailed(Exception):
-    """Deploying did not come to its end; the message says why, and what to do."""
+    """The deployment failed or was interrupted; the message says why, and what to do."""
 
 
 def up(parameters: dict[str, str], console: Console) -> dict[str, str]:
@@ -57,7 +57,7 @@ def up(parameters: dict[str, str], console: Console) -> dict[str, str]:
         "FIRNLINE_STATE": str(state_dir), "FIRNLINE_PORT": str(port),
     }  # fmt: skip
     local_environment.write(environment)
-    for name in [name for name in os.environ if name.startswith("AWS_")]:  # a profile would go before the keys
+    for name in [name for name in os.environ if name.startswith("AWS_")]:  # a profile would win over the keys
         del os.environ[name]
     os.environ.update(environment)
     _build_and_deploy(LOCAL_PARAMETERS | _deployed().get("parameters", {}) | parameters, console)
@@ -75,7 +75,7 @@ def down(state_dir: Path | None = None) -> bool:
 
 
 def states_of_this_clone() -> list[Path]:
-    """Where `up` and the demonstration keep theirs; none if FIRNLINE_STATE says that another place is meant."""
+    """The state directories of `up` and of the demonstration; none if FIRNLINE_STATE names another place."""
     own = [ROOT / "build" / "local", demo_state_dir()]
     return own if default_state_dir() in own else []
 
@@ -121,7 +121,7 @@ def _build_and_deploy(parameters: dict[str, str], console: Console) -> None:
 
 
 def _status(stack_name: str) -> str | None:
-    """CloudFormation's word for how a stack is; None if there is none."""
+    """A stack's status in CloudFormation's word; None if there is no stack."""
     try:
         return boto3.client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"][0]["StackStatus"]
     except ClientError as error:
@@ -131,7 +131,7 @@ def _status(stack_name: str) -> str | None:
 
 
 def _settled_status(stack_name: str, console: Console) -> str | None:
-    """The same, once what an interrupted deployment began has ended."""
+    """A stack's status, once an interrupted deployment has ended."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     with console.status("waiting for an earlier deployment to end"):
         while (status := _status(stack_name)) and status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS":
@@ -142,7 +142,7 @@ def _settled_status(stack_name: str, console: Console) -> str | None:
 
 
 def _remove_stack(stack_name: str) -> None:
-    """CloudFormation changes no stack that was never there whole; buckets and table are kept, and made again."""
+    """Delete a stack whose first deployment failed, since CloudFormation does not update it. Buckets and table are kept."""
     boto3.client("cloudformation").delete_stack(StackName=stack_name)
     deadline = time.monotonic() + _SETTLE_SECONDS
     while (status := _status(stack_name)) not in (None, "DELETE_COMPLETE"):
@@ -161,7 +161,7 @@ def _deployed_file() -> Path:
 
 
 def _deployed() -> dict:
-    """What this state directory's stack was deployed from, and with which parameters; empty if it was not."""
+    """What this state directory's stack was deployed from, and with which parameters; empty if it was never deployed."""
     return json.loads(_deployed_file().read_text()) if _deployed_file().exists() else {}
 
 
@@ -224,7 +224,7 @@ def _causes() -> list[str]:
                 causes.append(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}")
             elif event["LogicalResourceId"] == STACK_NAME and event["ResourceStatus"] in _BEGUN:
                 break
-    except (BotoCoreError, ClientError) as error:  # the tool's own last words remain
+    except (BotoCoreError, ClientError) as error:  # the tool's last lines have to do
         logger.info("no events of the deployment: %s", error)
     return causes[::-1]
 
@@ -240,9 +240,9 @@ def _tool_environment(scratch: str) -> dict[str, str]:
 
 
 def _mend_endpoint(name: str, console: Console) -> None:
-    """Make an endpoint anew that failed or is gone, from the configuration that it had or that the champion has.
+    """Make a failed or missing endpoint again, from the configuration that it had or that the champion has.
 
-    What was in its way may have passed, and nothing else would try again: deployed is deployed.
+    The cause may have passed, and nothing else would try again once the stack is deployed.
     """
     sagemaker = boto3.client("sagemaker")
     try:

@@ -16,8 +16,8 @@ def pieces(row: np.ndarray) -> list[np.ndarray]:
 
 
 def simplified(x: np.ndarray, y: np.ndarray, tolerance: float = SIMPLIFIED_PX) -> np.ndarray:
-    """Those of `x` (n,), increasing, between which straight lines stay within `tolerance` of `y` (Douglas and Peucker
-    1973, with the distance taken along y)."""
+    """The values of `x` (n,), increasing, between which straight lines stay within `tolerance` of `y` (Douglas and Peucker
+    1973, with the distance along y)."""
     kept = np.zeros(x.size, bool)
     kept[[0, -1]] = True
     pending = [(0, x.size - 1)]

@@ -51,7 +51,7 @@ class UploadKey(BaseModel):
 
     @property
     def is_organiser(self) -> bool:
-        """Whether it names the layers of the segment's layer files, and holds no frame."""
+        """Whether the file names the layers of the segment's layer files, and holds no frame."""
         return organised_segment(self.stem + self.suffix, self.segment) is not None
 
 
@@ -96,9 +96,9 @@ def organised_segment(file: str, folder: str) -> str | None:
 
 
 def organiser_beside(stem: str, folder: str, files: Iterable[str]) -> str | None:
-    """Which of the files that lie beside the layer file of the frame `stem` names its layers.
+    """Which of the files beside the layer file of the frame `stem` names its layers.
 
-    It is the one of the frame's own segment, which OPR's names of frames hold, else the folder's, else the only one.
+    It is the one of the frame's own segment, which is part of OPR's names of frames, else the folder's, else the only one.
     """
     organisers = {segment: file for file in files if (segment := organised_segment(file, folder)) is not None}
     own = next((file for segment, file in sorted(organisers.items()) if segment in stem), None)
@@ -107,14 +107,14 @@ def organiser_beside(stem: str, folder: str, files: Iterable[str]) -> str | None
 
 
 def refusal_id(key: str) -> str:
-    """Under which id the register holds the refusal of an upload that can have no frame of its own."""
+    """The id under which the register keeps the refusal of an upload that can have no frame of its own."""
     return f"_keys/refused/{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
 def revision_of(content: bytes, polarity: Polarity | None = None) -> str:
     """The revision that these bytes make: the first 12 hexadecimal digits of their SHA-256.
 
-    The same bytes under an instruction for their polarity are another one.
+    The same bytes with an instruction for their polarity make another revision.
     """
     digest = hashlib.sha256(content)
     if polarity:

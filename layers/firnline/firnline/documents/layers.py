@@ -16,7 +16,7 @@ LABELS: tuple[Label, ...] = ("surface", "layer", "bed")
 KINDS: dict[str, int] = {label: kind for kind, label in enumerate(LABELS)}
 
 CROSSING_TOLERANCE_PX = 0.5
-"""Rounding by an editor may push touching layers past each other by this much without anyone having crossed them."""
+"""Rounding by an editor may push touching layers past each other by this much; that is no crossing."""
 
 _TRACES_AT_ONCE = 2_048
 _ROUNDING = 1e-12
@@ -164,8 +164,8 @@ def order_by_depth(layers: list[Layer], width: int) -> list[Layer]:
 def depth_order(rows: np.ndarray) -> list[int]:
     """The order of `rows`, (layers, width) with NaN in gaps, from above to below; `order_by_depth` says which that is.
 
-    The sums of all pairs' differences are two products of matrices, in blocks of traces: 1,000 layers of 8,000 traces
-    take seconds, and no more memory than the rows.
+    The sums of all pairs' differences are computed as two products of matrices, in blocks of traces. 1,000 layers of 8,000
+    traces take seconds, and no more memory than the rows.
     """
     count = len(rows)
     sums, shared = np.zeros((count, count)), np.zeros((count, count), dtype=np.float32)
@@ -179,13 +179,12 @@ def depth_order(rows: np.ndarray) -> list[int]:
         mask = drawn.astype(float)
         sums += np.where(drawn, block, 0.0) @ mask.T
         shared += drawn.astype(np.float32) @ drawn.astype(np.float32).T
-    # A sum of differences this small is the rounding of sums, and says nothing of the order.
+    # A sum of differences this small is a rounding error, and tells nothing of the order.
     return _sorted((sums.T - sums > _ROUNDING * np.maximum(sums, sums.T)) & (shared > 0), depth)
 
 
 def majority_order(rows: np.ndarray) -> list[int]:
-    """The order of `rows`, (layers, traces) with NaN in gaps, that most of their traces tell, however far single picks
-    stray."""
+    """The order of `rows`, (layers, traces) with NaN in gaps, on most of their traces, however far single picks stray."""
     drawn = np.isfinite(rows)
     counts = drawn.sum(axis=1)
     sums = np.where(drawn, rows, 0.0).sum(axis=1)
@@ -194,9 +193,9 @@ def majority_order(rows: np.ndarray) -> list[int]:
 
 
 def mostly_below(rows: np.ndarray) -> np.ndarray:
-    """(layers, layers): on how many more traces j lies below i than above it, in [i, j].
+    """(layers, layers) array: in [i, j], on how many more traces j lies below i than above it.
 
-    Where there are very many pairs, traces that lie evenly stand for all.
+    Where there are very many pairs, evenly spaced traces stand for all.
     """
     rows = rows[:, :: max(1, len(rows) * rows.size // _COMPARISONS)]
     below = np.empty((len(rows), len(rows)))

@@ -6,7 +6,7 @@ from firnline.errors import Refused
 from firnline.limits import MAX_DOCUMENT_VERTICES, MAX_VERTICES
 
 FINEST_TOLERANCE_PX, COARSEST_TOLERANCE_PX = 0.02, 1.5
-"""From what nobody can see to what a hand misses."""
+"""Tolerances, px: from what nobody can see to what a hand misses."""
 _LONGEST_PART = 256
 _MOST_TO_SIMPLIFY = 20
 """Lines with more than this many times the vertices that they may have are not even tried: that would take too long."""
@@ -23,8 +23,8 @@ def fitting(
 
     Returns
     -------
-    (M, 2) arrays of vertices of theirs, first and last kept, in the same order. What fits is not changed. Else no row
-    of a line moves by more than a tolerance, which is doubled until they fit. Raises `Refused` where that takes more
+    (M, 2) arrays of their vertices, first and last kept, in the same order. Polylines that fit are not changed.
+    Otherwise no row of a line moves by more than a tolerance, which is doubled until they fit. Raises `Refused` where that takes more
     than `COARSEST_TOLERANCE_PX`.
 
     A line is halved until each part is as straight as the tolerance asks, which leaves a few more vertices than

@@ -12,7 +12,7 @@ from firnline.portal.store import Store
 logger = logging.getLogger(__name__)
 
 _MOST_UNREAD = 10 * MAX_ANSWER_BYTES
-"""A browser hears an answer only when all that it sends has been read; of more than this nothing is."""
+"""A browser reads the answer only when all that it sends has been read. Of a longer body nothing is read."""
 _PIECE = 1 << 20
 
 

@@ -9,7 +9,7 @@ from firnline.documents.layers import LABELS, Layer, LayersDocument
 
 MAX_INPUT_CONTENT_CHARACTERS = 3_145_728
 FINEST_TOLERANCE_PX = 0.35
-"""Well below what a hand can place, and it takes most of the vertices out of a line that was traced pixel by pixel."""
+"""Finer than a hand can place, and coarse enough to leave out most vertices of a line that was traced pixel by pixel."""
 
 
 def simplify(vertices: np.ndarray, tolerance_px: float) -> np.ndarray:
