@@ -50,7 +50,7 @@ def current_state(machines: Any, execution_arn: str) -> str:
 
 
 def choose_frames(rows: Iterable[dict], holdout_segments: set[str]) -> list[dict]:
-    """A few frames to show, one a segment, those of the holdout first: no training saw them."""
+    """A few frames to show, one a segment, those of the holdout first, since no training saw them."""
     by_segment: dict[str, dict] = {}
     for row in sorted(rows, key=lambda row: row["frame_id"]):
         by_segment.setdefault(row["frame_id"].rsplit("/", 1)[0], row)

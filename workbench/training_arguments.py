@@ -94,7 +94,7 @@ def read_tuned(ranges: list[str], choices: list[str]) -> Tuned:
 
 
 def grid_size(tuned: Tuned) -> int:
-    """How many combinations a grid has; CannotTrain if something is no list of choices."""
+    """How many combinations a grid has; CannotTrain unless every hyperparameter has a list of choices."""
     lists = [values for values in tuned.values() if isinstance(values, list)]
     if len(lists) < len(tuned):
         raise CannotTrain("The strategy Grid tries lists of values: give --choices in place of --range.")

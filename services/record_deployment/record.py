@@ -14,7 +14,7 @@ class ChampionChanged(Exception):
 
 
 class Promotion(BaseModel):
-    """What the champion's item says of the model that serves."""
+    """The attributes of the champion's item: the model that serves."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 

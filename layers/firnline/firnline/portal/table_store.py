@@ -1,9 +1,9 @@
 """The tasks of REVIEW_PROVIDER=portal: items of the table, input and answers in S3, A2I's event at the end.
 
-An answer goes through three states, so that it is neither lost nor counted twice, whoever dies when: it is written to
-S3 under a name of its own; the loop's item then takes exactly one answer (OPEN → ANSWERED); that one becomes
-`output.json`, its event is sent, and the loop is COMPLETED. Whatever is found ANSWERED later is finished from there:
-the event may come twice, never not at all.
+An answer goes through three states, so that it is neither lost nor counted twice, whichever process dies. It is written
+to S3 under a name of its own. The loop's item then takes exactly one answer (OPEN → ANSWERED). That one becomes
+`output.json`, its event is sent, and the loop is COMPLETED. A loop that is found ANSWERED later is finished from there:
+its event may come twice, but always comes.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ class TableStore:
         self._template = task_template()
 
     def list_tasks(self) -> list[Task]:
-        """Open and completed tasks with a short `input_content`; finishes what a process that died left ANSWERED."""
+        """Open and completed tasks with a short `input_content`. Finishes loops that a process left ANSWERED when it died."""
         self.finish_answered()
         return [
             self._task(item, item)

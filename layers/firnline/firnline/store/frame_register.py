@@ -30,7 +30,7 @@ def comparable(sequencer: str) -> str:
 
 
 def _sentences(details: dict[str, Any]) -> dict[str, Any]:
-    """Details of a frame whose reasons are such that the table takes them, whatever they quote."""
+    """Details of a frame, with reasons that the table can take, whatever they quote."""
     return {
         name: legible(value) if name.endswith("reason") and isinstance(value, str) else value
         for name, value in details.items()
@@ -50,7 +50,7 @@ class FrameRegister:
         """Make `revision` the one that counts, unless a later upload has done so already.
 
         `sequencer` is S3's. `status` is READY or REJECTED. A frame of another file of the same name is in the way only
-        if it could be used.
+        if that file could be read.
         """
         sequencer = comparable(sequencer)
         campaign, segment, stem = frame_id.split("/")
@@ -105,7 +105,7 @@ class FrameRegister:
     def mark_annotated(self, frame_id: str, revision: str, coverage: str, reason: str = "") -> bool:
         """Say that the frame's `partial.json` counts in the next snapshot; False if another revision counts by now.
 
-        `coverage` is the document's, `complete` or `partial`, or empty: then there is none that counts. `reason` says why
+        `coverage` is the document's, `complete` or `partial`; empty if no document counts. `reason` says why
         the annotation beside the frame was refused. A new revision begins without a mark.
         """
         return self.note(frame_id, revision, annotated=coverage, annotation_reason=reason)
@@ -128,7 +128,7 @@ class FrameRegister:
         return self._table.get(f"FRAME#{frame_id}", f"PREDICTION#{revision}#{model_version}")
 
     def open_review(self, frame_id: str, loop_name: str, revision: str, budget: int = 0, **details: Any) -> bool:
-        """Note a review before it is started, so that an answer is never without its frame.
+        """Note a review before it is started, so that every answer finds its frame.
 
         At most `budget` reviews are opened in a flight segment (0: no limit). False if the review is noted already, or
         if the budget is used up: `review` tells which.

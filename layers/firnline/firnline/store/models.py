@@ -48,7 +48,7 @@ class Models:
         )
 
     def record(self, model_version: str, **details: Any) -> None:
-        """Write down what was decided about a model, and why; what was written before and is not said again stays."""
+        """Write down what was decided about a model, and why. Earlier attributes that are not given again stay."""
         known = self._table.get("MODEL", f"VERSION#{model_version}") or {}
         self._table.put({**known, "pk": "MODEL", "sk": f"VERSION#{model_version}", "model_version": model_version,
                          "recorded": timestamp(), **details})  # fmt: skip
