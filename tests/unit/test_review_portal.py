@@ -272,6 +272,18 @@ def test_the_server_answers_and_limits_what_it_reads(world, server):
     assert refused.getheader("Connection") == "close"
 
 
+def test_what_another_site_sends_is_not_read(server):
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection.putrequest("POST", "/review/tasks/a/submit")
+    connection.putheader("Origin", "https://evil.example")
+    connection.putheader("Content-Length", "1000000")
+    connection.endheaders()
+    refused = connection.getresponse()
+    assert (refused.status, refused.getheader("Connection")) == (403, "close")
+    assert "another site" in json.loads(refused.read())["error"]
+    connection.close()
+
+
 @pytest.mark.parametrize(
     "headers",
     [{"Transfer-Encoding": "chunked"}, {"Content-Length": "0x10"}, {"Content-Length": "9" * 12}],
