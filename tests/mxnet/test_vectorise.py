@@ -1,5 +1,3 @@
-# ruff: noqa: B905, RUF007 - what runs here also runs on Python 3.8
-
 import numpy as np
 import pytest
 import scoring
