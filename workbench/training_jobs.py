@@ -26,7 +26,7 @@ from workbench.training_arguments import (
     Number,
     NumberRange,
     Tuned,
-    check_names,
+    check,
     grid_size,
     read_number,
 )
@@ -82,7 +82,7 @@ def plan(
     for name in given:
         if name in WITH_OPTIONS:
             raise CannotTrain(f"'{name}' has an option of its own: use {WITH_OPTIONS[name]}.")
-    check_names([*given, *searched])
+    check(given, searched)
     if from_version and from_scratch:
         raise CannotTrain("Choose one of --from-version and --from-scratch.")
     snapshot = snapshot or newest_snapshot(connection)

@@ -4,12 +4,17 @@ The standard library's own filter came with Python 3.11.4 and 3.8.17, and it bou
 an archive does so through `files`; the module imports none of its siblings.
 """
 
+from __future__ import annotations
+
 import gzip
 import os
 import tarfile
 import zlib
 from contextlib import contextmanager
+from typing import IO, Any, Callable, Iterator, List, Optional, Set, Tuple, Union
 
+AnyPath = Union[str, "os.PathLike[str]"]
+MostOf = Callable[[str], Optional[int]]
 MOST_BYTES = 1 << 30
 MOST_MEMBERS = 10000
 _COPIED_AT_ONCE = 1 << 20
@@ -24,14 +29,14 @@ class ArchiveError(ValueError):
 class _Bounded:
     """A stream that ends in an error after so many bytes, whatever the headers promise."""
 
-    def __init__(self, stream, most):
+    def __init__(self, stream: Any, most: int) -> None:
         self._stream, self._left, self._left_in_all = stream, 0, most
 
-    def allow(self, most):
+    def allow(self, most: int) -> None:
         self._left = min(most, self._left_in_all)
 
-    def read(self, size):
-        data = self._stream.read(size)
+    def read(self, size: int) -> bytes:
+        data: bytes = self._stream.read(size)
         self._left -= len(data)
         self._left_in_all -= len(data)
         if self._left < 0:
@@ -39,7 +44,9 @@ class _Bounded:
         return data
 
 
-def files(path, most_of=None, most_bytes=MOST_BYTES, most_members=MOST_MEMBERS):
+def files(
+    path: AnyPath, most_of: Optional[MostOf] = None, most_bytes: int = MOST_BYTES, most_members: int = MOST_MEMBERS
+) -> Iterator[Tuple[str, IO[bytes]]]:
     """Each regular file of an archive, in its order: yields (name, stream).
 
     Parameters
@@ -54,7 +61,8 @@ def files(path, most_of=None, most_bytes=MOST_BYTES, most_members=MOST_MEMBERS):
     is asked for. Raises ArchiveError for a damaged archive, one over the limits, and, among the members that are taken,
     for links, devices, pipes, names that lead outside and names that are there twice.
     """
-    taken, folders = set(), set()
+    taken: Set[str] = set()
+    folders: Set[str] = set()
     count = total = 0
     for member, archive in _members(path, most_bytes):
         count, total = count + 1, total + max(member.size, 0)
@@ -81,10 +89,18 @@ def files(path, most_of=None, most_bytes=MOST_BYTES, most_members=MOST_MEMBERS):
         folders |= above
         if not member.isdir():
             taken.add(name)
-            yield name, archive.extractfile(member)
+            stream = archive.extractfile(member)
+            assert stream is not None  # noqa: S101 - a regular file has one
+            yield name, stream
 
 
-def unpack(path, folder, most_of=None, most_bytes=MOST_BYTES, most_members=MOST_MEMBERS):
+def unpack(
+    path: AnyPath,
+    folder: AnyPath,
+    most_of: Optional[MostOf] = None,
+    most_bytes: int = MOST_BYTES,
+    most_members: int = MOST_MEMBERS,
+) -> List[str]:
     """Write the files of an archive below `folder`, which is made if need be; returns their names.
 
     The limits are those of `files`. Modes, owners and times of the archive are not taken over. Raises ArchiveError, with
@@ -102,15 +118,15 @@ def unpack(path, folder, most_of=None, most_bytes=MOST_BYTES, most_members=MOST_
     return names
 
 
-def read(path, stream):
+def read(path: AnyPath, stream: IO[bytes]) -> bytes:
     """The whole of a stream that `files` gave for the archive `path`. Raises ArchiveError."""
     return b"".join(_blocks(path, stream))
 
 
-def _members(path, most_bytes):
+def _members(path: AnyPath, most_bytes: int) -> Iterator[Tuple[tarfile.TarInfo, tarfile.TarFile]]:
     """(member, archive) of each member, in order; the stream is read once, and never further than the limit."""
     with _sentences(path), gzip.open(path, "rb") as plain:
-        bounded = _Bounded(plain, most_bytes + _MOST_HEADERS)
+        bounded: Any = _Bounded(plain, most_bytes + _MOST_HEADERS)
         bounded.allow(_MOST_HEADER)
         with tarfile.open(fileobj=bounded, mode="r|") as archive:
             for member in archive:
@@ -120,7 +136,7 @@ def _members(path, most_bytes):
                 pass
 
 
-def _blocks(path, stream):
+def _blocks(path: AnyPath, stream: IO[bytes]) -> Iterator[bytes]:
     with _sentences(path):
         block = stream.read(_COPIED_AT_ONCE)
     while block:
@@ -130,7 +146,7 @@ def _blocks(path, stream):
 
 
 @contextmanager
-def _sentences(path):
+def _sentences(path: AnyPath) -> Iterator[None]:
     try:
         yield
     except ArchiveError as error:

@@ -5,8 +5,10 @@ A record is MXNet's image record: the header ``IRHeader(flag, label, id, id2)``,
 Written and read here in plain Python and NumPy, byte for byte as ``mx.recordio`` does, so that a Lambda needs no MXNet.
 """
 
+from __future__ import annotations
+
 import struct
-from collections import namedtuple
+from typing import IO, Iterator, List, NamedTuple, Sequence, Union
 
 import numpy as np
 
@@ -20,14 +22,26 @@ _FRAME = struct.Struct("<II")
 _HEADER = struct.Struct("<IfQQ")
 _FIXED_LABEL = 4
 
-LayerRecord = namedtuple("LayerRecord", ["png", "rows", "kinds", "complete", "number"])
+
+class LayerRecord(NamedTuple):
+    """The PNG of an echogram, rows (L, W) float32 with NaN in gaps, kinds (L,) int, whether every layer has a line, and the
+    record's id.
+    """
+
+    png: bytes
+    rows: np.ndarray
+    kinds: np.ndarray
+    complete: bool
+    number: int
 
 
 class RecordError(ValueError):
     """The bytes are not a layer record."""
 
 
-def pack_record(png, rows, kinds, complete, number):
+def pack_record(
+    png: bytes, rows: np.ndarray, kinds: Union[np.ndarray, Sequence[int]], complete: bool, number: int
+) -> bytes:
     """One framed record.
 
     Parameters
@@ -53,7 +67,7 @@ def pack_record(png, rows, kinds, complete, number):
     return frame(_HEADER.pack(label.size, 0.0, number, 0) + label.tobytes() + png)
 
 
-def unpack_record(payload):
+def unpack_record(payload: bytes) -> LayerRecord:
     """The `LayerRecord` in an unframed payload, as `iterate_records` or ``MXRecordIO.read`` gives it.
 
     Raises RecordError if the payload is cut short or its label is not of this form.
@@ -77,7 +91,7 @@ def unpack_record(payload):
     return LayerRecord(bytes(payload[_HEADER.size + 4 * flag :]), rows, kinds, bool(complete), number)
 
 
-def frame(payload):
+def frame(payload: bytes) -> bytes:
     """RecordIO framing of one payload.
 
     The format marks records by a magic word; where the payload holds that word itself (at a multiple of four bytes)
@@ -85,22 +99,23 @@ def frame(payload):
     """
     if len(payload) > MAX_RECORD_BYTES:
         raise RecordError("A record holds at most {} bytes; this one has {}.".format(MAX_RECORD_BYTES, len(payload)))
-    cuts, at = [], payload.find(_MAGIC)
+    cuts: List[int] = []
+    at = payload.find(_MAGIC)
     while at >= 0:
         if at % 4 == 0:
             cuts.append(at)
         at = payload.find(_MAGIC, at + (4 if at % 4 == 0 else 1))
     starts = [0] + [cut + 4 for cut in cuts]
-    parts = []
+    parts: List[bytes] = []
     for i, (start, end) in enumerate(zip(starts, [*cuts, len(payload)])):
         part_flag = 0 if not cuts else 1 if i == 0 else 3 if i == len(cuts) else 2
         parts += [_MAGIC, struct.pack("<I", part_flag << 29 | end - start), payload[start:end]]
     return b"".join(parts) + b"\0" * (-len(payload) % 4)
 
 
-def iterate_records(stream):
+def iterate_records(stream: IO[bytes]) -> Iterator[bytes]:
     """Payloads of a RecordIO byte stream (a file or a pipe), one at a time."""
-    parts = []
+    parts: List[bytes] = []
     while True:
         head = _read(stream, _FRAME.size)
         if not head:
@@ -122,7 +137,7 @@ def iterate_records(stream):
             parts = []
 
 
-def _read(stream, count):
+def _read(stream: IO[bytes], count: int) -> bytes:
     """`count` bytes, or fewer only at the end: a pipe may give less at a time."""
     chunks = []
     while count:

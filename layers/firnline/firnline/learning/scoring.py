@@ -4,6 +4,10 @@ Layers are dense rows: float array (layers, traces), the row index of each layer
 NumPy and `firnline.geometry` only, nothing of its siblings: Lambdas, the command line and training jobs score alike.
 """
 
+from __future__ import annotations
+
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
+
 import numpy as np
 
 from firnline.geometry import dense_rows, pieces
@@ -11,12 +15,18 @@ from firnline.geometry import dense_rows, pieces
 WITHIN = (3, 5)
 
 
-def rows_from_layers(layers, width):
+Document = Mapping[str, Any]
+Layers = Sequence[Mapping[str, Any]]
+Tally = Dict[str, Any]
+Scores = Dict[str, Any]
+
+
+def rows_from_layers(layers: Layers, width: int) -> np.ndarray:
     """Rows (L, width) of layers ``[{"vertices": [{"x", "y"}, ...]}, ...]``; see `firnline.geometry.dense_rows`."""
     return dense_rows([[(vertex["x"], vertex["y"]) for vertex in layer["vertices"]] for layer in layers], width)
 
 
-def layers_from_rows(rows, labels):
+def layers_from_rows(rows: np.ndarray, labels: Sequence[str]) -> List[Dict[str, Any]]:
     """Layers with a vertex in every trace; a layer with gaps becomes one polyline for each of its pieces."""
     return [
         {"label": label, "vertices": [{"x": int(x), "y": float(row[x])} for x in piece]}
@@ -25,7 +35,7 @@ def layers_from_rows(rows, labels):
     ]
 
 
-def match_points(predicted, truth, tolerance=2.0):
+def match_points(predicted: np.ndarray, truth: np.ndarray, tolerance: float = 2.0) -> Tuple[np.ndarray, np.ndarray]:
     """One-to-one matching of layer points in each trace: as many pairs as possible, then as close as possible.
 
     Points are on a line, so the best matching keeps their order and is found as an alignment (Needleman & Wunsch
@@ -45,7 +55,7 @@ def match_points(predicted, truth, tolerance=2.0):
     truth = np.sort(np.asarray(truth, dtype=float), axis=0)
     width = truth.shape[1]
     bonus = tolerance * (min(len(predicted), len(truth)) + 1) + 1.0
-    best = np.zeros((len(predicted) + 1, width))
+    best: np.ndarray = np.zeros((len(predicted) + 1, width))
     for row in truth:
         distance = np.abs(predicted - row)
         gain = np.where(distance <= tolerance, bonus - distance, -np.inf)
@@ -56,7 +66,7 @@ def match_points(predicted, truth, tolerance=2.0):
     return pairs, np.maximum(pairs * bonus - best[-1], 0.0)
 
 
-def match_layers(predicted, truth, tolerance=2.0):
+def match_layers(predicted: np.ndarray, truth: np.ndarray, tolerance: float = 2.0) -> np.ndarray:
     """For each true layer the predicted layer that follows it best, each used once; -1 where none does.
 
     Returns (T,) int array. Greedy over the number of traces within `tolerance` pixels.
@@ -73,7 +83,7 @@ def match_layers(predicted, truth, tolerance=2.0):
     return chosen
 
 
-def points_within(predicted, truth, tolerance):
+def points_within(predicted: np.ndarray, truth: np.ndarray, tolerance: float) -> np.ndarray:
     """(P, W) bool: the predicted point has a true point within `tolerance` pixels in its trace."""
     if not len(truth):
         return np.zeros(np.shape(predicted), dtype=bool)
@@ -84,7 +94,14 @@ def points_within(predicted, truth, tolerance):
     return within
 
 
-def frame_tally(predicted, predicted_labels, truth, truth_labels, complete, tolerance=2.0):
+def frame_tally(
+    predicted: np.ndarray,
+    predicted_labels: Sequence[str],
+    truth: np.ndarray,
+    truth_labels: Sequence[str],
+    complete: bool,
+    tolerance: float = 2.0,
+) -> Tally:
     """Counts and sums of one frame, which `summarise` pools.
 
     Parameters
@@ -107,7 +124,7 @@ def frame_tally(predicted, predicted_labels, truth, truth_labels, complete, tole
         )
     if not len(predicted):
         predicted = np.zeros((0, truth.shape[1]))
-    tally = {"frames": 1, "truth_points": int(np.isfinite(truth).sum())}
+    tally: Tally = {"frames": 1, "truth_points": int(np.isfinite(truth).sum())}
     chosen = match_layers(predicted, truth, max(tolerance, max(WITHIN)))
     if complete:
         pairs, error = match_points(predicted, truth, tolerance)
@@ -138,7 +155,7 @@ def frame_tally(predicted, predicted_labels, truth, truth_labels, complete, tole
     return tally
 
 
-def summarise(tallies):
+def summarise(tallies: Iterable[Tally]) -> Scores:
     """Scores pooled over frames; None where no frame could say.
 
     `precision_2px` and `f1_2px` come from completely annotated frames only (named for the default tolerance).
@@ -146,12 +163,12 @@ def summarise(tallies):
     of the traces that have truth. `thickness_mae_px` is over neighbouring true layers which both have a predicted
     layer.
     """
-    total = {}
+    total: Dict[str, Any] = {}
     for tally in tallies:
         for name, value in tally.items():
             total[name] = total.get(name, 0) + value
 
-    def share(part, whole):
+    def share(part: str, whole: str) -> Optional[float]:
         return round(total.get(part, 0) / total[whole], 6) if total.get(whole) else None
 
     f1_points = total.get("predicted_points", 0) + total.get("complete_truth_points", 0)
@@ -171,7 +188,7 @@ def summarise(tallies):
     return scores
 
 
-def document_tally(predicted, truth, tolerance=2.0):
+def document_tally(predicted: Document, truth: Document, tolerance: float = 2.0) -> Tally:
     """`frame_tally` of two layers documents (``firnline.layers/1``) of one image."""
     width = truth["image"]["width"]
     if predicted["image"] != truth["image"]:
@@ -192,7 +209,7 @@ def document_tally(predicted, truth, tolerance=2.0):
     return tally
 
 
-def score_frames(pairs, tolerance=2.0):
+def score_frames(pairs: Iterable[Tuple[Document, Document]], tolerance: float = 2.0) -> Scores:
     """Scores pooled over `pairs` of (predicted, true) layers documents. The same names as `summarise`.
 
     `truth["coverage"]` decides how a frame counts: ``partial`` never makes a prediction false.
