@@ -265,9 +265,9 @@ def _beside(
 def annotation_suffix(layer_file: Path) -> str:
     """The one of `ANNOTATION_SUFFIXES` that a file's name ends with; `Refused` if there is none."""
     name = layer_file.name.lower()
-    for ending in (lambda suffix: suffix, lambda suffix: suffix.removeprefix(".layers")):
+    for shortened in ("", ".layers"):
         for suffix in ANNOTATION_SUFFIXES:
-            if name.endswith(ending(suffix)):
+            if name.endswith(suffix.removeprefix(shortened)):
                 return suffix
     raise Refused(
         f"'{layer_file.name}' is of no kind of annotation that Firnline reads: give a .json, .csv, .mat or .png."

@@ -37,7 +37,7 @@ _LIMITS = {_PARAMETERS: 256 << 20, _SYMBOL: 4 << 20, CARD: 1 << 20}
 _MOST_CODE, _MOST_UNPACKED = 1 << 20, 512 << 20
 # Of the serving code, these are MXNet's and SageMaker's; the others work as well with onnxruntime.
 _CODE = re.compile(r"code/((?:firnline/(?:[a-z_]+/)*)?[a-z_]+\.py)")
-_NOT_PORTABLE = {"archives.py", "artefact.py", "code_files.py", "inference.py"}
+_NOT_PORTABLE = {"artefact.py", "code_files.py", "inference.py", "firnline/archives.py"}
 
 _RUNTIME_ERRORS = (runtime.Fail, runtime.InvalidArgument, runtime.InvalidGraph, runtime.NotImplemented,
                   runtime.RuntimeException)  # fmt: skip

@@ -2,8 +2,6 @@
 SageMaker.
 """
 
-# ruff: noqa: B905 - what runs here also runs on Python 3.8
-
 import io
 import os
 from pathlib import Path
