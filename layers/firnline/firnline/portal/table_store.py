@@ -121,7 +121,8 @@ class TableStore:
         self._loops.complete(name)
 
     def _input(self, loop: LoopRow) -> dict[str, Any]:
-        return json.loads(self._bucket.read(loop.input_key, MAX_INPUT_BYTES))
+        content: dict[str, Any] = json.loads(self._bucket.read(loop.input_key, MAX_INPUT_BYTES))
+        return content
 
     def _task(self, loop: LoopRow, input_content: dict[str, Any]) -> Task:
         return Task(
