@@ -24,8 +24,8 @@ MODEL = "first"
 WIDTH, HEIGHT = 64, 48
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
-    "TABLE_NAME": "firnline", "WORKSPACE_BUCKET": "workspace", "EVENT_BUS": "default",
-    "POWERTOOLS_TRACE_DISABLED": "1", "POWERTOOLS_METRICS_NAMESPACE": "Firnline", "POWERTOOLS_SERVICE_NAME": "test",
+    "TABLE_NAME": "firnline", "WORKSPACE_BUCKET": "workspace", "EVENT_BUS": "default", "QUEUE_URL": "https://queue", "JOB_PREFIX": "firnline",
+    "POWERTOOLS_METRICS_NAMESPACE": "Firnline", "POWERTOOLS_SERVICE_NAME": "test",
     "FLOW_DEFINITION_ARN": "arn:aws:sagemaker:us-east-1:000000000000:flow-definition/firnline-review-1",
     "REVIEW_PROVIDER": "portal", "REVIEW_CONFIDENCE": "0.9", "AUDIT_RATE": "0", "REVIEW_BUDGET": "0",
     "RETRAIN_EVERY": "100",
@@ -83,7 +83,7 @@ class World:
         self.bucket.write(keys.prediction_overlay(*prediction), overlay, "image/png")
         self.register.record_prediction(*prediction, confidence=confidence, layers=len(document.layers))
         self.register.advance(frame_id, REVISION, "PREDICTED", ("READY",), confidence=confidence, model_version=MODEL)
-        return loop_name(*prediction)
+        return loop_name(self.bucket.name, *prediction)
 
     def answered(self, name: str, *answers: dict[str, Any], **output: Any) -> dict[str, Any]:
         """Write output.json as A2I does and return A2I's event."""

@@ -27,7 +27,9 @@ def accounts() -> dict[str, str]:
     known = json.loads((importlib.resources.files("sagemaker") / "image_uri_config" / "mxnet.json").read_text())
     training, inference = (known[scope]["versions"][VERSION]["registries"] for scope in SCOPES)
     if training != inference:
-        raise ValueError("The images of training and of serving lie in different accounts: the mapping needs one for each.")
+        raise ValueError(
+            "The images of training and of serving lie in different accounts: the mapping needs one for each."
+        )
     return dict(sorted(training.items()))
 
 
@@ -48,7 +50,9 @@ def blocks(today: datetime.date) -> dict[str, str]:
     lines = [f"# As sagemaker {version} lists them, {today:%Y-%m-%d}; made by `make images`.", "MXNetImages:"]
     lines += [f'  {region}: {{Account: "{account}"}}' for region, account in accounts().items()]
     lines += [f'  {region}: {{Account: "{NOWHERE}"}}' for region in regions_without()]
-    regions = "\n".join(textwrap.wrap(f"- [{', '.join(accounts())}]", 108, subsequent_indent="   ", break_on_hyphens=False))
+    regions = "\n".join(
+        textwrap.wrap(f"- [{', '.join(accounts())}]", 108, subsequent_indent="   ", break_on_hyphens=False)
+    )
     return {"images": "\n".join(lines), "regions": regions}
 
 

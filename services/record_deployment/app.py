@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from firnline.champion import Models
 from firnline.corrections import Corrections
-from firnline.observability import logger, tracer
+from firnline.observability import logger
 from firnline.settings import Settings, load_settings
 from firnline.table import Table
 from record_deployment.record import Outcome, record
@@ -21,7 +21,6 @@ def records() -> tuple[Models, Corrections]:
 
 
 @logger.inject_lambda_context
-@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     outcome = Outcome.model_validate(event)
     recorded = record(outcome, *records())

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from firnline.corrections import Corrections
 from firnline.events import CorrectionBatchClaimed
-from firnline.observability import QueueProcessor, logger, tracer
+from firnline.observability import QueueProcessor, logger
 from firnline.settings import Settings, load_settings
 from firnline.table import Table
 from start_retraining.executions import Executions
@@ -55,6 +55,5 @@ def start_retraining(record: SQSRecord) -> None:
 
 
 @logger.inject_lambda_context
-@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return process_partial_response(event, start_retraining, processor, context)

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from firnline.events import LayersPredicted
 from firnline.frame_register import FrameRegister
-from firnline.observability import QueueProcessor, logger, metrics, tracer
+from firnline.observability import QueueProcessor, logger, metrics
 from firnline.settings import Settings, load_settings
 from firnline.table import Table
 from firnline.workspace import Bucket
@@ -54,6 +54,5 @@ def start_review(record: SQSRecord) -> None:
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return process_partial_response(event, start_review, processor, context)
