@@ -97,7 +97,7 @@ test-slow: setup ## only the tests marked slow
 	@python -m pytest -m slow tests/unit tests/contract tests/e2e
 	@cd services/layer_model && ../../$(MXNET)/bin/python -m pytest -c ../../tests/mxnet/pytest.ini -m slow ../../tests/mxnet
 
-check: setup ## format, lint, types, template
-	@ruff format --check . && ruff check . && mypy && AWS_DEFAULT_REGION=us-east-1 sam validate --lint
+check: setup lint-template ## format, lint, types, template
+	@ruff format --check . && ruff check . && mypy
 
 .PHONY: help setup lock demo up down demo-down first-model bench test test-slow check

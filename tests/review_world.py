@@ -24,7 +24,8 @@ MODEL = "first"
 WIDTH, HEIGHT = 64, 48
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
-    "TABLE_NAME": "firnline", "WORKSPACE_BUCKET": "workspace", "EVENT_BUS": "default", "QUEUE_URL": "https://queue", "JOB_PREFIX": "firnline",
+    "TABLE_NAME": "firnline", "WORKSPACE_BUCKET": "workspace", "EVENT_BUS": "default",
+    "QUEUE_URL": "https://queue", "JOB_PREFIX": "firnline",
     "POWERTOOLS_METRICS_NAMESPACE": "Firnline", "POWERTOOLS_SERVICE_NAME": "test",
     "FLOW_DEFINITION_ARN": "arn:aws:sagemaker:us-east-1:000000000000:flow-definition/firnline-review-1",
     "REVIEW_PROVIDER": "portal", "REVIEW_CONFIDENCE": "0.9", "AUDIT_RATE": "0", "REVIEW_BUDGET": "0",

@@ -68,7 +68,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aws:
             aws.endpoint = aws.endpoint or {"EndpointStatus": "InService", "EndpointConfigName": "first"}
 
     (tmp_path / "state").mkdir()
-    (tmp_path / "clone" / ".aws-sam").mkdir(parents=True)
+    (tmp_path / "clone" / ".aws-sam" / "local").mkdir(parents=True)
     monkeypatch.setenv("FIRNLINE_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("AWS_PROFILE", "glaciology")
     monkeypatch.setattr(stack.boto3, "client", lambda _service: aws)
