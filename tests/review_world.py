@@ -25,7 +25,7 @@ WIDTH, HEIGHT = 64, 48
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
     "TABLE_NAME": "firnline", "WORKSPACE_BUCKET": "workspace", "EVENT_BUS": "default",
-    "QUEUE_URL": "https://queue", "JOB_PREFIX": "firnline",
+    "QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/events", "JOB_PREFIX": "firnline",
     "POWERTOOLS_METRICS_NAMESPACE": "Firnline", "POWERTOOLS_SERVICE_NAME": "test",
     "FLOW_DEFINITION_ARN": "arn:aws:sagemaker:us-east-1:000000000000:flow-definition/firnline-review-1",
     "REVIEW_PROVIDER": "portal", "REVIEW_CONFIDENCE": "0.9", "AUDIT_RATE": "0", "REVIEW_BUDGET": "0",
@@ -173,7 +173,7 @@ def sqs_event(*bodies: dict[str, Any]) -> dict[str, Any]:
     """What Lambda hands to a handler behind a queue."""
     return {
         "Records": [
-            {"messageId": str(number), "receiptHandle": "r", "body": json.dumps(body), "attributes": {},
+            {"messageId": str(number), "receiptHandle": "r", "body": json.dumps(body), "attributes": {"ApproximateReceiveCount": "1"},
              "messageAttributes": {}, "md5OfBody": "", "eventSource": "aws:sqs", "awsRegion": "us-east-1",
              "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:queue"}
             for number, body in enumerate(bodies)

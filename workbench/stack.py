@@ -114,7 +114,8 @@ def _build_and_deploy(parameters: dict[str, str], console: Console) -> None:
         built.write_text(fingerprint)
     overrides = [f"{name}={value}" for name, value in sorted(parameters.items())]
     _run(
-        ["sam", "deploy", "--template-file", str(built_folder() / "build" / "template.yaml"), "--stack-name", STACK_NAME, "--resolve-s3", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
+        ["sam", "deploy", "--template-file", str(built_folder() / "build" / "template.yaml"), "--stack-name", STACK_NAME,
+         "--resolve-s3", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
          "--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND",
          "--region", REGION, "--parameter-overrides", *overrides],
         DEPLOY, console,

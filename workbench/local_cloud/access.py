@@ -29,6 +29,13 @@ def install() -> None:
         policy = eventbridge._event_bus_policies.get(bus) if kind == "event-bus" else None
         return (policy, arn.split(":")[4]) if policy else None
 
+    resolve = iam_evaluator._resolve_condition_key
+
+    def resolved(key: str, context: Any) -> Any:
+        found = resolve(key, context)
+        return role_of(found) if key.lower() == "aws:principalarn" else found
+
+    iam_evaluator._resolve_condition_key = resolved
     iam_actions.request_tag_context = context_of
     eventbridge.bus_policy_for_arn = policy_of_bus
     iam_evaluator._RESOURCE_POLICY_LOOKUPS["events"] = ("eventbridge", "bus_policy_for_arn")
@@ -56,6 +63,12 @@ def _delete_bus_policy(physical_id: str, _properties: dict) -> None:
     bus, _, statement_id = physical_id.partition("|")
     if bus in eventbridge._event_bus_policies:
         eventbridge._remove_permission({"EventBusName": bus, "StatementId": statement_id})
+
+
+def role_of(principal: str) -> str:
+    """What `aws:PrincipalArn` is: of a session its role's ARN, where MiniStack has the session's."""
+    session = re.fullmatch(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/(.+)/[^/]+", principal)
+    return f"arn:{session[1]}:iam::{session[2]}:role/{session[3]}" if session else principal
 
 
 def event_context(body: bytes) -> dict[str, str]:
