@@ -59,7 +59,7 @@ def checkov(template: dict[str, Any]) -> subprocess.CompletedProcess:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "template.json"
         path.write_text(json.dumps(template))
-        command = [CHECKOV, "--file", path, "--config-file", ROOT / ".checkov.yaml"]
+        command = [str(CHECKOV), "--file", str(path), "--config-file", str(ROOT / ".checkov.yaml")]
         return subprocess.run(command, capture_output=True, text=True, check=False)
 
 

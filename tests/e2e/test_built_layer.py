@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -37,11 +38,15 @@ def test_the_built_layer_and_the_code_fit_into_a_lambda(deployed: Connection) ->
 
 
 def python_of_lambda() -> str | None:
-    """A Python of Lambda's version, if this machine has one that uv finds."""
-    uv = ROOT / ".tools" / "uv" / "bin" / "uv"
-    command = [uv, "python", "find", "--no-python-downloads", "--no-project", LAMBDA]
-    found = subprocess.run(command, capture_output=True, text=True, check=False) if uv.exists() else None
-    return found.stdout.strip() if found and found.returncode == 0 else None
+    """A Python of Lambda's version, if this machine has one: on the path, or brought by uv or pyenv."""
+    name, home = f"python{LAMBDA}", Path.home()
+    kept = [*home.glob(f".pyenv/versions/{LAMBDA}.*/bin/{name}"), *home.glob(f".local/share/uv/python/*/bin/{name}")]
+    for candidate in [shutil.which(name), *map(str, kept)]:
+        if candidate:
+            ran = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False)
+            if ran.returncode == 0 and ran.stdout.startswith(f"Python {LAMBDA}."):
+                return candidate
+    return None
 
 
 @pytest.mark.slow
