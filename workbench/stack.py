@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -227,7 +228,7 @@ def _causes() -> list[str]:
     """What CloudFormation could not make in the deployment that it began last, and why; the first one first."""
     causes = []
     try:
-        for event in boto3.client("cloudformation").describe_stack_events(StackName=STACK_NAME)["StackEvents"]:
+        for event in _events():
             if event["ResourceStatus"].endswith("_FAILED") and event["LogicalResourceId"] != STACK_NAME:
                 causes.append(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}")
             elif event["LogicalResourceId"] == STACK_NAME and event["ResourceStatus"] in _BEGUN:
@@ -235,6 +236,17 @@ def _causes() -> list[str]:
     except (BotoCoreError, ClientError) as error:  # the tool's own last words remain
         logger.info("no events of the deployment: %s", error)
     return causes[::-1]
+
+
+def _events() -> Iterator[dict]:
+    """CloudFormation's events of the stack, newest first; a rollback alone fills a page."""
+    client, token = boto3.client("cloudformation"), {}
+    while True:
+        page = client.describe_stack_events(StackName=STACK_NAME, **token)
+        yield from page["StackEvents"]
+        if "NextToken" not in page:
+            return
+        token = {"NextToken": page["NextToken"]}
 
 
 def _tool_environment(scratch: str) -> dict[str, str]:
