@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -238,9 +239,10 @@ def _causes() -> list[str]:
     return causes[::-1]
 
 
-def _events() -> Iterator[dict]:
+def _events() -> Iterator[Any]:
     """CloudFormation's events of the stack, newest first; a rollback alone fills a page."""
-    client, token = boto3.client("cloudformation"), {}
+    client: Any = boto3.client("cloudformation")
+    token: dict[str, str] = {}
     while True:
         page = client.describe_stack_events(StackName=STACK_NAME, **token)
         yield from page["StackEvents"]
