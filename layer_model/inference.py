@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import os
+import traceback
 
 import artefact
 import calibration
@@ -30,8 +32,24 @@ def model_fn(model_dir):
     return Model(model_dir)
 
 
+def in_batch_transform():
+    """Whether this is a batch transform, whose job SageMaker fails if one object fails: it sets SAGEMAKER_BATCH."""
+    return os.environ.get("SAGEMAKER_BATCH", "").lower() == "true"
+
+
 def transform_fn(model, data, content_type, accept, context):
-    """A request's answer. What the sender can mend is answered with a sentence and a 4xx status, not with a trace."""
+    """A request's answer. What the sender can mend is answered with a sentence and a 4xx status, not with a trace.
+
+    In a batch transform every failure is an answer, `{"error": sentence}`, so that one frame does not fail the job; whoever
+    judges the model counts it.
+    """
+    if in_batch_transform():
+        try:
+            document = model.predict(decode_png(data))
+        except Exception as error:  # of whatever kind: it is this model's on this frame
+            traceback.print_exc()
+            document = {"error": "{}: {}".format(type(error).__name__, error)}
+        return json.dumps(document), "application/json"
     try:
         if content_type not in CONTENT_TYPES:
             raise EchogramError("The endpoint takes image/png, not {}.".format(content_type), 415)

@@ -9,7 +9,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -25,6 +27,7 @@ LOCAL_PARAMETERS = {
     "WorkteamArn": f"arn:aws:sagemaker:{REGION}:000000000000:workteam/private-crowd/local",
     "ReviewProvider": "a2i",
 }
+_LAYER_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 _SOURCES = ("template.yaml", "services", "layers", "statemachines")
 
 
@@ -95,7 +98,7 @@ def stack_outputs() -> dict[str, str]:
 
 def _build_and_deploy(parameters: dict[str, str], console: Console) -> None:
     fingerprint = _fingerprint()
-    built = ROOT / ".aws-sam" / "built-from"
+    built = built_folder() / "built-from"
     wanted = {"source": fingerprint, "parameters": parameters}
     if _settled_status(STACK_NAME, console) in _DEPLOYED and _deployed() == wanted:
         console.print("· deployed already, nothing has changed")
@@ -108,16 +111,23 @@ def _build_and_deploy(parameters: dict[str, str], console: Console) -> None:
             )
             _remove_stack(name)
     if not (built.exists() and built.read_text() == fingerprint):
-        _run(["sam", "build"], "sam build", console)
+        folders = ["--build-dir", str(built_folder() / "build"), "--cache-dir", str(built_folder() / "cache")]
+        _run(["sam", "build", *folders], "sam build", console)
         built.write_text(fingerprint)
     overrides = [f"{name}={value}" for name, value in sorted(parameters.items())]
     _run(
-        ["sam", "deploy", "--stack-name", STACK_NAME, "--resolve-s3", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
+        ["sam", "deploy", "--template-file", str(built_folder() / "build" / "template.yaml"), "--stack-name", STACK_NAME,
+         "--resolve-s3", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
          "--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND",
          "--region", REGION, "--parameter-overrides", *overrides],
         DEPLOY, console,
     )  # fmt: skip
     _deployed_file().write_text(json.dumps(wanted))
+
+
+def built_folder() -> Path:
+    """Beside what `sam build` makes for AWS: the layer is for this Python, in which the local cloud runs its Lambdas."""
+    return ROOT / ".aws-sam" / "local"
 
 
 def _status(stack_name: str) -> str | None:
@@ -166,8 +176,8 @@ def _deployed() -> dict:
 
 
 def _fingerprint() -> str:
-    """A hash over everything that `sam build` packs."""
-    digest = hashlib.sha256()
+    """A hash over everything that `sam build` packs, and the Python that it packs it for."""
+    digest = hashlib.sha256(_LAYER_PYTHON.encode())
     for source in _SOURCES:
         path = ROOT / source
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -219,7 +229,7 @@ def _causes() -> list[str]:
     """What CloudFormation could not make in the deployment that it began last, and why; the first one first."""
     causes = []
     try:
-        for event in boto3.client("cloudformation").describe_stack_events(StackName=STACK_NAME)["StackEvents"]:
+        for event in _events():
             if event["ResourceStatus"].endswith("_FAILED") and event["LogicalResourceId"] != STACK_NAME:
                 causes.append(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}")
             elif event["LogicalResourceId"] == STACK_NAME and event["ResourceStatus"] in _BEGUN:
@@ -229,6 +239,18 @@ def _causes() -> list[str]:
     return causes[::-1]
 
 
+def _events() -> Iterator[Any]:
+    """CloudFormation's events of the stack, newest first; a rollback alone fills a page."""
+    client: Any = boto3.client("cloudformation")
+    token: dict[str, str] = {}
+    while True:
+        page = client.describe_stack_events(StackName=STACK_NAME, **token)
+        yield from page["StackEvents"]
+        if "NextToken" not in page:
+            return
+        token = {"NextToken": page["NextToken"]}
+
+
 def _tool_environment(scratch: str) -> dict[str, str]:
     """This environment's own tools first: `sam`, and the `pip` that `sam build` calls.
 
@@ -236,7 +258,7 @@ def _tool_environment(scratch: str) -> dict[str, str]:
     """
     tools = str(Path(sys.executable).parent)
     return os.environ | {"PATH": tools + os.pathsep + os.environ.get("PATH", ""), "SAM_CLI_TELEMETRY": "0",
-                         "TMPDIR": scratch, "__SAM_CLI_APP_DIR": scratch}  # fmt: skip
+                         "LAYER_PYTHON": _LAYER_PYTHON, "TMPDIR": scratch, "__SAM_CLI_APP_DIR": scratch}  # fmt: skip
 
 
 def _mend_endpoint(name: str, console: Console) -> None:

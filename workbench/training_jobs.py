@@ -49,6 +49,7 @@ WITH_OPTIONS = {"network": "--network", "max-seconds": "--seconds", "snapshot": 
 SECONDS_BESIDE_TRAINING = 3600  # starting, calibrating, scoring the holdout, uploading
 MAX_MANIFEST_BYTES = 256_000_000
 POLL_SECONDS = 2.0
+STACK_IN_NAME = 32 - len("-train-260101-000000")
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,11 @@ def _counts(connection: Connection, snapshot: str) -> dict[str, int]:
             f"There is no data snapshot '{snapshot}': snapshots are named after the retraining that wrote them, "
             "which `firnline executions` lists."
         ) from error
+    if next(connection.workspace.names(keys.dataset_prefix(snapshot) + "train/"), None) is None:
+        raise CannotTrain(
+            f"The data of snapshot '{snapshot}' has expired, as that of every model that was not promoted does: "
+            "`firnline retrain` takes a new one of all corrections and annotations."
+        )
     return json.loads(manifest)["counts"]
 
 
@@ -179,8 +185,9 @@ def sdk_session(boto_session: Any, bucket: str) -> Any:
     return sagemaker.Session(boto_session, default_bucket=bucket, sagemaker_config=settings)
 
 
-def job_name(kind: str) -> str:
-    return f"firnline-{kind}-{time.strftime('%y%m%d-%H%M%S', time.gmtime())}"
+def job_name(stack: str, kind: str) -> str:
+    """A tuning job's name has at most 32 characters: of a long stack's name the beginning is in it."""
+    return f"{stack[:STACK_IN_NAME]}-{kind}-{time.strftime('%y%m%d-%H%M%S', time.gmtime())}"
 
 
 def _estimator(connection: Connection, wanted: Plan, max_seconds: float, **changes: Any) -> Any:
@@ -228,7 +235,7 @@ def _inputs(wanted: Plan) -> dict[str, Any]:
 
 def train(connection: Connection, wanted: Plan, console: Console) -> dict:
     """Run one training job to its end, telling its epochs; returns its description. Raises CannotTrain."""
-    name = job_name("train")
+    name = job_name(connection.outputs["EndpointName"], "train")
     with sentences():
         with console.status("starting the training job"):
             checkpoints = connection.workspace.uri(f"checkpoints/{name}/")
@@ -304,7 +311,7 @@ def tune(
     console: Console,
 ) -> tuple[dict, list[dict]]:
     """Run one tuning job to its end; returns its description and its trainings' summaries. Raises CannotTrain."""
-    name = job_name("tune")
+    name = job_name(connection.outputs["EndpointName"], "tune")
     if strategy == "Grid":
         jobs = grid_size(tuned)
     with sentences():

@@ -41,7 +41,7 @@ class ReviewStarter:
             return "stale"
         if frame.get("model_version", event.model_version) != event.model_version:
             return "stale"
-        name = loop_name(event.frame_id, event.revision, event.model_version)
+        name = loop_name(self.bucket.name, event.frame_id, event.revision, event.model_version)
         review = self.register.review(event.frame_id, name)
         if review is None:
             if frame["status"] != "PREDICTED":

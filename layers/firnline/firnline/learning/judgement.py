@@ -1,5 +1,6 @@
 """Is the candidate better than the champion? By what both answered, through the serving path, on the frozen holdout."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from firnline.documents.layers import LayersDocument
+from firnline.errors import legible
 from firnline.learning import scoring
 
 Scores = dict[str, Any]
@@ -109,6 +111,14 @@ def decide(candidate: Scores, champion: Scores, margin: float, mae_tolerance_px:
     return True, f"The candidate is better: its {compared} on {candidate['frames']} holdout frames."
 
 
+def _failure(body: bytes) -> str | None:
+    """What the model's code says of a frame on which it failed, if the answer is that."""
+    try:
+        return legible(f"the model failed: {json.loads(body)['error']}")
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def _usable(body: bytes | None, model_version: str, truth: LayersDocument) -> tuple[dict[str, Any], str | None]:
     problem = None
     if body is None:
@@ -117,7 +127,7 @@ def _usable(body: bytes | None, model_version: str, truth: LayersDocument) -> tu
         try:
             document = LayersDocument.model_validate_json(body)
         except ValidationError as error:
-            problem = f"not a layers document: {error.errors()[0]['msg']}"
+            problem = _failure(body) or f"not a layers document: {error.errors()[0]['msg']}"
         else:
             if document.image != truth.image:
                 problem = f"an answer for another image, of {document.image.width} x {document.image.height} pixels"
