@@ -200,7 +200,7 @@ class SageMakerApi:
             "PrimaryContainer": params.get("PrimaryContainer") or containers[0],
             "ModelArn": model_arn,
             "CreationTime": time.time(),
-            "EnableNetworkIsolation": False,
+            "EnableNetworkIsolation": params.get("EnableNetworkIsolation", False),
         }
         require_pass_role(caller, params["ExecutionRoleArn"], "sagemaker.amazonaws.com")
         self._require_model_data(serving.model_container(self._cloud, model))

@@ -32,6 +32,13 @@ def check_request(request: dict) -> None:
             raise ValidationException(f"The local cloud sends one object per request: leave {name} at None.")
 
 
+def _in_batch(model: dict) -> dict:
+    """The model with what SageMaker tells a container of a batch transform besides."""
+    container = model["PrimaryContainer"]
+    environment = {**container.get("Environment", {}), "SAGEMAKER_BATCH": "true"}
+    return {**model, "PrimaryContainer": {**container, "Environment": environment}}
+
+
 class TransformJobs:
     def __init__(self, cloud: Cloud):
         self._cloud = cloud
@@ -85,18 +92,30 @@ class TransformJobs:
                 raise ValidationException(f'No S3 objects found under S3 URL "{uri}".')
             limit = job.get("MaxPayloadInMB", 6) * MEGABYTE
             timeout = float(job.get("ModelClientConfig", {}).get("InvocationsTimeoutInSeconds", 600))
-            worker = ModelWorker(self._cloud, model, self._cloud.settings.jobs / "transform" / name)
+            worker = ModelWorker(self._cloud, _in_batch(model), self._cloud.settings.jobs / "transform" / name)
+            failures = []
             for key, relative, size in objects:
                 if stop_requested.is_set():
                     raise JobStopped
                 if size > limit:
                     raise ValidationException(f"{key} has {size:,} bytes, more than MaxPayloadInMB allows.")
                 body = s3.get_object(Bucket=split_uri(uri)[0], Key=key)["Body"].read()
-                answer, answer_type = worker.invoke(
-                    body, source.get("ContentType", "application/octet-stream"), output.get("Accept", "*/*"), timeout
+                content_type, accept = (
+                    source.get("ContentType", "application/octet-stream"),
+                    output.get("Accept", "*/*"),
                 )
+                try:
+                    answer, answer_type = worker.invoke(body, content_type, accept, timeout)
+                except AwsError as error:  # the other objects are still processed, and the job has failed
+                    failures.append(f"{key}: {error.message}")
+                    if not worker.alive():
+                        worker.stop()
+                        worker = ModelWorker(self._cloud, _in_batch(model), worker.folder.parent)
+                    continue
                 bucket, target = split_uri(join_uri(output["S3OutputPath"], f"{relative}.out"))
                 s3.put_object(Bucket=bucket, Key=target, Body=answer, ContentType=answer_type)
+            if failures:
+                raise ValidationException(f"{len(failures)} of {len(objects)} objects failed. {failures[0]}")
         finally:
             if worker:
                 worker.stop()
