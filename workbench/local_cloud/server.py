@@ -47,9 +47,8 @@ def serve(settings: Settings) -> None:
     tuning_jobs, reviews = TuningJobs(cloud, training_jobs), HumanReview(cloud)
     sagemaker = SageMakerApi(cloud, training_jobs, transform_jobs, tuning_jobs, endpoints, reviews)
     _add_service(HttpApi(sagemaker, endpoints, reviews))
-    _install(settings, sagemaker, reviews)
-
     answering = threading.Event()  # models and reviews lie in this very server's S3
+    _install(settings, sagemaker, answering)
 
     def recover() -> None:
         training_jobs.recover()
@@ -165,13 +164,15 @@ def _event_context(body: bytes) -> dict[str, str]:
     return {key: found.pop() for key, found in values.items() if len(found) == 1}
 
 
-def _install(settings: Settings, sagemaker: SageMakerApi, reviews: HumanReview) -> None:
-    from . import lambda_runtime, object_versions, step_functions
+def _install(settings: Settings, sagemaker: SageMakerApi, answering: threading.Event) -> None:
+    from . import event_buses, lambda_logs, lambda_runtime, object_versions, step_functions
 
     object_versions.install()
+    event_buses.install()
+    lambda_logs.install()
     step_functions.install(sagemaker)
     lambda_runtime.install(settings.lambda_code)
-    Durability(settings).install(reviews)
+    Durability(settings).install(answering)
 
 
 def _await_port(port: int, answering: threading.Event) -> None:
