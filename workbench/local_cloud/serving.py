@@ -10,6 +10,7 @@ from workbench.waiting import Pace, wait_until
 from . import state_events
 from .context import Cloud
 from .errors import AwsError, ModelError, ServiceUnavailable, ValidationError, ValidationException
+from .identity import assume_role, drop_session
 from .images import require_mxnet
 from .job_log import JobLog
 from .model_worker import ModelDidNotLoad, ModelWorker
@@ -199,19 +200,20 @@ class Endpoints:
             return ModelWorker(self._cloud, model, self._cloud.settings.endpoints / name)
         except ModelDidNotLoad as failed:
             variant = self._config(config_name)["ProductionVariants"][0]["VariantName"]
-            log = JobLog(
-                self._cloud,
-                f"{LOG_GROUP}{name}",
-                f"{variant}/i-{int(time.time()):x}",
-                self._cloud.settings.endpoints / f"{name}.log",
-            )
-            for line in failed.log.splitlines():
-                log.line(line)
-            log.close()
+            self._keep_log(name, variant, model["ExecutionRoleArn"], failed.log)
             raise ValidationException(
                 f"The primary container for production variant {variant} did not pass the ping health check. "
                 f"Please check CloudWatch logs for this endpoint. {failed.message}"
             ) from failed
+
+    def _keep_log(self, name: str, variant: str, role_arn: str, text: str) -> None:
+        role = assume_role(role_arn, "sagemaker.amazonaws.com", "SageMaker")
+        stream, path = f"{variant}/i-{int(time.time()):x}", self._cloud.settings.endpoints / f"{name}.log"
+        log = JobLog(self._cloud, role, f"{LOG_GROUP}{name}", stream, path)
+        for line in text.splitlines():
+            log.line(line)
+        log.close()
+        drop_session(role)
 
     def _config(self, config_name: str) -> dict:
         config = self._cloud.store.get("endpoint-config", config_name)

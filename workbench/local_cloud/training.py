@@ -219,7 +219,9 @@ class _TrainingRun:
         if checkpoints:
             download_prefix(s3, checkpoints["S3Uri"], self.base / "checkpoints")
         self._enter("Training")
-        log = JobLog(self.cloud, LOG_GROUP, f"{self.name}/algo-1-{int(time.time())}", self.folder / "job.log")
+        log = JobLog(
+            self.cloud, credentials, LOG_GROUP, f"{self.name}/algo-1-{int(time.time())}", self.folder / "job.log"
+        )
         try:
             exit_code = self._run_toolkit(credentials, log)
         finally:

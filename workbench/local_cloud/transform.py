@@ -117,6 +117,7 @@ class TransformJobs:
         worker = None
         log = JobLog(
             self._cloud,
+            credentials,
             LOG_GROUP,
             f"{name}/algo-1-{int(time.time())}/data-log",
             self._cloud.settings.jobs / "transform" / f"{name}.log",
