@@ -35,6 +35,13 @@ def check_request(request: dict) -> None:
             raise ValidationException(f"The local cloud sends one object per request: leave {name} at None.")
 
 
+def _in_batch(model: dict) -> dict:
+    """The model with what SageMaker tells a container of a batch transform besides."""
+    container = model["PrimaryContainer"]
+    environment = {**container.get("Environment", {}), "SAGEMAKER_BATCH": "true"}
+    return {**model, "PrimaryContainer": {**container, "Environment": environment}}
+
+
 class _ObjectFailed(Exception):
     """One object failed, and with it its job; as text the job's FailureReason, which tells as little as AWS's."""
 
@@ -129,7 +136,8 @@ class TransformJobs:
             objects = list(list_objects(s3, uri))
             if not objects:
                 raise ValidationException(f'No S3 objects found under S3 URL "{uri}".')
-            worker = ModelWorker(self._cloud, model, self._cloud.settings.jobs / "transform" / name)
+            folder = self._cloud.settings.jobs / "transform" / name
+            worker = ModelWorker(self._cloud, _in_batch(model), folder)
             failures = []
             for key, relative, size in objects:
                 if stop_requested.is_set():
@@ -139,6 +147,9 @@ class TransformJobs:
                 except _ObjectFailed as failed:
                     log.line(f"{split_uri(uri)[0]}/{key}: {failed.told}")
                     failures.append(failed)
+                    if not worker.alive():
+                        worker.stop()
+                        worker = ModelWorker(self._cloud, _in_batch(model), folder)
                     continue
                 bucket, target = split_uri(transform_output(output["S3OutputPath"], relative))
                 s3.put_object(Bucket=bucket, Key=target, Body=answer, ContentType=answer_type)
