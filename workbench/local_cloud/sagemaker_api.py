@@ -358,8 +358,9 @@ class SageMakerApi:
         return endpoint or {}
 
     def _DeleteEndpoint(self, params: dict, _: str) -> None:
+        endpoint = self._existing(ENDPOINT, params["EndpointName"])
         self._remove(ENDPOINT, params["EndpointName"])
-        self._endpoints.delete(params["EndpointName"])
+        self._endpoints.delete(endpoint)
 
     # Human review
 
@@ -396,7 +397,12 @@ class SageMakerApi:
         self._add(
             FLOW,
             params,
-            {**params, "FlowDefinitionArn": flow_arn, "FlowDefinitionStatus": "Active", "CreationTime": time.time()},
+            {
+                **params,
+                "FlowDefinitionArn": flow_arn,
+                "FlowDefinitionStatus": "Initializing",  # `HumanReview` finds out whether it can be active
+                "CreationTime": time.time(),
+            },
         )
         return {"FlowDefinitionArn": flow_arn}
 

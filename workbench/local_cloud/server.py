@@ -46,9 +46,8 @@ def serve(settings: Settings) -> None:
     tuning_jobs, reviews = TuningJobs(cloud, training_jobs), HumanReview(cloud)
     sagemaker = SageMakerApi(cloud, training_jobs, transform_jobs, tuning_jobs, endpoints, reviews)
     _add_service(HttpApi(sagemaker, endpoints, reviews))
-    _install(settings, sagemaker, reviews)
-
     answering = threading.Event()  # models and reviews lie in this very server's S3
+    _install(settings, sagemaker, answering)
 
     def recover() -> None:
         training_jobs.recover()
@@ -146,13 +145,23 @@ def _add_service(api: HttpApi) -> None:
     iam_actions.extract_iam_action, iam_actions.extract_resource_arn = action_of, arn_of
 
 
-def _install(settings: Settings, sagemaker: SageMakerApi, reviews: HumanReview) -> None:
-    from . import access, lambda_runtime, message_moves, object_versions, step_functions
+def _install(settings: Settings, sagemaker: SageMakerApi, answering: threading.Event) -> None:
+    from . import (
+        access,
+        event_buses,
+        lambda_logs,
+        lambda_runtime,
+        message_moves,
+        object_versions,
+        step_functions,
+    )
 
     object_versions.install()
+    event_buses.install()
+    lambda_logs.install()
     step_functions.install(sagemaker)
     lambda_runtime.install(settings.lambda_code)
-    Durability(settings).install(reviews)
+    Durability(settings).install(answering)
     access.install()
     message_moves.install()
 

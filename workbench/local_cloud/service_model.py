@@ -79,6 +79,15 @@ def _matches(pattern: str) -> Callable[[str], Any]:
     return regex.compile(python).fullmatch
 
 
+def with_times(value: Any, shape: Any, write: Callable[[float], Any]) -> Any:
+    """A shaped answer with its times, in seconds since 1970, in the form that `write` gives them."""
+    if shape.type_name == "structure":
+        return {name: with_times(member, shape.members[name], write) for name, member in value.items()}
+    if shape.type_name == "list":
+        return [with_times(member, shape.member, write) for member in value]
+    return write(value) if shape.type_name == "timestamp" else value
+
+
 def shaped(value: Any, shape: Any) -> Any:
     """`value` in the form of `shape`: unknown and absent members left out, times in seconds since 1970."""
     if shape is None:
