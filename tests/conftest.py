@@ -1,16 +1,26 @@
 """Fixtures that every kind of test may ask for."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from tests.support.review_world import World, on_moto
 
 # An example that takes long on a busy machine is no failure.
 settings.register_profile("firnline", deadline=None)
 settings.load_profile("firnline")
 
 ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A table, a bucket and a bus on moto. A module whose functions need more settings has a `world` of its own."""
+    with on_moto() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

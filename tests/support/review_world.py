@@ -1,12 +1,18 @@
 """What the tests of reviewing stand on: a table, a bucket, a bus with a queue behind it, frames with predictions."""
 
 import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, Unpack
 
 import boto3
 import numpy as np
+import pytest
+from moto import mock_aws
 
 from firnline.documents.echogram import encode_png
 from firnline.documents.frame import FrameDocument
@@ -14,6 +20,7 @@ from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, 
 from firnline.documents.overlay import draw_layers
 from firnline.events import EventBus
 from firnline.review.human_loop import loop_name
+from firnline.settings import load_settings
 from firnline.store import keys
 from firnline.store.bucket import Bucket
 from firnline.store.corrections import Corrections
@@ -32,6 +39,8 @@ ENVIRONMENT = {
     "REVIEW_PROVIDER": "portal", "REVIEW_CONFIDENCE": "0.9", "AUDIT_RATE": "0", "REVIEW_BUDGET": "0",
     "RETRAIN_EVERY": "100",
 }  # fmt: skip
+
+SERVICES = sorted(folder.name for folder in (Path(__file__).parents[2] / "services").iterdir() if folder.is_dir())
 
 
 @dataclass
@@ -112,6 +121,26 @@ def frame_of(frame_id: str, width: int, height: int) -> FrameDocument:
         width, height, frame_id=frame_id, revision=REVISION, format="png", polarity="bright-strong",
         source_bucket="frames", source_key=f"{frame_id}.png", checksum_sha256="", created=datetime.now(UTC), transforms=[],
     )  # fmt: skip
+
+
+@contextmanager
+def on_moto(**settings: str) -> Iterator[World]:
+    """A world of moto's and the environment of a function with these settings; functions start in it anew."""
+    with pytest.MonkeyPatch.context() as patch, mock_aws():
+        for name, value in (ENVIRONMENT | settings).items():
+            patch.setenv(name, value)
+        start_functions_anew()
+        yield make_world()
+    start_functions_anew()
+
+
+def start_functions_anew() -> None:
+    """Make functions forget the settings and clients that they keep from one invocation to the next."""
+    load_settings.cache_clear()
+    for name in SERVICES:
+        for kept in list(vars(sys.modules.get(f"{name}.app", object)).values()):
+            if hasattr(kept, "cache_clear"):
+                kept.cache_clear()
 
 
 def make_world() -> World:
