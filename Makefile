@@ -112,6 +112,6 @@ test-slow: setup ## only the tests marked slow
 	@cd layer_model && ../../$(MXNET)/bin/python -m pytest -c ../../tests/mxnet/pytest.ini -m slow ../../tests/mxnet
 
 check: setup ## format, lint, types, template
-	@ruff format --check . && ruff check . && mypy && AWS_DEFAULT_REGION=us-east-1 sam validate --lint
+	@ruff format --check . && ruff check . && mypy && mypy --config-file layer_model.mypy.ini && AWS_DEFAULT_REGION=us-east-1 sam validate --lint
 
 .PHONY: help setup lock demo up down demo-down first-model bench pictures docs test test-slow check

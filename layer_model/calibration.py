@@ -4,13 +4,18 @@ The network's support along a layer says how sure it is, not how often it is rig
 annotated frames (Platt 1999, with shares in place of classes), maps one to the other.
 
 How much a support is worth differs from campaign to campaign: in simulated snow mostly by the strength of the
-reflectors between the layers that have a line. Two more features feel a part of that, in the tracked layers alone: see
-`roughness` and `unevenness`. The rest only the campaign's own annotation can tell.
+reflectors between the layers that have a line. Two features of the tracked layers tell a part of that: `roughness` and
+`unevenness`. The rest only the campaign's own annotation can tell.
 """
 
-import numpy as np
+from __future__ import annotations
 
-UNCALIBRATED = {
+from typing import Any, Dict, List, Mapping, NamedTuple, Sequence, Union
+
+import numpy as np
+from lines import Layer
+
+UNCALIBRATED: Dict[str, Any] = {
     "ridge": 0.5,
     "layer": [0.0, 1.0, 0.0, 0.0],
     "frame": [0.0, 1.0, 0.0, 0.0],
@@ -18,16 +23,50 @@ UNCALIBRATED = {
     "frames": 0,
 }
 """Used until annotated frames say better: the support itself."""
-USUAL_ROUGHNESS, ROUGHNESS_RANGE = -2.75, 1.5
-USUAL_UNEVENNESS, UNEVENNESS_RANGE = 0.5, 0.3
-"""Medians over simulated snow, and how far from them frames lie; beyond that nothing is known."""
 
 
-def layer_features(layers, uneven):
+class CalibrationSettings(NamedTuple):
+    """What the features are measured against, and how far a curve follows few frames."""
+
+    usual_roughness: float = -2.75
+    """Logarithm of rows of bend: the median over simulated snow."""
+    roughness_range: float = 1.5
+    """By which frames differ from that; beyond it nothing is known."""
+    no_log_of_zero: float = 0.01
+    """Rows of bend that a straight line counts as having."""
+    usual_unevenness: float = 0.5
+    """Standard deviation of the logarithm of distances: the median over simulated snow."""
+    unevenness_range: float = 0.3
+    """By which frames differ from that; beyond it nothing is known."""
+    hundred_traces: float = 100.0
+    """Traces in which a layer's length is told."""
+    no_layers: float = -3.0
+    """Logarithm of a mean length, in hundreds of traces, that a frame without layers counts as having: five traces."""
+    least_share: float = 0.01
+    """Support closer to 0 or 1 than this says no more: its log-odds would grow without bound."""
+    level_range: float = 30.0
+    """Log-odds beyond which the curve is flat, in floating point too."""
+    prior_strength: float = 0.5
+    """What a unit of difference from the curve that a fit starts from costs: that of five samples whose outcome varies by
+    a tenth, so that a handful of frames does not bend it far."""
+    most_certain: float = 1e-3
+    """Least variance that a sample's outcome counts as having, lest Newton's steps run away."""
+    longest_step: float = 2.0
+    """Of a weight, in one of Newton's steps."""
+    steps: int = 25
+    """Of Newton's method."""
+    decimals: int = 6
+    """Of a weight in the model card."""
+
+
+CALIBRATION = CalibrationSettings()
+
+
+def layer_features(layers: Sequence[Layer], uneven: float) -> np.ndarray:
     """(n, 4) for the n tracked layers of a frame: 1, log-odds of the mean support, `roughness`, `unevenness` of the frame.
 
     At the same support a rough layer is right more often than a smooth one, a layer of an even frame than one of an
-    uneven frame. `layers` have `rows` and `support`, here and below.
+    uneven frame.
     """
     if not layers:
         return np.empty((0, 4))
@@ -37,18 +76,19 @@ def layer_features(layers, uneven):
     return np.stack([ones, _log_odds(total / sizes), roughness(layers), uneven * ones], axis=1)
 
 
-def frame_features(layers, uneven):
+def frame_features(layers: Sequence[Layer], uneven: float) -> np.ndarray:
     """(4,): 1, log-odds of the mean support over all traces of all layers, mean logarithm of a layer's length in
     hundreds of traces, by traces (layers that come in pieces are doubtful), `unevenness`.
     """
     if not layers:
-        return np.array([1.0, _log_odds(0.0), -3.0, uneven])
+        return np.array([1.0, _log_odds(0.0), CALIBRATION.no_layers, uneven])
     sizes = np.array([layer.rows.size for layer in layers])
     support = np.concatenate([layer.support for layer in layers]).mean(dtype=float)
-    return np.array([1.0, _log_odds(support), np.average(np.log(sizes / 100.0), weights=sizes), uneven])
+    length = np.average(np.log(sizes / CALIBRATION.hundred_traces), weights=sizes)
+    return np.array([1.0, _log_odds(support), length, uneven])
 
 
-def roughness(layers):
+def roughness(layers: Sequence[Layer]) -> np.ndarray:
     """(n,): logarithm of the mean bend (second difference) of each layer's rows, above the usual; 0 of under three
     traces.
     """
@@ -57,38 +97,42 @@ def roughness(layers):
     bend = np.zeros(rows.size)
     bend[:-2] = np.abs(rows[:-2] - 2 * rows[1:-1] + rows[2:])
     bend[ends - 1] = bend[ends - 2] = 0.0  # two rows of this layer, or the last of the one before it
-    total = np.log(0.01 + np.add.reduceat(bend, ends - sizes) / np.maximum(sizes - 2, 1))
-    above = np.minimum(np.maximum(total - USUAL_ROUGHNESS, -ROUGHNESS_RANGE), ROUGHNESS_RANGE)
+    total = np.log(CALIBRATION.no_log_of_zero + np.add.reduceat(bend, ends - sizes) / np.maximum(sizes - 2, 1))
+    most = CALIBRATION.roughness_range
+    above = np.minimum(np.maximum(total - CALIBRATION.usual_roughness, -most), most)
     return np.where(sizes < 3, 0.0, above)
 
 
-def unevenness(layers):
+def unevenness(layers: Sequence[Layer]) -> float:
     """Standard deviation of the logarithm of the distances between neighbouring layers, over all traces of a frame, less
     the usual one; 0 where no trace has two layers.
 
     A year's snow is about as thick as the next year's: distances differ much where reflectors within a year have been
-    tracked or layers missed. `layers` have `traces` and `rows`, and come by depth.
+    tracked or layers missed. Layers come by depth.
     """
     if not layers:
         return 0.0
-    traces, rows = (np.concatenate([getattr(layer, part) for layer in layers]) for part in ("traces", "rows"))
+    traces = np.concatenate([layer.traces for layer in layers])
+    rows = np.concatenate([layer.rows for layer in layers])
     order = np.argsort(traces, kind="stable")
     distances = np.diff(rows[order])[np.diff(traces[order]) == 0]
     if not distances.size:
         return 0.0
     spread = np.log(np.maximum(distances, 1.0)).std()
-    return float(np.clip(spread - USUAL_UNEVENNESS, -UNEVENNESS_RANGE, UNEVENNESS_RANGE))
+    most = CALIBRATION.unevenness_range
+    return float(np.clip(spread - CALIBRATION.usual_unevenness, -most, most))
 
 
-def expected_share(features, weights):
+def expected_share(features: np.ndarray, weights: Sequence[float]) -> np.ndarray:
     """Logistic curve of the features (..., k): (...) between 0 and 1. A model's curve of fewer weights knows the first
     features only.
     """
     level = np.asarray(features)[..., : len(weights)] @ np.asarray(weights, dtype=float)
-    return 1.0 / (1.0 + np.exp(-np.minimum(np.maximum(level, -30), 30)))
+    most = CALIBRATION.level_range
+    return 1.0 / (1.0 + np.exp(-np.minimum(np.maximum(level, -most), most)))
 
 
-def prior_curve(name, curves):
+def prior_curve(name: str, curves: Mapping[str, Any]) -> List[float]:
     """Weights that `fit` starts from: the curve "layer" or "frame" of an earlier model, at zero for features it does not
     know.
     """
@@ -96,28 +140,35 @@ def prior_curve(name, curves):
     return known + UNCALIBRATED[name][len(known) :]
 
 
-def fit(features, shares, sizes, prior, strength=5.0, steps=25):
+def fit(
+    features: Sequence[np.ndarray],
+    shares: Sequence[float],
+    sizes: Sequence[float],
+    prior: Sequence[float],
+    settings: CalibrationSettings = CALIBRATION,
+) -> List[float]:
     """Weights of the logistic curve through `shares` (n,) at `features` (n, k); each counts by `sizes` (n,), scaled
     to mean 1.
 
-    Newton's method on the cross-entropy, drawn towards `prior` with the weight of `strength` samples, so that a
-    handful of frames does not bend it far.
+    Newton's method on the cross-entropy, drawn towards `prior`.
     """
-    features, shares, sizes = (np.asarray(values, dtype=float) for values in (features, shares, sizes))
-    prior = np.asarray(prior, dtype=float)
-    if not len(features):
-        return [float(w) for w in prior]
-    sizes = sizes / sizes.mean()
-    weights = prior.copy()
-    for _ in range(steps):
-        expected = 1.0 / (1.0 + np.exp(-np.clip(features @ weights, -30, 30)))
-        slope = features.T @ (sizes * (expected - shares)) + strength * 0.1 * (weights - prior)
-        bend = (features * (sizes * np.maximum(expected * (1 - expected), 1e-3))[:, None]).T @ features
-        step = np.linalg.solve(bend + strength * 0.1 * np.eye(prior.size), slope)
-        weights = weights - np.clip(step, -2.0, 2.0)
-    return [round(float(w), 6) for w in weights]
+    given, wanted, counts = (np.asarray(values, dtype=float) for values in (features, shares, sizes))
+    start = np.asarray(prior, dtype=float)
+    if not len(given):
+        return [float(w) for w in start]
+    counts = counts / counts.mean()
+    weights = start.copy()
+    for _ in range(settings.steps):
+        level = np.clip(given @ weights, -settings.level_range, settings.level_range)
+        expected = 1.0 / (1.0 + np.exp(-level))
+        slope = given.T @ (counts * (expected - wanted)) + settings.prior_strength * (weights - start)
+        varies = np.maximum(expected * (1 - expected), settings.most_certain)
+        bend = (given * (counts * varies)[:, None]).T @ given
+        step = np.linalg.solve(bend + settings.prior_strength * np.eye(start.size), slope)
+        weights = weights - np.clip(step, -settings.longest_step, settings.longest_step)
+    return [round(float(w), settings.decimals) for w in weights]
 
 
-def _log_odds(p):
-    p = np.minimum(np.maximum(p, 0.01), 0.99)
+def _log_odds(p: Union[float, np.ndarray]) -> Any:
+    p = np.minimum(np.maximum(p, CALIBRATION.least_share), 1 - CALIBRATION.least_share)
     return np.log(p / (1 - p))

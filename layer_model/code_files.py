@@ -4,7 +4,10 @@
 Imports nothing but that package's list: what packs the code runs where MXNet is not.
 """
 
+from __future__ import annotations
+
 import os
+from typing import Dict
 
 import firnline
 
@@ -15,6 +18,8 @@ SERVING_MODULES = (
     "code_files.py",
     "tracker.py",
     "vectorise.py",
+    "chains.py",
+    "slope_field.py",
     "boundaries.py",
     "lines.py",
     "calibration.py",
@@ -23,18 +28,18 @@ SERVING_MODULES = (
 """What a model artefact carries; the rest is training's."""
 
 
-def shared_files():
+def shared_files() -> Dict[str, str]:
     """{name: path} of the library's files."""
     folder = os.path.dirname(os.path.abspath(firnline.__file__))
     return {"firnline/" + name: os.path.join(folder, *name.split("/")) for name in firnline.SHARED_WITH_MODEL}
 
 
-def serving_files():
+def serving_files() -> Dict[str, str]:
     """{name: path} of what serves a model, as it lies in the artefact's folder `code`."""
     return dict({name: os.path.join(FOLDER, name) for name in SERVING_MODULES}, **shared_files())
 
 
-def training_files():
+def training_files() -> Dict[str, str]:
     """{name: path} of what trains and serves a model, as it lies in a `sourcedir.tar.gz`."""
     modules = (name for name in sorted(os.listdir(FOLDER)) if name.endswith(".py"))
     return dict({name: os.path.join(FOLDER, name) for name in modules}, **shared_files())

@@ -4,10 +4,12 @@ Memory does not grow with the data set: at most `SHUFFLE` frames of `SHUFFLE_BYT
 from a large frame is cut from a window on its track, so that it costs no more than what is cut from a small one.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 import time
-from collections import namedtuple
+from typing import Iterable, Iterator, List, Literal, NamedTuple, Sequence, Tuple
 
 import numpy as np
 from echogram_input import decode_png, normalise
@@ -35,10 +37,19 @@ REHEARSE_EVERY = 3
 """A network that learns new radars alone forgets the old ones. A model that is trained further sees one of the frames
 that came with it after each three new ones (rehearsal, Robins 1995)."""
 
-Frame = namedtuple("Frame", ["grey", "rows", "kinds", "complete", "number"])
-Frame.__doc__ = (
-    """An annotated echogram: grey (H, W) uint8, rows (L, W) float32 with NaN in gaps, kinds (L,) int, complete bool."""
-)
+
+class Frame(NamedTuple):
+    """An annotated echogram: grey (H, W) uint8, rows (L, W) float32 with NaN in gaps, kinds (L,) int."""
+
+    grey: np.ndarray
+    rows: np.ndarray
+    kinds: np.ndarray
+    complete: bool
+    number: int
+
+
+Crop = Tuple[np.ndarray, ...]
+"""Data, target and weight; of a batch the same, stacked."""
 
 
 class Channel:
@@ -50,19 +61,19 @@ class Channel:
     of later passes not again.
     """
 
-    def __init__(self, path):
+    def __init__(self, path: str) -> None:
         self.path = path
         self.passes = self.seen = 0
         self.piped = _is_pipe(self._pipe())
 
     @property
-    def present(self):
+    def present(self) -> bool:
         return self.piped or bool(self._files())
 
-    def _pipe(self):
+    def _pipe(self) -> str:
         return f"{self.path}_{self.passes}"
 
-    def _files(self):
+    def _files(self) -> List[str]:
         if not self.path or not os.path.isdir(self.path):
             return []
         return sorted(
@@ -72,12 +83,12 @@ class Channel:
             if name.endswith(".rec")
         )
 
-    def frames(self):
+    def frames(self) -> Iterator[Frame]:
         """One pass over the channel's frames, in stored order."""
         for payload in self.payloads():
             yield decode(payload)
 
-    def payloads(self):
+    def payloads(self) -> Iterator[bytes]:
         """One pass over the channel's records, undecoded."""
         if self.piped:
             _await_pipe(self._pipe())
@@ -92,11 +103,11 @@ class Channel:
                     yield payload
 
 
-def _is_pipe(path):
+def _is_pipe(path: str) -> bool:
     return os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode)
 
 
-def _await_pipe(path, seconds=120):
+def _await_pipe(path: str, seconds: float = 120) -> None:
     """The platform makes the pipe of the next pass once the one before it is drained."""
     deadline = time.monotonic() + seconds
     while not _is_pipe(path):
@@ -105,7 +116,7 @@ def _await_pipe(path, seconds=120):
         time.sleep(0.05)
 
 
-def decode(payload):
+def decode(payload: bytes) -> Frame:
     """The `Frame` in a record. Raises RecordError or EchogramError."""
     record = unpack_record(payload)
     grey = decode_png(record.png)
@@ -116,11 +127,11 @@ def decode(payload):
     return Frame(grey, record.rows, record.kinds, record.complete, record.number)
 
 
-def labels_of(frame):
+def labels_of(frame: Frame) -> List[str]:
     return [LABELS[kind] for kind in frame.kinds]
 
 
-def with_rehearsal(frames, rehearsal, rng):
+def with_rehearsal(frames: Iterable[Frame], rehearsal: Sequence[bytes], rng: np.random.RandomState) -> Iterator[Frame]:
     """`frames` with a frame drawn from `rehearsal`, undecoded records, after every `REHEARSE_EVERY` of them."""
     for i, frame in enumerate(frames, 1):
         yield frame
@@ -128,9 +139,12 @@ def with_rehearsal(frames, rehearsal, rng):
             yield decode(rehearsal[rng.randint(len(rehearsal))])
 
 
-def shuffled(frames, rng, size=SHUFFLE, most_bytes=SHUFFLE_BYTES):
+def shuffled(
+    frames: Iterable[Frame], rng: np.random.RandomState, size: int = SHUFFLE, most_bytes: int = SHUFFLE_BYTES
+) -> Iterator[Frame]:
     """The same frames, in an order drawn from a window of `size` frames, or of as many as `most_bytes` hold."""
-    window, held = [], 0
+    window: List[Frame] = []
+    held = 0
     for frame in frames:
         window.append(frame)
         held += frame.grey.nbytes + frame.rows.nbytes
@@ -142,7 +156,7 @@ def shuffled(frames, rng, size=SHUFFLE, most_bytes=SHUFFLE_BYTES):
         yield window.pop(rng.randint(len(window)))
 
 
-def window_of(frame, traces, rng):
+def window_of(frame: Frame, traces: int, rng: np.random.RandomState) -> Frame:
     """A piece of a frame's track, of at most so many traces and drawn at random; the frame itself if it is no longer.
 
     Whole in depth, for the network sees the whole of a trace. Of a partial annotation it holds a trace with a line.
@@ -157,7 +171,7 @@ def window_of(frame, traces, rng):
     return frame._replace(grey=frame.grey[:, here], rows=frame.rows[:, here])
 
 
-def augment(frame, rng):
+def augment(frame: Frame, rng: np.random.RandomState) -> Tuple[np.ndarray, np.ndarray]:
     """(grey float32, rows) of a frame as another flight might have seen it.
 
     Flown the other way (mirrored along the track), a short stretch of it, by a radar whose apertures overlap, another depth
@@ -192,7 +206,7 @@ def augment(frame, rng):
     return np.clip(grey, 0, 255), rows
 
 
-def narrowed(grey, rows, rng):
+def narrowed(grey: np.ndarray, rows: np.ndarray, rng: np.random.RandomState) -> Tuple[np.ndarray, np.ndarray]:
     """A stretch of a frame (rows, traces), of `NARROWEST` to 256 traces: short lines of a figure, or of a fjord."""
     width = grey.shape[1]
     kept = min(width, int(np.exp(rng.uniform(np.log(NARROWEST), np.log(256)))))
@@ -200,7 +214,7 @@ def narrowed(grey, rows, rng):
     return grey[:, start : start + kept], rows[:, start : start + kept]
 
 
-def overlapping(grey, rows, columns):
+def overlapping(grey: np.ndarray, rows: np.ndarray, columns: float) -> Tuple[np.ndarray, np.ndarray]:
     """A frame (rows, traces) with `columns` columns for each trace, so that neighbours share their speckle; as wide as it
     was, of less ground. Interpolated along the track, the layers as the echo; these end where they did.
     """
@@ -208,10 +222,11 @@ def overlapping(grey, rows, columns):
     at = np.arange(width) / columns
     before = np.minimum(at.astype(int), width - 2)
     part = (at - before).astype(np.float32)
-    return tuple(lines[:, before] * (1 - part) + lines[:, before + 1] * part for lines in (grey, rows))
+    grey, rows = (lines[:, before] * (1 - part) + lines[:, before + 1] * part for lines in (grey, rows))
+    return grey, rows
 
 
-def in_long_window(grey, rows, rng):
+def in_long_window(grey: np.ndarray, rows: np.ndarray, rng: np.random.RandomState) -> Tuple[np.ndarray, np.ndarray]:
     """A frame (rows, traces) with noise above and below: rows from its edges stand for what lies beyond."""
     height, width = grey.shape
     above, below = rng.randint(MOST_ABOVE + 1), rng.randint(MOST_BELOW + 1)
@@ -220,7 +235,7 @@ def in_long_window(grey, rows, rng):
     return np.concatenate([noise[:above], grey, noise[above:]]), rows + above
 
 
-def climbed(grey, rows, rng):
+def climbed(grey: np.ndarray, rows: np.ndarray, rng: np.random.RandomState) -> Tuple[np.ndarray, np.ndarray]:
     """A frame (rows, traces) as from an aircraft whose height above the ice changes along the track: surface and layers
     steeper by up to `STEEPEST` rows a trace. The frame grows by as many rows as the height changes; noise fills them.
 
@@ -241,7 +256,7 @@ def climbed(grey, rows, rng):
     return np.take_along_axis(grey, taken, axis=0), rows + offset
 
 
-def with_ringing(grey, rows, kinds, rng):
+def with_ringing(grey: np.ndarray, rows: np.ndarray, kinds: np.ndarray, rng: np.random.RandomState) -> np.ndarray:
     """`grey` with up to four bright bands of constant row above the surface, as a transmitter that rings, or leaks into
     the receiver, leaves them: from faint to saturated, often the brightest thing of all, and never the surface.
     """
@@ -259,7 +274,7 @@ def with_ringing(grey, rows, kinds, rng):
     return grey
 
 
-def stretch(grey, factor):
+def stretch(grey: np.ndarray, factor: float) -> np.ndarray:
     """Rows resampled so that row r comes to lie at r * factor; linear interpolation."""
     height = max(16, round(grey.shape[0] * factor))
     at = np.clip(np.arange(height) / factor, 0, grey.shape[0] - 1)
@@ -268,7 +283,9 @@ def stretch(grey, factor):
     return grey[upper] * (1 - part) + grey[upper + 1] * part
 
 
-def crops(frame, size, stride, rng, augmented=True):
+def crops(
+    frame: Frame, size: Tuple[int, int], stride: int, rng: np.random.RandomState, augmented: bool = True
+) -> Iterator[Crop]:
     """(data, target, weight) triples cut from one frame, more of them from a large one.
 
     Parameters
@@ -297,19 +314,29 @@ def crops(frame, size, stride, rng, augmented=True):
         )
 
 
-def _cut(image, top, left, size, mode="constant"):
+def _cut(
+    image: np.ndarray, top: int, left: int, size: Tuple[int, int], mode: Literal["constant", "edge"] = "constant"
+) -> np.ndarray:
     part = image[:, top : top + size[0], left : left + size[1]]
     missing = (0, 0), (0, size[0] - part.shape[1]), (0, size[1] - part.shape[2])
     return np.pad(part, missing, mode=mode) if any(after for _, after in missing) else part
 
 
-def batches(channel, batch_size, size, stride, rng, rehearsal=()):
+def batches(
+    channel: Channel,
+    batch_size: int,
+    size: Tuple[int, int],
+    stride: int,
+    rng: np.random.RandomState,
+    rehearsal: Sequence[bytes] = (),
+) -> Iterator[Crop]:
     """One pass over a channel as (data, target, weight) arrays of exactly `batch_size` crops.
 
     Complete and partial annotations come mixed. Crops that hold nothing to learn from are left out, and so is an
     incomplete last batch, unless it is the only one: then its crops are repeated.
     """
-    held, given = [], False
+    held: List[Crop] = []
+    given = False
     for frame in shuffled(with_rehearsal(channel.frames(), rehearsal, rng), rng):
         for crop in crops(frame, size, stride, rng):
             if crop[2].any():

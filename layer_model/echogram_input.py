@@ -1,6 +1,9 @@
 """What the network sees of an echogram: the same in training and in serving."""
 
+from __future__ import annotations
+
 import io
+from typing import Tuple
 
 import numpy as np
 from PIL import Image
@@ -25,12 +28,12 @@ class EchogramError(ValueError):
     `status` is the HTTP status that fits.
     """
 
-    def __init__(self, message, status=400):
+    def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
         self.status = status
 
 
-def decode_png(data):
+def decode_png(data: bytes) -> np.ndarray:
     """(rows, traces) uint8 array of an 8-bit grey PNG. Sizes are checked before pixels are decoded.
 
     Raises EchogramError.
@@ -63,7 +66,7 @@ def decode_png(data):
         raise EchogramError(f"The PNG is damaged and can't be decoded ({error}). Export it again.") from error
 
 
-def normalise(grey, channels=CHANNELS):
+def normalise(grey: np.ndarray, channels: int = CHANNELS) -> np.ndarray:
     """Network input (channels, rows, traces) float32 of an echogram (rows, traces), grey levels 0..255; all five, or the
     first one or two, of:
 
@@ -92,7 +95,7 @@ def normalise(grey, channels=CHANNELS):
     return np.clip(image, -3.0, 3.0, out=image)
 
 
-def box_mean(values, size):
+def box_mean(values: np.ndarray, size: Tuple[int, int]) -> np.ndarray:
     """Mean of `values` (rows, traces) float32 over boxes of `size` (rows, traces), both odd; edges mirrored.
 
     What `scipy.ndimage.uniform_filter` gives, which takes its time down the columns: here sums of 1, 2, 4, ... rows are
@@ -112,7 +115,7 @@ def box_mean(values, size):
         span *= 2
 
 
-def brightest_before(values):
+def brightest_before(values: np.ndarray) -> np.ndarray:
     """For each pixel the largest of `values` (rows, traces) more than `CLEAR` rows above it; 0 where there are none."""
     highest = np.zeros_like(values)
     for row in range(CLEAR, len(values)):
@@ -120,7 +123,7 @@ def brightest_before(values):
     return highest
 
 
-def prominence(image, below, above, own, above_weight):
+def prominence(image: np.ndarray, below: int, above: int, own: int, above_weight: float) -> np.ndarray:
     """`image` (rows, columns) float32 less its mean over `below` rows below, plus `above_weight` times the same against the
     `above` rows above; `own` rows either way belong to a pixel's own echo.
     """
@@ -130,7 +133,7 @@ def prominence(image, below, above, own, above_weight):
     return found
 
 
-def _mean_below(image, window, skip):
+def _mean_below(image: np.ndarray, window: int, skip: int) -> np.ndarray:
     """Mean of rows `row + skip` to `row + skip + window - 1`, the last row repeated."""
     total = np.pad(image, ((1, window + skip), (0, 0)), mode="edge")
     for above, row in zip(total, total[1:]):  # NumPy's cumsum goes down the columns one by one, at six times the time
@@ -139,7 +142,7 @@ def _mean_below(image, window, skip):
     return (total[skip + window : skip + window + height] - total[skip : skip + height]) / np.float32(window)
 
 
-def pad(image, multiple=MULTIPLE):
+def pad(image: np.ndarray, multiple: int = MULTIPLE) -> np.ndarray:
     """(C, rows, traces) padded at the bottom and right, with its edge, to multiples of `multiple`; itself if it fits."""
     down, right = (-image.shape[1]) % multiple, (-image.shape[2]) % multiple
     if not down and not right:

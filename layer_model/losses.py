@@ -1,5 +1,9 @@
 """What training rewards: targets, what an annotation vouches for, and the loss."""
 
+from __future__ import annotations
+
+from typing import Any, Sequence, Tuple
+
 import mxnet as mx
 import numpy as np
 
@@ -15,7 +19,15 @@ DOUBT = 0.5
 _REACH = 4
 
 
-def draw_targets(rows, kinds, complete, height, stride=1, spread=1.0, band=5):
+def draw_targets(
+    rows: np.ndarray,
+    kinds: np.ndarray,
+    complete: bool,
+    height: int,
+    stride: int = 1,
+    spread: float = 1.0,
+    band: int = 5,
+) -> Tuple[np.ndarray, np.ndarray]:
     """Targets and their weights for one echogram.
 
     Parameters
@@ -71,7 +83,7 @@ def draw_targets(rows, kinds, complete, height, stride=1, spread=1.0, band=5):
     return target, weight
 
 
-def columns_of(rows, stride):
+def columns_of(rows: np.ndarray, stride: int) -> np.ndarray:
     """Rows (L, W) averaged over `stride` traces, gaps left out: (L, ceil(W / stride))."""
     rows = np.asarray(rows, dtype=np.float32)
     rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % stride)), constant_values=np.nan)
@@ -81,7 +93,7 @@ def columns_of(rows, stride):
         return np.where(known, groups, 0.0).sum(axis=2) / known.sum(axis=2)
 
 
-def balanced_cross_entropy(logits, target, weight, balance=0.5):
+def balanced_cross_entropy(logits: Any, target: Any, weight: Any, balance: float = 0.5) -> Any:
     """Class-balanced cross-entropy, the mean over what is vouched for; a scalar NDArray.
 
     Ridges are outweighed by background. Xie & Tu (2015) weigh them up by the full ratio background : ridge, which
@@ -104,7 +116,7 @@ def balanced_cross_entropy(logits, target, weight, balance=0.5):
     return mx.nd.dot(entropy, scale) / (mx.nd.dot(scale, mx.nd.ones_like(scale)) + 1.0)
 
 
-def deep_supervision_loss(outputs, target, weight):
+def deep_supervision_loss(outputs: Sequence[Any], target: Any, weight: Any) -> Any:
     """Loss of the fused output plus that of the side outputs, which weigh `SIDE_WEIGHT` together.
 
     `outputs` as the networks give them. A coarse side output answers for the highest ridge in each of its cells.

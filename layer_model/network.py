@@ -7,6 +7,10 @@ traces apart while each output tells both of them, for layers are also steep. `R
 original that ice-layer work compares with.
 """
 
+from __future__ import annotations
+
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Type
+
 import mxnet as mx
 from echogram_input import CHANNELS
 from mxnet.gluon import nn
@@ -19,7 +23,15 @@ OUTPUTS = len(LABELS)
 class ConvolutionBlock(nn.HybridSequential):
     """Convolution, batch norm, ReLU."""
 
-    def __init__(self, width, kernel, strides=(1, 1), dilation=(1, 1), padding=None, **kwargs):
+    def __init__(
+        self,
+        width: int,
+        kernel: Tuple[int, int],
+        strides: Tuple[int, int] = (1, 1),
+        dilation: Tuple[int, int] = (1, 1),
+        padding: Optional[Tuple[int, ...]] = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         padding = padding or tuple(d * (k // 2) for d, k in zip(dilation, kernel))
         with self.name_scope():
@@ -36,7 +48,7 @@ class TrackContext(nn.HybridBlock):
     Not dilated: dilated depthwise convolutions fall off MXNet's fast path on a CPU (five times the time, measured).
     """
 
-    def __init__(self, width, kernel, **kwargs):
+    def __init__(self, width: int, kernel: Tuple[int, int], **kwargs: Any) -> None:
         super().__init__(**kwargs)
         rows, traces = kernel
         with self.name_scope():
@@ -46,7 +58,7 @@ class TrackContext(nn.HybridBlock):
             self.norm = nn.BatchNorm()
             self.mix = nn.Conv2D(width, 1)
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Any, x: Any) -> Any:
         return x + self.mix(F.Activation(self.norm(self.reach(x)), act_type="relu"))
 
 
@@ -58,10 +70,10 @@ class Fusion(nn.Conv2D):
     output carries the detail, and MXNet's bilinear backward pass costs as much as a network.
     """
 
-    def __init__(self, scales, **kwargs):
+    def __init__(self, scales: int, **kwargs: Any) -> None:
         super().__init__(OUTPUTS, 1, in_channels=OUTPUTS * scales, groups=OUTPUTS, **kwargs)
 
-    def hybrid_forward(self, F, *sides, weight, bias=None):
+    def hybrid_forward(self, F: Any, *sides: Any, weight: Any, bias: Any = None) -> Any:
         total = None
         for scale in reversed(range(len(sides))):
             share = F.slice_axis(weight, axis=1, begin=scale, end=scale + 1)
@@ -86,7 +98,9 @@ class LayerNetwork(nn.HybridBlock):
     channels = CHANNELS
     trace_stride = 1
 
-    def __init__(self, widths=(16, 32, 64, 64), decoder=(16, 24, 32, 64), **kwargs):
+    def __init__(
+        self, widths: Sequence[int] = (16, 32, 64, 64), decoder: Sequence[int] = (16, 24, 32, 64), **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         self.decoder = decoder
         with self.name_scope():
@@ -117,7 +131,7 @@ class LayerNetwork(nn.HybridBlock):
             self.refine = ConvolutionBlock(decoder[0], (3, 3))
             self.fuse = Fusion(len(widths), use_bias=False, weight_initializer=mx.init.Constant(1.0 / len(widths)))
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Any, x: Any) -> List[Any]:
         features = []
         for stage in self.stages:
             x = stage(x)
@@ -143,7 +157,12 @@ class ReferenceNetwork(nn.HybridBlock):
     channels = 1
     trace_stride = 1
 
-    def __init__(self, widths=(64, 128, 256, 512, 512), convolutions=(2, 2, 3, 3, 3), **kwargs):
+    def __init__(
+        self,
+        widths: Sequence[int] = (64, 128, 256, 512, 512),
+        convolutions: Sequence[int] = (2, 2, 3, 3, 3),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         with self.name_scope():
             self.stages, self.sides = nn.HybridSequential(), nn.HybridSequential()
@@ -157,7 +176,7 @@ class ReferenceNetwork(nn.HybridBlock):
                 self.sides.add(nn.Conv2D(OUTPUTS, 1))
             self.fuse = Fusion(len(widths), weight_initializer=mx.init.Uniform(0.07))
 
-    def hybrid_forward(self, F, x):
+    def hybrid_forward(self, F: Any, x: Any) -> List[Any]:
         sides = []
         for stage, output in zip(self.stages, self.sides):
             x = stage(x)
@@ -165,7 +184,7 @@ class ReferenceNetwork(nn.HybridBlock):
         return [self.fuse(*sides), *sides]
 
 
-def _enlarge(F, x, channels):
+def _enlarge(F: Any, x: Any, channels: int) -> Any:
     """(N, `channels`, H, W) as (N, `channels`, 2H, 2W), each pixel repeated.
 
     A depthwise transposed convolution with ones: MXNet's own nearest enlargement takes ten times as long, since it
@@ -175,7 +194,7 @@ def _enlarge(F, x, channels):
     return F.Deconvolution(x, ones, kernel=(2, 2), stride=(2, 2), num_filter=channels, num_group=channels)
 
 
-def _both_traces(F, x):
+def _both_traces(F: Any, x: Any) -> Any:
     """(N, 2 * 3, H, W) as (N, 3, H, 2W): of the two values of a column the first is its left trace's (sub-pixel
     convolution, Shi et al. 2016, along the track only).
     """
@@ -184,10 +203,10 @@ def _both_traces(F, x):
     return F.reshape(F.transpose(pairs, axes=(0, 2, 3, 1)), shape=(-4, -1, OUTPUTS, 0, -3))
 
 
-NETWORKS = {"layers": LayerNetwork, "reference": ReferenceNetwork}
+NETWORKS: Dict[str, Type[Any]] = {"layers": LayerNetwork, "reference": ReferenceNetwork}
 
 
-def build(name):
+def build(name: str) -> Any:
     """A network with fixed parameter names, so that artefacts of different processes agree; initialised, on the CPU."""
     network = NETWORKS[name](prefix="firnline_")
     network.initialize(mx.init.MSRAPrelu(factor_type="in", slope=0.0))
@@ -195,6 +214,6 @@ def build(name):
     return network
 
 
-def inference_symbol(network):
+def inference_symbol(network: Any) -> Any:
     """Symbol with input ``data`` whose output is the fused probabilities (N, 3, rows, traces / trace_stride)."""
     return mx.sym.Activation(network(mx.sym.var("data"))[0], act_type="sigmoid")

@@ -1,9 +1,13 @@
 """From an echogram to its layers: the one path that serving, validation and calibration share."""
 
+from __future__ import annotations
+
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+
 import numpy as np
 from calibration import expected_share, frame_features, layer_features, unevenness
 from echogram_input import MULTIPLE, normalise, pad
-from lines import simplify
+from lines import Layer, simplify
 from vectorise import RIDGE, find_layers
 
 from firnline.limits import MAX_LAYERS, MAX_PICKS
@@ -17,12 +21,15 @@ WIDE = 1536
 """Traces beyond which a frame may have more, in proportion: up to what a layers document holds (`firnline.limits`)."""
 
 
-def most_layers(traces):
+Forward = Callable[[np.ndarray], np.ndarray]
+
+
+def most_layers(traces: int) -> int:
     """Polylines that a frame of so many traces may have."""
     return int(min(MOST_LAYERS * max(1.0, traces / float(WIDE)), MAX_LAYERS, MAX_PICKS // traces))
 
 
-def probability_map(forward, grey, channels, stride):
+def probability_map(forward: Forward, grey: np.ndarray, channels: int, stride: int) -> np.ndarray:
     """Probabilities (3, rows, columns) of an echogram, computed in tiles if it is large.
 
     Neighbouring tiles overlap, and are blended with weights that fall to zero at their edges, so no seam shows.
@@ -50,13 +57,13 @@ def probability_map(forward, grey, channels, stride):
             weight = np.minimum(
                 _ramp(top, bottom, image.shape[1])[:, None], _ramp(left, right, image.shape[2])[None, ::stride]
             ).astype(np.float32)
-            here = (slice(top, bottom), slice(left // stride, right // stride))
-            total[(slice(None), *here)] += part * weight
-            share[here] += weight
+            columns = slice(left // stride, right // stride)
+            total[:, top:bottom, columns] += part * weight
+            share[top:bottom, columns] += weight
     return (total / share)[:, :height, : -(-width // stride)]
 
 
-def _tiles(length, size):
+def _tiles(length: int, size: int) -> List[Tuple[int, int]]:
     """Overlapping (start, end) pieces of at most `size`, all bounds multiples of `MULTIPLE`."""
     if length <= size:
         return [(0, length)]
@@ -66,7 +73,7 @@ def _tiles(length, size):
     return [(start, start + size // MULTIPLE * MULTIPLE) for start in starts]
 
 
-def _ramp(start, end, length):
+def _ramp(start: int, end: int, length: int) -> np.ndarray:
     """Weights (end - start,) that rise over the overlap from each edge that has a neighbour."""
     at = np.arange(end - start) + 0.5
     rise = at if start > 0 else np.full(at.size, np.inf)
@@ -74,25 +81,27 @@ def _ramp(start, end, length):
     return np.minimum(np.minimum(rise, fall) / OVERLAP, 1.0) + 1e-3
 
 
-def track(forward, grey, channels, stride, ridge=RIDGE):
-    """Layers of an echogram, list of `lines.Layer` by depth; parameters as of `probability_map` and `vectorise.find_layers`."""
+def track(forward: Forward, grey: np.ndarray, channels: int, stride: int, ridge: float = RIDGE) -> List[Layer]:
+    """Layers of an echogram by depth; parameters as of `probability_map` and `vectorise.find_layers`."""
     return track_map(probability_map(forward, grey, channels, stride), grey, stride, ridge)
 
 
-def track_map(probability, grey, stride, ridge=RIDGE):
-    """Layers of an echogram (rows, traces) uint8 in its probability map, list of `lines.Layer` by depth."""
+def track_map(probability: np.ndarray, grey: np.ndarray, stride: int, ridge: float = RIDGE) -> List[Layer]:
+    """Layers of an echogram (rows, traces) uint8 in its probability map, by depth."""
     layers = find_layers(probability, grey.shape[1], stride, ridge, normalise(grey, 1)[0])
     return strongest(layers, most_layers(grey.shape[1]))
 
 
-def strongest(layers, count):
+def strongest(layers: Sequence[Layer], count: int) -> List[Layer]:
     """The `count` layers with the most support along their length, surface and bed before all others; order is kept."""
     weight = [layer.support.sum() + 1e9 * (layer.label != "layer") for layer in layers]
     kept = set(np.argsort(weight)[::-1][:count])
     return [layer for number, layer in enumerate(layers) if number in kept]
 
 
-def layers_document(tracked, shape, curves, source):
+def layers_document(
+    tracked: Sequence[Layer], shape: Tuple[int, ...], curves: Mapping[str, Any], source: Mapping[str, Any]
+) -> Dict[str, Any]:
     """The layers document (``firnline.layers/1``) of a tracked echogram of `shape` (rows, traces)."""
     height, width = shape
     uneven = unevenness(tracked)

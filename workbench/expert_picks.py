@@ -24,8 +24,9 @@ def frames_with_picks(folder: Path) -> Iterator[tuple[Path, str, LayersDocument]
 
 
 def read_picks(picks: Path, frame: Path) -> LayersDocument:
-    """Surface and bed as an expert drew them, on the file's own pixels: a partial annotation, since nobody drew the
-    internal layers.
+    """Surface and bed as an expert drew them, on the file's own pixels.
+
+    The annotation is partial, since nobody drew the internal layers.
     """
     with Image.open(frame) as image:
         width, height = image.size
@@ -38,6 +39,6 @@ def read_picks(picks: Path, frame: Path) -> LayersDocument:
 
 
 def order(frame_id: str, holdout: str) -> tuple[bool, str]:
-    """Frames of the holdout first, so that the first batch can be judged; then the flight segments in turn."""
+    """The frames: those of the holdout first, so that the first batch can be judged, then the flight segments in turn."""
     segment = frame_id.rsplit("/", 1)[0]
     return not any(fnmatchcase(segment, pattern) for pattern in holdout.split(",") if pattern), frame_id

@@ -1,4 +1,4 @@
-"""How Firnline reads a file, told without a stack: what `firnline inspect` says of it.
+"""What `firnline inspect` says of a file: how Firnline reads it, without a stack.
 
 A file goes through the same functions as in `ingest_frame`, from its name to its `frame.json`.
 """
@@ -109,8 +109,9 @@ class _Drawn(BaseModel):
 
 
 def inspect(file: Path, polarity: Polarity | None = None, layer_file: Path | None = None) -> Inspected:
-    """Read a frame, and the annotation `layer_file` as if it lay beside it, as `ingest_frame` would; never raises over
-    what they hold.
+    """Read a frame as `ingest_frame` would, and the annotation `layer_file` as if it lay beside the frame.
+
+    Never raises over what the files hold.
     """
     try:
         key, content = _read(file)
@@ -140,7 +141,7 @@ def inspect(file: Path, polarity: Polarity | None = None, layer_file: Path | Non
 
 
 def _printable(file: Path) -> str:
-    """A path whose name may be no valid text, as text."""
+    """A path as text, even if its name is no valid text."""
     return str(file).encode(errors="surrogateescape").decode(errors="replace")
 
 
@@ -262,11 +263,11 @@ def _beside(
 
 
 def annotation_suffix(layer_file: Path) -> str:
-    """Which of `ANNOTATION_SUFFIXES` a file is read as; `Refused` if its name ends like none."""
+    """The one of `ANNOTATION_SUFFIXES` that a file's name ends with; `Refused` if there is none."""
     name = layer_file.name.lower()
-    for ending in (lambda suffix: suffix, lambda suffix: suffix.removeprefix(".layers")):
+    for shortened in ("", ".layers"):
         for suffix in ANNOTATION_SUFFIXES:
-            if name.endswith(ending(suffix)):
+            if name.endswith(suffix.removeprefix(shortened)):
                 return suffix
     raise Refused(
         f"'{layer_file.name}' is of no kind of annotation that Firnline reads: give a .json, .csv, .mat or .png."

@@ -12,11 +12,11 @@ from firnline.documents.overlay import draw_layers
 from workbench.inspection import Inspected
 
 _SOFTWARE = "firnline inspect"
-"""What a picture says of who wrote it, so that the next inspection may replace it, and no other file."""
+"""The mark in a picture that Firnline wrote, so that the next inspection may replace it, and no other file."""
 
 
 class InTheWay(Exception):
-    """Nothing was read or written; the message says of each picture what is in its way, and what to do."""
+    """Nothing was read or written. The message says what is in the way of each picture, and what to do."""
 
 
 def places(files: Sequence[Path], folder: Path, layer_file: Path | None = None) -> dict[Path, Path]:

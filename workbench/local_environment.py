@@ -20,7 +20,7 @@ def path() -> Path:
 
 
 def write(variables: dict[str, str]) -> Path:
-    """Write `env.sh` for its owner's eyes only, since the secret key is in it; the file is there whole or not at all."""
+    """Write `env.sh`, readable by its owner only, since it holds the secret key. The file is written whole or not at all."""
     variables = variables | {CLONE: str(ROOT)}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in variables.items()]
     lines.append("unset AWS_PROFILE AWS_SESSION_TOKEN")
@@ -45,9 +45,9 @@ def read(state_dir: Path | None = None) -> dict[str, str]:
 
 
 def load_if_none_is_chosen() -> None:
-    """Use the local cloud where nobody has said which AWS account is meant, and say so.
+    """Use the local cloud if no AWS account is named, and say so.
 
-    That of `make up`, or, where there never was one, the demonstration's.
+    It is that of `make up`, or the demonstration's if there never was one.
     """
     if any(os.environ.get(name) for name in _CHOOSERS):
         if other := other_clone():
@@ -75,7 +75,7 @@ def forget_other_clone() -> str | None:
 
 
 def forget_stack() -> None:
-    """Drop what an `env.sh`, or the user, has said of AWS accounts and of stacks; a chosen port stays."""
+    """Drop what an `env.sh`, or the user, has set for AWS accounts and stacks; a chosen port stays."""
     chosen = read() if os.environ.get("FIRNLINE_STATE") else {}
     for name in [name for name in os.environ if name.startswith("AWS_") or name in {*chosen, *_OF_A_STACK}]:
         if name != "FIRNLINE_PORT":

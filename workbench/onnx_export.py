@@ -1,6 +1,6 @@
-"""Writes a model as ONNX, so that it can be used where MXNet is not to be had.
+"""Writes a model as ONNX, so that it can be used without MXNet.
 
-MXNet is not needed to export; where it is there, its answer on a simulated echogram is compared with onnxruntime's
+MXNet is not needed to export. Where it is installed, its answer on a simulated echogram is compared with onnxruntime's
 before anything is written.
 """
 
@@ -30,14 +30,14 @@ __all__ = ["NotExportable", "NotReadable", "export", "export_registered", "write
 
 MODEL, CARD, README = "model.onnx", "model_card.json", "README.txt"
 TOLERANCE = 1e-4
-"""Most that onnxruntime's probabilities may differ from MXNet's."""
+"""The most by which onnxruntime's probabilities may differ from MXNet's."""
 MXNET_PYTHON = Path(__file__).resolve().parents[1] / ".venv" / "mxnet" / "bin" / "python"
 _PARAMETERS, _SYMBOL = "model.params", "model-symbol.json"
 _LIMITS = {_PARAMETERS: 256 << 20, _SYMBOL: 4 << 20, CARD: 1 << 20}
 _MOST_CODE, _MOST_UNPACKED = 1 << 20, 512 << 20
 # Of the serving code, these are MXNet's and SageMaker's; the others work as well with onnxruntime.
 _CODE = re.compile(r"code/((?:firnline/(?:[a-z_]+/)*)?[a-z_]+\.py)")
-_NOT_PORTABLE = {"archives.py", "artefact.py", "code_files.py", "inference.py"}
+_NOT_PORTABLE = {"artefact.py", "code_files.py", "inference.py", "firnline/archives.py"}
 
 _RUNTIME_ERRORS = (runtime.Fail, runtime.InvalidArgument, runtime.InvalidGraph, runtime.NotImplemented,
                   runtime.RuntimeException)  # fmt: skip
@@ -63,7 +63,7 @@ class Artefact:
 
 @dataclass(frozen=True)
 class Exported:
-    """`difference`: the largest between MXNet's and onnxruntime's probabilities; None if there is no MXNet to ask."""
+    """`difference`: the largest between MXNet's and onnxruntime's probabilities; None if MXNet is not installed."""
 
     model: bytes
     difference: float | None
@@ -156,7 +156,7 @@ def _read_card(data: bytes, path: Path) -> dict[str, Any]:
 
 
 def convert(artefact: Artefact) -> Exported:
-    """The ONNX model of an artefact, compared with MXNet where MXNet is to be had. Raises as `export`."""
+    """The ONNX model of an artefact, compared with MXNet where that is installed. Raises as `export`."""
     card = artefact.card
     metadata = {
         name: str(card.get(name, "")) for name in ("model_version", "network", "channels", "trace_stride", "snapshot")
@@ -193,7 +193,7 @@ def run_onnx(model: bytes, image: np.ndarray) -> np.ndarray:
     Raises NotExportable.
     """
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what it logs as an error, it raises, too
+    options.log_severity_level = 4  # what it logs as an error, it also raises
     try:
         session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         return session.run([OUTPUT], {INPUT: image})[0]
@@ -221,7 +221,7 @@ def run_mxnet(artefact: Artefact, image: np.ndarray) -> np.ndarray | None:
 
 
 def readme(card: dict[str, Any], exported: Exported) -> str:
-    """How to use the exported model, for people who have nothing of Firnline but the folder."""
+    """How to use the exported model, for people who have only the folder."""
     stride = card["trace_stride"]
     return f"""Firnline layer model '{card["model_version"]}' as ONNX; {exported}.
 

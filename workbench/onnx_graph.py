@@ -1,7 +1,7 @@
 """Translates a symbol graph of MXNet into an ONNX model that computes the same at inference.
 
-What a translation does not know is refused by name, operations and attributes alike: a model that is silently wrong
-is worse than none. The meaning of operations and attributes is that of MXNet 1.9.1's operator reference.
+Operations and attributes without a translation are refused by name, since a model that is silently wrong is worse than
+none. The meaning of operations and attributes is that of MXNet 1.9.1's operator reference.
 """
 
 import ast
@@ -27,7 +27,7 @@ class NotExportable(ValueError):
 
 
 class Attributes(dict[str, str]):
-    """A node's attributes, as MXNet writes them: text. What nobody takes is left, and refused in the end."""
+    """A node's attributes, as MXNet writes them: text. Attributes that no translation takes are refused in the end."""
 
     def take(self, name: str, default: Any = None) -> Any:
         text = self.pop(name, None)
@@ -319,7 +319,7 @@ def _pad(g: GraphBuilder, name: str, x: list[str], a: Attributes) -> None:
 
 @_translates("Reshape")
 def _reshape(g: GraphBuilder, name: str, x: list[str], a: Attributes) -> None:
-    """MXNet's codes are worked out on the input's shape as the model runs, since no size is known before."""
+    """MXNet's codes are applied to the input's shape as the model runs, since no size is known before."""
     a.require("reverse", False, False)
     codes = [int(code) for code in a.take("shape")]
     shape = g.add("Shape", x, f"{name}/shape")

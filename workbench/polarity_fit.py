@@ -1,4 +1,4 @@
-"""The weights of `firnline.radar.polarity`, fitted on pictures of simulated campaigns as people draw them.
+"""Fits the weights of `firnline.radar.polarity` on pictures of simulated campaigns, drawn as people draw them.
 
     firnline polarity-fit
 
@@ -20,7 +20,7 @@ from firnline.radar.polarity import Evidence, evidence_of
 from workbench.simulator import campaign_named, campaigns, simulate_frame
 
 _SHRINKAGE = 2.0
-"""Of the ridge penalty on the weights."""
+"""Strength of the ridge penalty on the weights."""
 _LEAST_ROWS = 48
 
 FITTED_ON = [f"varied_{kind}_{number:04d}" for kind in ("snow", "sounder") for number in range(120)]
@@ -33,8 +33,8 @@ HELD_OUT = [
 def drawn_frame(campaign: str, seed: int) -> tuple[np.ndarray, bool]:
     """(rows, columns) uint8 picture of a simulated frame, and whether it is dark where echoes are strong.
 
-    The frame keeps its air, or loses it, or gets more; it may end in deep noise or within the layers; it is corrected
-    for its decay, averaged, scaled, clipped, stretched, and stored as JPEG, by chance.
+    Chance decides how much air the frame has, and whether it ends in deep noise or within the layers. Chance also
+    decides whether it is corrected for its decay, averaged, scaled, clipped, stretched, and stored as JPEG.
     """
     rng = np.random.default_rng(seed)
     setup = campaign_named(campaign)
@@ -149,7 +149,7 @@ def _drawn(power_db: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, 
 
 def fit(signed: np.ndarray) -> Evidence:
     """Weights of a logistic regression on (pictures, pieces of evidence), each row times -1 if its picture is dark where
-    strong: without constant, since the evidence changes its sign with the picture."""
+    strong. There is no constant, since the evidence changes its sign with the picture."""
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         margin = signed @ weights

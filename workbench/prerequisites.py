@@ -1,7 +1,7 @@
-"""What `make setup` needs of a machine, looked at before anything is installed.
+"""Checks what `make setup` needs of a machine, before anything is installed.
 
 Run as `python3 workbench/prerequisites.py` by whatever Python the machine has: nothing but its standard library is
-used, in Python 3.8's syntax. Says nothing where all is there.
+used, in Python 3.8's syntax. Prints nothing if all is there.
 """
 
 import ctypes
@@ -15,14 +15,14 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHON = "3.11"
 """Lambda's Python, for which the functions' packages are locked; the local cloud runs them on this machine with it."""
 OLDEST_PYTHON = (3, 8)
-"""The oldest that brings uv, which finds the other one."""
+"""The oldest Python that can install uv, which then finds the right one."""
 FREE_GB, FREE_GB_FOR_CACHE = 4, 2
 LIBRARIES = {"libgomp.so.1": "libgomp1", "libquadmath.so.0": "libquadmath0"}
-"""What MXNet links to and does not bring: the file, and Debian's package of it."""
+"""Libraries that MXNet links to but does not contain, and Debian's packages of them."""
 
 
 def missing(home: Path, root: Path = ROOT) -> "tuple[list[str], list[str]]":
-    """What is missing, as sentences, and the Debian packages that bring what a package brings."""
+    """What is missing, as sentences, and the Debian packages that would bring it."""
     sentences, packages = [], []
     if sys.version_info < OLDEST_PYTHON:
         sentences.append(f"python3 is Python {python()}, and 3.8 or newer is needed.")

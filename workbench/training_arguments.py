@@ -1,12 +1,11 @@
 """The arguments of `firnline train` and `firnline tune`: hyperparameters, and what to search."""
 
 import math
-import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-LAYER_MODEL = Path(__file__).resolve().parents[1] / "layer_model"
+from layer_model.hyperparameters import BY_NAME
+
 SCALES = {"linear": "Linear", "log": "Logarithmic", "reverse-log": "ReverseLogarithmic"}
 
 Number = int | float
@@ -26,20 +25,23 @@ class NumberRange:
 Tuned = dict[str, NumberRange | list[str]]
 
 
-def known_hyperparameters() -> list[str]:
-    """The hyperparameters that the model code in this checkout takes."""
-    source = (LAYER_MODEL / "train.py").read_text()
-    return [name for name in re.findall(r'add_argument\(\s*"--([a-z-]+)"', source) if not name.endswith("-dir")]
-
-
-def check_names(names: list[str]) -> None:
-    known = known_hyperparameters()
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        raise CannotTrain(f"train.py has no hyperparameter '{unknown[0]}'. It has: {', '.join(known)}.")
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise CannotTrain(f"'{twice[0]}' is given twice.")
+def check(given: dict[str, Any], tuned: Tuned) -> None:
+    """CannotTrain for what train.py would not take, and for what makes no sense to search."""
+    names = [*given, *tuned]
+    for name in names:
+        if name not in BY_NAME:
+            raise CannotTrain(f"train.py has no hyperparameter '{name}'. It has: {', '.join(BY_NAME)}.")
+        if names.count(name) > 1:
+            raise CannotTrain(f"'{name}' is given twice.")
+    for name in tuned:
+        if not BY_NAME[name].tunable:
+            raise CannotTrain(f"'{name}' does not change what a model can do: there is nothing to search.")
+    searched = {
+        name: [values.low, values.high] if isinstance(values, NumberRange) else values for name, values in tuned.items()
+    }
+    for name, values in [*((name, [value]) for name, value in given.items()), *searched.items()]:
+        for problem in filter(None, map(BY_NAME[name].problem_with, values)):
+            raise CannotTrain(problem)
 
 
 def read_number(text: str) -> Number | None:
@@ -94,7 +96,7 @@ def read_tuned(ranges: list[str], choices: list[str]) -> Tuned:
 
 
 def grid_size(tuned: Tuned) -> int:
-    """How many combinations a grid has; CannotTrain if something is no list of choices."""
+    """How many combinations a grid has; CannotTrain unless every hyperparameter has a list of choices."""
     lists = [values for values in tuned.values() if isinstance(values, list)]
     if len(lists) < len(tuned):
         raise CannotTrain("The strategy Grid tries lists of values: give --choices in place of --range.")

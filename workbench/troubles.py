@@ -1,4 +1,4 @@
-"""What goes wrong with a machine or on the way to a stack, as sentences for the person at the keyboard."""
+"""Sentences about faults of the machine, or of the connection to a stack, for the person at the keyboard."""
 
 import errno
 import os
@@ -18,7 +18,7 @@ from workbench.local_cloud.settings import ROOT, default_state_dir
 
 OF_THE_MACHINE = (OSError, HTTPException, BotoCoreError, Boto3Error, ClientError, BrokenRow)
 TRACEBACKS = "FIRNLINE_TRACEBACK"
-"""The variable with which a developer sees where it came from."""
+"""The variable that makes a developer see the traceback."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -59,6 +59,6 @@ def _of_the_system(error: OSError) -> str | None:
 
 
 def full_folders() -> list[Path]:
-    """Of the places that Firnline writes to, those where hardly a byte more will go."""
+    """The places that Firnline writes to and that are nearly full."""
     places = (default_state_dir(), ROOT, Path.home(), Path(tempfile.gettempdir()))
     return [place for place in places if place.exists() and shutil.disk_usage(place).free < FULL_BYTES]

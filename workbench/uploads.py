@@ -25,12 +25,12 @@ MAX_OVERLAY_BYTES = 120_000_000
 
 
 class CannotPredict(Exception):
-    """Nothing was uploaded; the message says of each file what is in the way, and what to do."""
+    """Nothing was uploaded. The message says for each file what is in the way, and what to do."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A file on its way: where it went and which frame and revision it makes.
+    """An uploaded file: where it went, and which frame and revision it makes.
 
     `refused_before` is the sequencer of an earlier refusal of this key, empty if there is none.
     """
@@ -74,7 +74,7 @@ def key_of(file: Path, campaign: str, segment: str | None = None) -> str:
 
 
 def refusal_of(file: Path, campaign: str, segment: str | None) -> str | None:
-    """Why a file's name alone makes it no frame to predict, or None."""
+    """Why a file cannot be a frame to predict, by its name alone; None if it can."""
     try:
         key = parse_upload_key(key_of(file, campaign, segment))
     except Refused as refusal:
@@ -85,7 +85,7 @@ def refusal_of(file: Path, campaign: str, segment: str | None) -> str | None:
 
 
 def check_outputs(files: Sequence[Path], out: Path, overwrite: bool) -> None:
-    """See that `out` can take the outputs of all `files`, and that they replace nothing; makes the folder.
+    """Check that `out` can take the outputs of all `files` and that they replace nothing; makes the folder.
 
     With `overwrite`, earlier outputs may be replaced, but never a file that is itself to be predicted. Raises
     CannotPredict.
@@ -120,7 +120,7 @@ def upload(
     key = key_of(file, campaign, segment)
     try:
         frame_id = parse_upload_key(key).frame_id
-    except Refused:  # the stack refuses it, too, and writes down why
+    except Refused:  # the stack refuses it too, and writes down why
         frame_id = refusal_id(key)
     refused = connection.register.get(refusal_id(key))
     metadata = {"polarity": polarity} if polarity else {}

@@ -36,7 +36,7 @@ class ReviewCompleter:
         """Take a loop's end to its conclusion; returns what was done, in a word.
 
         Every step may be repeated. Nothing depends on the order of events: the correction and its count are written
-        once, by whichever delivery comes first, and the steps after it are made up for by the next one.
+        once, by whichever delivery comes first. The next delivery does the steps after it that are missing.
         """
         loop = event.detail
         if event.source != PORTAL_SOURCE and not _same_family(loop.flowDefinitionArn, self.flow_definition_arn):

@@ -14,7 +14,7 @@ from firnline.limits import MAX_DOCUMENT_BYTES
 
 
 class ModelChanged(Exception):
-    """Another model answered for one part of a picture than for the others: an update passed between them."""
+    """Different models answered for parts of one picture, since the endpoint was updated meanwhile."""
 
 
 class Endpoint:
@@ -65,7 +65,7 @@ class Endpoint:
 
 
 def _refusal(error: ClientError) -> str | None:
-    """What the model has against the echogram; None if the fault lies elsewhere and may pass."""
+    """Why the model refuses the echogram; None if the fault lies elsewhere and may pass."""
     response: dict[str, Any] = dict(error.response)
     if response["Error"]["Code"] == "ModelError" and 400 <= int(response.get("OriginalStatusCode", 500)) < 500:
         return response.get("OriginalMessage") or response["Error"].get("Message") or "it gives no reason"

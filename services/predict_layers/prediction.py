@@ -29,10 +29,10 @@ class Predictor:
     bus: EventBus
 
     def handle(self, event: FrameReady) -> Outcome:
-        """Predict a frame's layers, or say again what came of it, or leave it to the revision that replaced it.
+        """Predict a frame's layers, or send the event of an earlier prediction again, or leave a replaced revision alone.
 
-        Every write comes before the change of status, and the event after it: whoever dies in between leaves a frame
-        that the next delivery finishes.
+        Every write comes before the change of status, and the event comes after it. If a delivery dies in between, the
+        next one finishes the frame.
         """
         frame = self.register.get(event.frame_id)
         if frame is None or frame.revision != event.revision:

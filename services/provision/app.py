@@ -34,7 +34,7 @@ def carry_out(request: CloudFormationRequest) -> dict[str, str]:
         properties = Properties.model_validate(request.resource_properties)
     except ValidationError:
         if request.request_type == "Delete":
-            return {}  # such properties never made anything; a refusal would leave the stack where nobody can delete it
+            return {}  # a resource with such properties was never made; a refusal would leave a stack that nobody can delete
         raise
     if request.request_type == "Delete":
         provisioning(properties).delete()

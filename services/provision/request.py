@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Properties(BaseModel):
-    """What the template says to the resource; CloudFormation sends every value as text."""
+    """The resource's properties in the template; CloudFormation sends every value as text."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 

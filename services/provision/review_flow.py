@@ -13,7 +13,7 @@ NO_FLOW = "none"
 
 
 class ReviewFlow:
-    """Neither template nor flow can be changed, so their names say their content. `client` is boto3's `sagemaker`."""
+    """Neither template nor flow can be changed, so their names carry a hash of their content. `client` is boto3's `sagemaker`."""
 
     def __init__(self, client: Any, properties: Properties, workspace_bucket: str) -> None:
         self._client = client

@@ -49,7 +49,7 @@ def _serving(champion: ChampionRow) -> Serving:
 
 
 class EndpointKeeper:
-    """Makes the endpoint where there is none; one that stands it leaves alone, unless it failed.
+    """Makes the endpoint where there is none. It leaves an existing one alone, unless that failed.
 
     `client` is boto3's `sagemaker`.
     """
@@ -60,7 +60,7 @@ class EndpointKeeper:
         self._properties = properties
 
     def ensure(self, first_model_uri: str, region: str) -> None:
-        """The endpoint stands or is on its way: with the champion, or with the first model, then the champion."""
+        """See that the endpoint exists or is being made, with the champion; the first model becomes champion if there is none."""
         champion = self._models.champion()
         wanted = _serving(champion) if champion else self._first(first_model_uri)
         name = self._properties.endpoint_name
@@ -109,7 +109,7 @@ class EndpointKeeper:
                 self._client.delete_model(ModelName=variant["ModelName"])
 
     def _settled(self) -> dict[str, Any] | None:
-        """The endpoint as it stands; SageMaker deletes none that is being made or changed, so that is waited for."""
+        """The endpoint once it is neither being made nor changed, since SageMaker deletes none before."""
         until = time.monotonic() + SETTLE_SECONDS
         while True:
             endpoint = find(self._client.describe_endpoint, EndpointName=self._properties.endpoint_name)

@@ -1,4 +1,4 @@
-"""From what Step Functions says of a failed step to a sentence for the operator."""
+"""From the error of a failed step in Step Functions to a sentence for the operator."""
 
 import json
 from typing import Any

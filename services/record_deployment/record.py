@@ -15,7 +15,7 @@ class ChampionChanged(Exception):
 
 
 class Promotion(BaseModel):
-    """What the champion's row says of the model that serves."""
+    """The attributes of the champion's row: the model that serves."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 

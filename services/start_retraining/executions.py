@@ -6,7 +6,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 _LOST = "States.ServiceRestart"
-"""How the local cloud says that an execution ended because it did. AWS's executions outlive what runs them."""
+"""The error with which the local cloud marks executions that ended with it. On AWS there is no such end."""
 
 
 class Executions:
@@ -31,7 +31,7 @@ class Executions:
             raise
 
     def is_lost(self, execution: str) -> bool:
-        """Whether an ended execution ended by no fault of its own or of its data."""
+        """Whether an execution was ended by the local cloud's own end, through no fault of its own or of its data."""
         return self._client.describe_execution(executionArn=execution).get("error") == _LOST
 
     def start(self, execution: str, batch: int, attempt: int) -> None:

@@ -1,9 +1,9 @@
 """One retraining at a time, exactly one for every batch that succeeds.
 
-A sweep brings everything to where it should be, from whatever a death left behind; all messages mean "sweep". The right
-to retrain is taken and the batch is STARTED in one transaction, which names the execution *before* it exists. So the
-right is never given back because its execution is missing: whoever finds that starts it, under the name that can exist
-only once.
+Every message starts a sweep, which brings everything to where it should be, whatever an earlier death left behind. One
+transaction takes the right to retrain and marks the batch STARTED. It names the execution *before* that exists. So the
+right is never given back because its execution is missing: the sweep that finds this starts the execution, under a name
+that can exist only once.
 """
 
 from firnline.store.corrections import Corrections

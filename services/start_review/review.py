@@ -34,8 +34,8 @@ class ReviewStarter:
     def handle(self, event: LayersPredicted) -> str:
         """Start the review of a prediction or accept it; returns what was done, in a word.
 
-        The review is noted first, then the loop is started, then the frame's status moves: whoever dies in between,
-        the next delivery of the same event does what is missing.
+        The review is noted first, then the loop is started, then the frame's status moves. If a delivery dies in between,
+        the next one of the same event does what is missing.
         """
         frame = self.register.get(event.frame_id)
         if frame is None or frame.revision != event.revision:

@@ -11,10 +11,7 @@ from typing import Any
 import boto3
 import numpy as np
 import pytest
-from ingest_files import grey, impdar, picture
 from moto import mock_aws
-from retraining_world import Died, correct, death
-from review_world import ENVIRONMENT, Context, World, make_world
 
 from build_dataset import app as build_dataset
 from firnline.documents.frame import FrameDocument
@@ -23,6 +20,9 @@ from firnline.learning import records
 from firnline.learning.annotated import annotated_frames
 from firnline.settings import load_settings
 from firnline.store.models import Models
+from tests.support.ingest_files import grey, impdar, picture
+from tests.support.retraining_world import Died, correct, death
+from tests.support.review_world import ENVIRONMENT, Context, World, make_world
 
 FRAMES = "firnline-frames"
 EVENTS = Path(__file__).parents[2] / "events"

@@ -13,10 +13,9 @@ from rich.console import Console
 
 from firnline.documents.layers import LayersDocument
 from firnline.documents.placement import on_picture
+from tests.support.review_editor import CHROMIUM
 from workbench import stack, uploads
 from workbench.connection import Connection, connect
-
-from review_editor import CHROMIUM  # isort: skip
 
 
 def free_port() -> int:

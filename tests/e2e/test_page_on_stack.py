@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from conftest import wait_until
 
+from tests.support.review_editor import Editor, needs_chromium
 from workbench import uploads
 from workbench.connection import Connection
 from workbench.reviewer import Reviewer
-
-from review_editor import Editor, needs_chromium  # isort: skip
 
 pytestmark = needs_chromium
 

@@ -16,9 +16,8 @@ from firnline.portal.table_store import TableStore
 from firnline.review.policy import Policy
 from firnline.review.providers import Portal
 from start_review.review import ReviewStarter
-
-from review_editor import Editor, needs_chromium  # isort: skip
-from review_world import ENVIRONMENT, MODEL, REVISION, Context, make_world, sqs_event  # isort: skip
+from tests.support.review_editor import Editor, needs_chromium
+from tests.support.review_world import ENVIRONMENT, MODEL, REVISION, Context, make_world, sqs_event
 
 FRAME = "2012_Greenland/20120330_04/0939"
 WIDTH, HEIGHT = 320, 200

@@ -1,10 +1,8 @@
-# ruff: noqa: B905 - what runs here also runs on Python 3.8
-
 import calibration
 import numpy as np
 import pytest
 import tracker
-import training
+import validation
 from dataset import Frame, labels_of
 from lines import Layer
 
@@ -52,8 +50,8 @@ def test_a_curve_of_an_earlier_model_knows_the_first_features_only():
 def test_reflectors_between_the_years_make_a_frame_uneven():
     years = [layer(row) for row in (20, 40, 60, 80)]
     between = sorted([*years, layer(44), layer(66, first=30)], key=lambda one: one.rows[0])
-    assert calibration.unevenness(years) == -calibration.UNEVENNESS_RANGE
-    assert calibration.unevenness(years) < calibration.unevenness(between) <= calibration.UNEVENNESS_RANGE
+    assert calibration.unevenness(years) == -calibration.CALIBRATION.unevenness_range
+    assert calibration.unevenness(years) < calibration.unevenness(between) <= calibration.CALIBRATION.unevenness_range
     assert calibration.unevenness([]) == calibration.unevenness(years[:1]) == 0.0
     assert calibration.unevenness([layer(20), layer(40, first=200)]) == 0.0
 
@@ -62,7 +60,7 @@ def test_roughness_tells_bends_from_slopes(rng):
     slope, rough = np.linspace(0, 80, 200), rng.normal(0, 1, 200)
     told = calibration.roughness([layer(rows) for rows in ([3.0], slope, np.zeros(200), rough, [4.0, 9.0])])
     assert told[1] == pytest.approx(told[2], abs=1e-6)
-    assert told[1] < told[3] <= calibration.ROUGHNESS_RANGE
+    assert told[1] < told[3] <= calibration.CALIBRATION.roughness_range
     assert told[0] == told[4] == 0.0
 
 
@@ -74,16 +72,16 @@ def test_samples_and_documents_use_the_same_features():
     document = tracker.layers_document(tracked, (128, 100), curves, {})
     whole = Frame(np.zeros((128, 100), np.uint8), rows, kinds, True, 0)
     assert labels_of(whole) == ["surface", "layer", "bed"]
-    samples = training.layer_samples(whole, tracked)
+    samples = validation.layer_samples(whole, tracked)
     assert [share for _, share, _ in samples] == [1, 1, 0, 1]
     for (features, _, _), drawn in zip(samples, document["layers"]):
         assert drawn["confidence"] == pytest.approx(calibration.expected_share(features, curves["layer"]), abs=1e-4)
-    [(features, share, _)] = training.frame_samples(whole, tracked)
+    [(features, share, _)] = validation.frame_samples(whole, tracked)
     assert share == 0.75
     assert document["confidence"] == pytest.approx(calibration.expected_share(features, curves["frame"]), abs=1e-4)
     partial = whole._replace(complete=False)
-    assert [share for _, share, _ in training.layer_samples(partial, tracked)] == [1, 1]
-    assert training.frame_samples(partial, tracked)[0][1] == 1
+    assert [share for _, share, _ in validation.layer_samples(partial, tracked)] == [1, 1]
+    assert validation.frame_samples(partial, tracked)[0][1] == 1
 
 
 def test_an_empty_document_has_a_low_confidence():

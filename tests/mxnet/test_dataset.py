@@ -1,5 +1,3 @@
-# ruff: noqa: B905 - what runs here also runs on Python 3.8
-
 import os
 import threading
 

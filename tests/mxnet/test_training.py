@@ -6,12 +6,14 @@ import signal
 import tarfile
 
 import artefact
-import mxnet as mx
+import checkpoint
 import network
 import numpy as np
 import pytest
 import train
 import training
+import validation
+import weights
 from conftest import write_channel
 
 
@@ -46,20 +48,20 @@ def test_the_same_seed_gives_the_same_model(job):
 def test_an_interrupted_job_goes_on_from_its_checkpoint(job, tmp_path, capsys):
     (tmp_path / "checkpoints").mkdir()
     job("a", **{"checkpoint-dir": tmp_path / "checkpoints", "epochs": 1})
-    assert len(list((tmp_path / "checkpoints").glob("*.params"))) == 1
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == [checkpoint.FILE]
     _, card = job("b", **{"checkpoint-dir": tmp_path / "checkpoints", "epochs": 2})
     assert "going on after epoch 1" in capsys.readouterr().out
     assert card["epochs"] == 2
 
 
 def test_a_terminated_job_saves_what_it_has(job, monkeypatch):
-    whole = training.Training._follow
+    whole = training.Training._step
 
-    def interrupted(self, steps):
-        whole(self, steps)
+    def interrupted(self, *step):
         os.kill(os.getpid(), signal.SIGTERM)
+        return whole(self, *step)
 
-    monkeypatch.setattr(training.Training, "_follow", interrupted)
+    monkeypatch.setattr(training.Training, "_step", interrupted)
     handler = signal.getsignal(signal.SIGTERM)
     _, card = job("a", epochs=50)
     signal.signal(signal.SIGTERM, handler)
@@ -105,20 +107,19 @@ def test_few_frames_move_a_model_that_is_trained_on_a_part_of_the_way(job, tmp_p
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "validation" / "part-00000.rec").unlink()
     after, _ = job("b", model=tmp_path / "a", epochs=2, **{"checkpoint-dir": tmp_path / "checkpoints"})
-    state = json.loads((tmp_path / "checkpoints" / "state.json").read_text())
-    learnt = mx.nd.load(str(tmp_path / "checkpoints" / state["weights"]))
-    share = 4 / (4 + training.ANCHOR_FRAMES)
+    learnt = checkpoint.load(str(tmp_path / "checkpoints")).groups["average"]
+    share = 4 / (4 + weights.ANCHOR_FRAMES)
     for name, array in after.items():
-        expected = share * learnt["average:" + name] + (1 - share) * before[name]
+        expected = share * learnt[name] + (1 - share) * before[name]
         np.testing.assert_allclose(array.asnumpy(), expected.asnumpy(), rtol=1e-5, atol=1e-6)
     assert any((after[name] != before[name]).asnumpy().any() for name in after)
 
 
 def test_the_selection_score_uses_what_the_frames_can_tell():
     blank = dict.fromkeys(("f1_2px", "surface_within_3px", "bed_within_3px", "recall_2px"))
-    assert training.selection_score(dict(blank, recall_2px=0.4)) == 0.4
-    assert training.selection_score(dict(blank, f1_2px=0.8, surface_within_3px=1.0)) == pytest.approx(0.9)
-    assert training.selection_score(dict(blank, surface_within_3px=1.0, bed_within_3px=0.5)) == pytest.approx(0.75)
+    assert validation.selection_score(dict(blank, recall_2px=0.4)) == 0.4
+    assert validation.selection_score(dict(blank, f1_2px=0.8, surface_within_3px=1.0)) == pytest.approx(0.9)
+    assert validation.selection_score(dict(blank, surface_within_3px=1.0, bed_within_3px=0.5)) == pytest.approx(0.75)
 
 
 def test_a_long_pass_is_validated_on_the_way_and_the_holdout_followed(job, tmp_path):
@@ -143,5 +144,5 @@ def test_of_thresholds_that_score_alike_the_highest_is_taken():
     def scores(f1):
         return {"surface_within_3px": None, "bed_within_3px": None, "recall_2px": 0.5, "f1_2px": f1}
 
-    assert training.chosen_ridge({0.4: scores(0.8), 0.5: scores(0.799), 0.6: scores(0.7)}, 0.4) == 0.5
-    assert training.chosen_ridge({0.4: scores(None), 0.5: scores(None)}, 0.4) == 0.4
+    assert validation.chosen_ridge({0.4: scores(0.8), 0.5: scores(0.799), 0.6: scores(0.7)}, 0.4) == 0.5
+    assert validation.chosen_ridge({0.4: scores(None), 0.5: scores(None)}, 0.4) == 0.4

@@ -1,13 +1,11 @@
-# ruff: noqa: B905, RUF007 - what runs here also runs on Python 3.8
-
 import numpy as np
 import pytest
 import tracker
 import vectorise
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lines import Layer, simplify
-from scipy.ndimage import correlate1d, map_coordinates
+from lines import Layer, Piece, simplify
+from slope_field import slopes
 
 from firnline.learning import scoring
 
@@ -68,7 +66,7 @@ def test_a_bed_above_the_surface_is_none():
 
 def test_a_bed_along_a_surface_at_the_bottom_does_not_leave_the_frame():
     rows, support = np.where(X < 64, 60.0, 78.0), np.full(128, 0.9)
-    candidates = [("surface", 0, rows, support), ("bed", 0, rows, support)]
+    candidates = [("surface", Piece(0, rows, support)), ("bed", Piece(0, rows, support))]
     surface, bed = vectorise.consistent(candidates, (80, 128), 20)
     assert (surface.label, surface.rows.size, bed.label) == ("surface", 128, "bed")
     assert bed.rows.size > 60
@@ -146,23 +144,6 @@ def test_tiles_leave_no_seam(monkeypatch, rng, height, width):
     assert (len(shapes) > 1) == (height * width > 300 * 320)
 
 
-def test_the_slope_of_a_layer_is_told_wherever_it_lies():
-    rows = np.where(X < 64, 20 + 0.5 * X, 52 - 2.0 * (X - 64) / 4.0)
-    slope = vectorise.slopes(ridge_map([(1, rows, 0.9)], 96, 128)[1])
-    assert slope.shape == (48, 64)
-    assert abs(slope[15, 10] - 0.5) < 0.1
-    assert abs(slope[18, 47] + 0.5) < 0.1
-
-
-@pytest.mark.parametrize("axis", [0, 1])
-@pytest.mark.parametrize("shape", [(40, 31), (1, 2)])
-def test_weighted_sums_mirror_the_edges(rng, axis, shape):
-    image = rng.rand(*shape).astype(np.float32)
-    for weights in (vectorise.GAUSSIAN, [0.2] * 5):
-        expected = correlate1d(image, weights, axis)
-        np.testing.assert_allclose(vectorise._weighted(image, weights, axis), expected, atol=1e-6)
-
-
 def test_a_layer_that_fades_is_linked_along_its_neighbours(rng):
     bend = 12 * np.sin(X / 15.0)
     seen = np.where((X > 60) & (X < 80), 0.05, 0.9)
@@ -172,60 +153,10 @@ def test_a_layer_that_fades_is_linked_along_its_neighbours(rng):
     assert np.abs(layers[1].rows - (40 + bend)).max() < 2.0  # a straight link would miss by 3
 
 
-def chain(first, rows):
-    return np.arange(first, first + len(rows)), np.array(rows, float), np.full(len(rows), 0.9)
-
-
-def test_chains_whose_ends_go_astray_and_overlap_become_one():
-    astray = chain(0, [10] * 16 + [10.5, 11, 11.5, 12])
-    flat = np.zeros((32, 40), np.float32)
-    [(first, rows, support)] = vectorise.join_chains([astray, chain(18, [10] * 22)], flat, flat[::2, ::2], gap=24)
-    assert (first, rows.size, support.size) == (0, 40, 40)
-    assert np.abs(rows - 10).max() < 1.2
-
-
-def test_chains_that_miss_each_other_stay_apart():
-    flat = np.zeros((32, 40), np.float32)
-    assert len(vectorise.join_chains([chain(0, [10] * 16), chain(20, [20] * 20)], flat, flat[::2, ::2], gap=24)) == 2
-    assert len(vectorise.join_chains([chain(0, [10] * 8), chain(34, [10] * 6)], flat, flat[::2, ::2], gap=24)) == 2
-
-
-def test_the_average_follows_the_slope():
-    diagonal, flat = np.eye(16, dtype=np.float32), np.zeros((8, 8), np.float32)
-    rising = vectorise.averaged_along(diagonal, flat + 1, (1, 3))
-    assert abs(rising[8, 8] - 1.0) < 1e-5
-    assert abs(rising[8, 9]) < 1e-5
-    assert abs(vectorise.averaged_along(diagonal, flat, (1, 3))[8, 8] - 1 / 9) < 1e-5  # 9 columns, a point in each row
-
-
-@pytest.mark.parametrize("shape", [(40, 64), (33, 51), (3, 4)])
-def test_the_average_reads_between_the_rows_and_carries_the_edges_on(rng, shape):
-    image = rng.rand(*shape).astype(np.float32)
-    slope = rng.uniform(-5, 5, ((shape[0] + 1) // 2, (shape[1] + 1) // 2)).astype(np.float32)
-    expected = image.astype(float)
-    rows, columns = np.mgrid[: shape[0], : shape[1]]
-    for reach in (1, 3):
-        moved = []
-        for step in (-reach, reach):
-            rise = vectorise.rise_along(slope, step).repeat(2, axis=0).repeat(2, axis=1)[: shape[0], : shape[1]]
-            moved.append(map_coordinates(expected, [rows + rise, columns + step], order=1, mode="nearest"))
-        expected = (expected + sum(moved)) / 3
-    np.testing.assert_allclose(vectorise.averaged_along(image, slope, (1, 3)), expected, atol=1e-5)
-
-
-@pytest.mark.parametrize("step", [-5, -3, 3, 5])
-def test_a_path_follows_the_slope_round_a_bend(step):
-    middle = 2 * np.arange(32) + 0.5  # of each column of blocks
-    slope = np.tile((0.1 * (middle - 32)).astype(np.float32), (16, 1))  # of layers 0.05 (x - 32) ^ 2
-    rise = 0.05 * ((middle + step - 32) ** 2 - (middle - 32) ** 2)
-    assert np.abs(vectorise.rise_along(slope, step) - rise)[:, 1:-1].max() < 0.3  # a straight path misses by 1.25
-    np.testing.assert_array_equal(vectorise.rise_along(slope, 1), slope)
-
-
 def test_steep_layers_outvote_a_level_ghost_among_them():
     image = ridge_map([(1, 10.0 + 14 * i + 1.5 * (X - 64), 0.9) for i in range(-9, 20)], 192, 128)[1]
     ghost = ridge_map([(1, np.where(abs(X - 64) < 16, 100.0, np.nan), 0.5)], 192, 128)[1]
-    slope = vectorise.slopes(np.maximum(image, ghost))
+    slope = slopes(np.maximum(image, ghost))
     assert np.abs(slope[50, 28:36] - 1.5).max() < 0.35
     layers = vectorise.find_layers(np.stack([0 * image, np.maximum(image, ghost), 0 * image]), 128)
     assert all(abs(np.polyfit(layer.traces, layer.rows, 1)[0] - 1.5) < 0.1 for layer in layers)
@@ -233,19 +164,19 @@ def test_steep_layers_outvote_a_level_ghost_among_them():
 
 def test_a_line_is_cut_where_the_map_does_not_support_it():
     support = np.array([0.9] * 4 + [0.1] * 6 + [0.9] * 4)
-    line = (3, np.arange(14.0), support)
-    pieces = vectorise._likely([line, line], ridge=0.5, window=3, gap=4, shortest=3)
+    line = Piece(3, np.arange(14.0), support)
+    pieces = vectorise.likely([line, line], ridge=0.5, window=3, gap=4, shortest=3)
     assert [(first, rows.tolist()) for first, rows, _ in pieces] == [(3, [0, 1, 2, 3]), (13, [10, 11, 12, 13])] * 2
-    assert len(vectorise._likely([line], ridge=0.5, window=3, gap=5, shortest=3)) == 1
-    assert vectorise._likely([], 0.5, 3, 2, 3) == []
+    assert len(vectorise.likely([line], ridge=0.5, window=3, gap=5, shortest=3)) == 1
+    assert vectorise.likely([], 0.5, 3, 2, 3) == []
 
 
 def test_a_short_piece_needs_more_support_than_a_long_one():
-    short, sure, long = ((0, np.zeros(n), np.full(n, p)) for n, p in ((24, 0.6), (24, 0.8), (60, 0.6)))
-    pieces = vectorise._likely([short, sure, long], ridge=0.5, window=12, gap=4, shortest=20)
+    short, sure, long = (Piece(0, np.zeros(n), np.full(n, p)) for n, p in ((24, 0.6), (24, 0.8), (60, 0.6)))
+    pieces = vectorise.likely([short, sure, long], ridge=0.5, window=12, gap=4, shortest=20)
     assert [rows.size for _, rows, _ in pieces] == [24, 60]
     faded = np.concatenate([np.full(30, 0.7), np.zeros(16), np.full(30, 0.7)])  # a gap is no evidence against a layer
-    assert len(vectorise._likely([(0, np.zeros(76), faded)], ridge=0.5, window=12, gap=24, shortest=20)) == 1
+    assert len(vectorise.likely([Piece(0, np.zeros(76), faded)], ridge=0.5, window=12, gap=24, shortest=20)) == 1
 
 
 def test_a_bed_that_is_more_of_a_layer_is_none():

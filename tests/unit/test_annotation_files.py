@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest_files import mat5, mat73, picture
 from PIL import Image, ImageFilter
 
 from firnline.documents.frame import FrameDocument
@@ -23,6 +22,7 @@ from firnline.radar.annotations import Geometry, document_of, read_annotation, r
 from firnline.radar.formats import read_frame
 from firnline.radar.layer_files import read_organiser
 from firnline.radar.radar_frame import Picks
+from tests.support.ingest_files import mat5, mat73, picture
 
 UPLOADED = datetime(2026, 11, 22, tzinfo=UTC)
 TRACES, SAMPLES = 60, 200

@@ -5,8 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from moto import mock_aws
-from retraining_world import Died, correct, death, document
-from review_world import ENVIRONMENT, REVISION, Context, echogram, line, make_world
 
 from build_dataset import app
 from build_dataset.plan import AlreadyRetraining, NoChampion, PlanRequest
@@ -18,6 +16,8 @@ from firnline.learning.snapshot import NotEnoughData, SnapshotBuilder
 from firnline.store import keys
 from firnline.store.models import Models
 from firnline.store.splits import Splits
+from tests.support.retraining_world import Died, correct, death, document
+from tests.support.review_world import ENVIRONMENT, REVISION, Context, echogram, line, make_world
 
 SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "build_dataset.json").read_text())
 FRAMES = [f"2012_Greenland/2012033{segment}_01/{frame:04d}" for segment in range(5) for frame in range(4)]

@@ -5,12 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
-from retraining_world import document
-from review_world import ENVIRONMENT, Context, line, make_world
 
 from compare_models import app
 from firnline.learning.judgement import HoldoutFrame, decide, judge
 from firnline.store.models import Models
+from tests.support.retraining_world import document
+from tests.support.review_world import ENVIRONMENT, Context, line, make_world
 
 SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "compare_models.json").read_text())
 SURFACE = line("surface", 10)

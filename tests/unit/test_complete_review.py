@@ -8,19 +8,6 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
-from review_world import (
-    ENVIRONMENT,
-    HEIGHT,
-    MODEL,
-    REVISION,
-    WIDTH,
-    Context,
-    answer,
-    loop_event,
-    make_world,
-    polyline,
-    sqs_event,
-)
 
 from complete_review import app
 from complete_review.completion import ReviewCompleter
@@ -36,6 +23,19 @@ from firnline.review.policy import Policy
 from firnline.review.providers import Portal
 from firnline.store.rows import CounterRow
 from start_review.review import ReviewStarter
+from tests.support.review_world import (
+    ENVIRONMENT,
+    HEIGHT,
+    MODEL,
+    REVISION,
+    WIDTH,
+    Context,
+    answer,
+    loop_event,
+    make_world,
+    polyline,
+    sqs_event,
+)
 
 FRAME = "2012_Greenland/20120330_04/0939"
 SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "complete_review.json").read_text())

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pytest
-from review_world import ENVIRONMENT, MODEL, REVISION, answer, make_world, polyline
 
 from complete_review.completion import ReviewCompleter
 from firnline.events import EventBus
@@ -24,6 +23,7 @@ from firnline.store.corrections import Corrections
 from firnline.store.frame_register import FrameRegister
 from firnline.store.rows import CounterRow
 from firnline.store.table import Table
+from tests.support.review_world import ENVIRONMENT, MODEL, REVISION, answer, make_world, polyline
 
 COMPLETIONS, THREADS, DELIVERIES, EVERY = 250, 20, 3, 100
 

@@ -1,15 +1,11 @@
 """Polylines, rows, their vertices, their order: also run in MXNet's environment (tests/mxnet/test_geometry.py)."""
 
-import ast
-import subprocess
-import sys
-from pathlib import Path
+from __future__ import annotations
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import firnline
 from firnline import geometry
 from firnline.geometry import (
     BED,
@@ -30,7 +26,6 @@ from firnline.geometry import (
 )
 
 NAN = np.nan
-LIBRARY = Path(firnline.__file__).parent
 
 
 # ------------------------------------------------------------------------------------------------ polylines and rows
@@ -145,7 +140,7 @@ def test_halved_lines_are_few_enough_and_as_near_as_a_hand(lines: list[np.ndarra
         assert sum(map(len, lines)) > together
         return
     assert sum(map(len, fitted)) <= together
-    for line, given_line in zip(fitted, lines, strict=True):
+    for line, given_line in zip(fitted, lines):
         assert (line[[0, -1]] == given_line[[0, -1]]).all()
         off = np.abs(np.interp(given_line[:, 0], *line.T) - given_line[:, 1])
         assert off.max() <= geometry.COARSEST_TOLERANCE_PX
@@ -182,32 +177,3 @@ def test_lines_above_the_first_rows_centre_are_ordered_like_all_others() -> None
 def test_where_lines_go_round_in_circles_their_mean_rows_decide() -> None:
     rows = np.array([[1.0, NAN, 9.0], [2.0, 5.0, NAN], [NAN, 6.0, 3.0]])
     assert majority_order(rows) == [1, 2, 0]
-
-
-# ------------------------------------------------------------------------------------------------ shared with the model
-
-
-def test_what_is_shared_with_the_model_needs_numpy_and_python_3_8_alone() -> None:
-    shared = {"firnline." + name[:-3].replace("/", ".") for name in firnline.SHARED_WITH_MODEL}
-    for name in firnline.SHARED_WITH_MODEL:
-        tree = ast.parse((LIBRARY / name).read_text(), feature_version=(3, 8))
-        for node in ast.walk(tree):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
-            for imported in names:
-                top = imported.split(".")[0]
-                assert imported in shared or top in ("numpy", *sys.stdlib_module_names), f"{name} imports {imported}"
-
-
-def test_the_shared_files_work_without_the_rest_of_the_library(tmp_path: Path) -> None:
-    for name in firnline.SHARED_WITH_MODEL:
-        copy = tmp_path / "firnline" / name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes((LIBRARY / name).read_bytes())
-    modules = [name for name in firnline.SHARED_WITH_MODEL if not name.endswith("__init__.py")]
-    imports = "; ".join(f"import firnline.{name[:-3].replace('/', '.')}" for name in modules)
-    code = f"import sys; sys.path[:] = [p for p in sys.path if 'layers' not in p]; sys.path.insert(0, {str(tmp_path)!r}); {imports}"
-    code += "; print(firnline.__file__)"
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.startswith(str(tmp_path))

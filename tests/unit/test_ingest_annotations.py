@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ingest_files import mat5, mat73, picture
 from PIL import Image
 
 from firnline.documents.frame import FrameDocument
@@ -17,6 +16,7 @@ from firnline.documents.upload_key import ANNOTATION_SUFFIXES
 from firnline.errors import Refused
 from firnline.radar.annotations import document_of, read_annotation
 from firnline.radar.radar_frame import Picks
+from tests.support.ingest_files import mat5, mat73, picture
 
 UPLOADED = datetime(2026, 11, 22, tzinfo=UTC)
 WIDTH, HEIGHT = 30, 20

@@ -12,7 +12,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ingest_files import (
+from PIL import Image
+from scipy.io import loadmat
+
+from firnline.errors import Refused
+from firnline.ice import LIGHT_SPEED_M_S
+from firnline.radar.formats import read_frame
+from firnline.radar.polarity import guess_polarity
+from firnline.radar.variables import Matlab5
+from tests.support.ingest_files import (
     DT,
     GPS,
     START,
@@ -25,14 +33,6 @@ from ingest_files import (
     mat73,
     picture,
 )
-from PIL import Image
-from scipy.io import loadmat
-
-from firnline.errors import Refused
-from firnline.ice import LIGHT_SPEED_M_S
-from firnline.radar.formats import read_frame
-from firnline.radar.polarity import guess_polarity
-from firnline.radar.variables import Matlab5
 
 
 @pytest.mark.parametrize(

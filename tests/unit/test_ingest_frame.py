@@ -11,10 +11,8 @@ from typing import Any
 import boto3
 import numpy as np
 import pytest
-from ingest_files import cresis_variables, echoes, grey, impdar, irsno1b, mat5, picture
 from moto import mock_aws
 from PIL import Image
-from review_world import ENVIRONMENT, Context, World, make_world
 
 from firnline.documents.frame import FrameDocument
 from firnline.documents.layers import LayersDocument
@@ -22,6 +20,8 @@ from firnline.documents.polarity import polarity_of_row
 from firnline.radar.polarity import guess_polarity
 from firnline.settings import load_settings
 from firnline.store import keys
+from tests.support.ingest_files import cresis_variables, echoes, grey, impdar, irsno1b, mat5, picture
+from tests.support.review_world import ENVIRONMENT, Context, World, make_world
 
 FRAMES = "firnline-frames"
 KEY = "greenland/20120330_04/f_007"

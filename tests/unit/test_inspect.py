@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ingest_files import DT, START, TRACES, cresis_variables, grey, impdar, irsno1b, mat5, picture
 from PIL import Image
 from typer.testing import CliRunner
 
 from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
+from tests.support.ingest_files import DT, START, TRACES, cresis_variables, grey, impdar, irsno1b, mat5, picture
 from workbench import cli, inspection, inspection_pictures
 from workbench.simulator.figures import Figure, write_figure
 from workbench.simulator.frame import simulate_frame

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from mutants import mutant, seeds
+
+from tests.support.mutants import mutant, seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 AT_ONCE = 250
@@ -21,11 +22,11 @@ def failures(first: int, count: int) -> list[dict]:
     found: list[dict] = []
     end = first + count
     environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in ("layers/firnline", "services")),
+        "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "layers/firnline", "services")),
         "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
     }  # fmt: skip
     while first < end:
-        command = [sys.executable, str(ROOT / "tests" / "mutants.py"), str(first), str(end - first)]
+        command = [sys.executable, "-m", "tests.support.mutants", str(first), str(end - first)]
         process = subprocess.run(
             command, capture_output=True, text=True, errors="replace", env=environment, timeout=900
         )

@@ -23,12 +23,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 from PIL import Image
-from review_world import ENVIRONMENT, make_world
 from typer.testing import CliRunner
 
 from firnline.documents.echogram import to_grey
 from firnline.documents.layers import LayersDocument
 from layer_model.echogram_input import CHANNELS
+from tests.support.review_world import ENVIRONMENT, make_world
 from workbench import onnx_export
 from workbench.cli import app
 from workbench.connection import Connection

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from ingest_files import DT, START, cresis_variables, echoes, impdar, mat5
 
 from firnline.documents.origin import Origin
 from firnline.radar.formats import read_frame
+from tests.support.ingest_files import DT, START, cresis_variables, echoes, impdar, mat5
 
 _POSITIONS = st.floats(-1e4, 1e5)
 

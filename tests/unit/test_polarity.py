@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ingest_files import picture
 from PIL import Image
 
 from firnline.radar.pictures import read_picture
 from firnline.radar.polarity import guess_polarity
+from tests.support.ingest_files import picture
 from workbench.polarity_fit import HELD_OUT, drawn_frame, plain_frame
 from workbench.simulator import campaign_named, simulate_frame
 

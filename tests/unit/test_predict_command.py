@@ -10,13 +10,13 @@ from pathlib import Path
 import boto3
 import pytest
 from moto import mock_aws
-from review_world import ENVIRONMENT, World, make_world
 from typer.testing import CliRunner
 
 from firnline.documents.polarity import polarity_of_row, told_polarity
 from firnline.documents.upload_key import revision_of
 from firnline.store import keys
 from firnline.store.rows import FrameRow
+from tests.support.review_world import ENVIRONMENT, World, make_world
 from workbench import cli, uploads
 from workbench.cli import terminal
 from workbench.connection import Connection

@@ -10,7 +10,14 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
-from ingest_files import (
+from PIL import Image, TiffImagePlugin
+from scipy.sparse import csc_array
+
+from firnline.documents.upload_key import parse_upload_key
+from firnline.errors import Refused
+from firnline.radar.formats import read_frame
+from firnline.radar.time_units import gps_minus_utc, gps_time, seconds_per_unit
+from tests.support.ingest_files import (
     DT,
     GPS,
     SAMPLES,
@@ -25,13 +32,6 @@ from ingest_files import (
     mat73,
     picture,
 )
-from PIL import Image, TiffImagePlugin
-from scipy.sparse import csc_array
-
-from firnline.documents.upload_key import parse_upload_key
-from firnline.errors import Refused
-from firnline.radar.formats import read_frame
-from firnline.radar.time_units import gps_minus_utc, gps_time, seconds_per_unit
 
 
 def _nc(change: Callable[[h5py.File], None], **changes: Any) -> bytes:

@@ -13,7 +13,15 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
-from ingest_files import (
+from PIL import Image
+
+from firnline.documents.origin import Origin
+from firnline.errors import Refused
+from firnline.radar.formats import read_frame
+from firnline.radar.guard import BeyondLimits, within_limits
+from firnline.radar.parcel import array_at
+from firnline.radar.radar_frame import Picks, RadarFrame
+from tests.support.ingest_files import (
     TRACES,
     cresis_variables,
     echoes,
@@ -24,14 +32,6 @@ from ingest_files import (
     mat73,
     picture,
 )
-from PIL import Image
-
-from firnline.documents.origin import Origin
-from firnline.errors import Refused
-from firnline.radar.formats import read_frame
-from firnline.radar.guard import BeyondLimits, within_limits
-from firnline.radar.parcel import array_at
-from firnline.radar.radar_frame import Picks, RadarFrame
 
 MEGABYTE = 1_000_000
 

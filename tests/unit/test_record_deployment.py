@@ -3,12 +3,12 @@ from pathlib import Path
 
 import pytest
 from moto import mock_aws
-from review_world import ENVIRONMENT, Context, make_world
 
 from firnline.store.models import Models
 from record_deployment import app
 from record_deployment.failure import MAX_CHARACTERS, explain
 from record_deployment.record import ChampionChanged
+from tests.support.review_world import ENVIRONMENT, Context, make_world
 
 PROMOTED = json.loads((Path(__file__).parents[2] / "events" / "record_deployment.json").read_text())
 VERSION, EXECUTION = PROMOTED["model_version"], PROMOTED["execution"]

@@ -10,7 +10,6 @@ from urllib.parse import quote
 import pytest
 from liquid import Environment
 from moto import mock_aws
-from review_world import ENVIRONMENT, MODEL, REVISION, answer, make_world, polyline
 from starlette.testclient import TestClient
 
 from firnline.events import LayersPredicted
@@ -24,6 +23,7 @@ from firnline.portal.table_store import FLOW_DEFINITION_ARN, TableStore
 from firnline.review.policy import Policy
 from firnline.review.providers import Portal
 from start_review.review import ReviewStarter
+from tests.support.review_world import ENVIRONMENT, MODEL, REVISION, answer, make_world, polyline
 
 ORIGIN = {"Host": "127.0.0.1:8765", "Origin": "http://127.0.0.1:8765"}
 JSON = {**ORIGIN, "Content-Type": "application/json; charset=utf-8"}
@@ -270,6 +270,18 @@ def test_the_server_answers_and_limits_what_it_reads(world, server):
     refused = connection.getresponse()
     assert (refused.status, json.loads(refused.read())["error"]) == (413, problems.TOO_LARGE)
     assert refused.getheader("Connection") == "close"
+
+
+def test_what_another_site_sends_is_not_read(server):
+    connection = HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection.putrequest("POST", "/review/tasks/a/submit")
+    connection.putheader("Origin", "https://evil.example")
+    connection.putheader("Content-Length", "1000000")
+    connection.endheaders()
+    refused = connection.getresponse()
+    assert (refused.status, refused.getheader("Connection")) == (403, "close")
+    assert "another site" in json.loads(refused.read())["error"]
+    connection.close()
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from retraining_world import document
-from review_world import line
 
 from firnline.documents.echogram import decode_png, encode_png, to_grey
 from firnline.documents.frame import FrameDocument
@@ -17,6 +15,8 @@ from firnline.errors import Refused
 from firnline.review.human_loop import loop_name
 from firnline.store import keys
 from firnline.store.bucket import split_uri
+from tests.support.retraining_world import document
+from tests.support.review_world import line
 
 PART = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._=-]{0,40}\Z")
 

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from retraining_world import document
-from review_world import HEIGHT, WIDTH, line
 
 from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex, order_by_depth
 from firnline.geometry import CROSSING_TOLERANCE_PX, dense_rows, first_crossing
 from firnline.learning import scoring
+from tests.support.retraining_world import document
+from tests.support.review_world import HEIGHT, WIDTH, line
 
 
 @st.composite

@@ -7,8 +7,6 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 from moto import mock_aws
-from retraining_world import count_corrections, document, of_one_answer, one_call_at_a_time
-from review_world import ENVIRONMENT, REVISION, line, make_world
 
 from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex
 from firnline.errors import Refused
@@ -18,6 +16,8 @@ from firnline.store.models import Models
 from firnline.store.rows import CounterRow
 from firnline.store.splits import SHARES, Splits
 from firnline.store.table import Table
+from tests.support.retraining_world import count_corrections, document, of_one_answer, one_call_at_a_time
+from tests.support.review_world import ENVIRONMENT, REVISION, line, make_world
 
 FRAME = "2012_Greenland/20120330_04/0939"
 

@@ -8,12 +8,12 @@ import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
 from moto import mock_aws
-from retraining_world import document
-from review_world import ENVIRONMENT, Context, echogram, make_world
 
 from firnline.documents.echogram import encode_png
 from smoke_test import app
 from smoke_test.smoke import SmokeTestFailed, SmokeTestRequest, smoke_test
+from tests.support.retraining_world import document
+from tests.support.review_world import ENVIRONMENT, Context, echogram, make_world
 
 SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "smoke_test.json").read_text())
 VERSION = SAMPLE["model_version"]

@@ -5,7 +5,14 @@ from pathlib import Path
 import boto3
 import pytest
 from moto import mock_aws
-from retraining_world import (
+
+from firnline.store.corrections import Corrections
+from firnline.store.rows import CounterRow
+from firnline.store.table import Table
+from start_retraining import app
+from start_retraining.executions import Executions
+from start_retraining.sweep import MAX_FAILURES, Sweep
+from tests.support.retraining_world import (
     MACHINE,
     Died,
     count_corrections,
@@ -15,14 +22,7 @@ from retraining_world import (
     executions,
     one_call_at_a_time,
 )
-from review_world import ENVIRONMENT, Context, make_world, sqs_event
-
-from firnline.store.corrections import Corrections
-from firnline.store.rows import CounterRow
-from firnline.store.table import Table
-from start_retraining import app
-from start_retraining.executions import Executions
-from start_retraining.sweep import MAX_FAILURES, Sweep
+from tests.support.review_world import ENVIRONMENT, Context, make_world, sqs_event
 
 EVENT = json.loads((Path(__file__).parents[2] / "events" / "start_retraining.json").read_text())
 EVERY = 10

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from botocore.stub import Stubber
 from moto import mock_aws
-from review_world import ENVIRONMENT, MODEL, REVISION, Context, line, make_world
 
 from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
 from firnline.events import LayersPredicted
@@ -21,6 +20,7 @@ from firnline.store.loops import Loops
 from firnline.store.rows import ReviewBudgetRow
 from start_review import app
 from start_review.review import ReviewStarter
+from tests.support.review_world import ENVIRONMENT, MODEL, REVISION, Context, line, make_world
 
 FRAME = "2012_Greenland/20120330_04/0939"
 EVENT = LayersPredicted(frame_id=FRAME, revision=REVISION, model_version=MODEL)

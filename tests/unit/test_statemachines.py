@@ -3,11 +3,11 @@ import re
 import pytest
 import yaml
 from moto import mock_aws
-from retraining_world import MACHINE, correct
-from review_world import ENVIRONMENT, make_world
-from statemachine_world import DEPLOY_MACHINE, FOLDER, SUBSTITUTIONS, StateMachines, definition, failed
 
 from firnline.store.models import Models
+from tests.support.retraining_world import MACHINE, correct
+from tests.support.review_world import ENVIRONMENT, make_world
+from tests.support.statemachine_world import DEPLOY_MACHINE, FOLDER, SUBSTITUTIONS, StateMachines, definition, failed
 
 NAMES = ("retrain", "deploy_model")
 FRAMES = [f"2012_Greenland/2012033{segment}_01/{frame:04d}" for segment in range(4) for frame in range(3)]

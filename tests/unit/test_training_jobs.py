@@ -8,17 +8,22 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
+from samcli.yamlhelper import yaml_parse
 
+from layer_model.hyperparameters import BY_NAME
+from workbench.cli.training import Network
+from workbench.first_model import HYPERPARAMETERS
 from workbench.training_arguments import (
     CannotTrain,
     NumberRange,
+    check,
     grid_size,
-    known_hyperparameters,
     read_hyperparameters,
     read_number,
     read_tuned,
 )
 from workbench.training_jobs import METRICS, short_line, tuning_listing
+from workbench.training_jobs.wanted import WITH_OPTIONS
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,9 +33,50 @@ def test_the_metrics_are_those_of_retraining():
     assert machine["States"]["Train"]["Arguments"]["AlgorithmSpecification"]["MetricDefinitions"] == METRICS
 
 
-def test_the_hyperparameters_are_read_from_the_model_code():
-    assert {"epochs", "max-seconds", "learning-rate", "network", "snapshot"} <= set(known_hyperparameters())
-    assert not {"model-dir", "train", "_tuning_objective_metric"} & set(known_hyperparameters())
+@pytest.mark.parametrize(
+    ("given", "tuned", "said"),
+    [
+        ({"speed": 1}, {}, "has no hyperparameter 'speed'. It has: epochs,"),
+        ({"epochs": 3}, {"epochs": ["1", "2"]}, "twice"),
+        ({"epochs": 0}, {}, "epochs is at least 1, not 0"),
+        ({"epochs": 2.5}, {}, "epochs takes a whole number, not '2.5'"),
+        ({"crop-rows": 100}, {}, "crop-rows is a multiple of 16"),
+        ({"learning-rate": "fast"}, {}, "learning-rate takes a number"),
+        ({"follow-holdout": 2}, {}, "follow-holdout is at most 1"),
+        ({}, {"learning-rate": NumberRange(0.001, 2.0, "Auto")}, "learning-rate is at most 1, not 2.0"),
+        ({}, {"network": ["layers", "other"]}, "network is one of layers, reference"),
+        ({}, {"snapshot": ["a", "b"]}, "nothing to search"),
+    ],
+)
+def test_what_train_py_would_not_take_is_refused_before_a_job_is_paid_for(given, tuned, said):
+    with pytest.raises(CannotTrain, match=said):
+        check(given, tuned)
+
+
+def test_what_train_py_takes_is_taken():
+    check(
+        {"epochs": 3, "snapshot": "retrain-1", "max-seconds": 0}, {"batch-size": ["2", "4"], "network": ["reference"]}
+    )
+    assert not {"model-dir", "train", "_tuning_objective_metric"} & set(BY_NAME)
+    for name, parameter in BY_NAME.items():
+        assert parameter.problem_with(parameter.default) is None, name
+
+
+def test_what_repeats_a_hyperparameter_elsewhere_is_one_that_train_py_takes():
+    # Given what a retraining passes, what the template lets an operator set, and what the commands have options for
+    machine = yaml_parse((ROOT / "statemachines" / "retrain.asl.yaml").read_text())
+    passed = machine["States"]["Train"]["Arguments"]["HyperParameters"]
+    parameters = yaml_parse((ROOT / "template.yaml").read_text())["Parameters"]
+    assert {name for name in passed if not name.startswith("sagemaker_")} <= set(BY_NAME)
+    assert set(WITH_OPTIONS) <= set(BY_NAME)
+    # Then whatever the template allows is taken
+    for parameter, name in (("TrainingSeconds", "max-seconds"), ("MaxEpochs", "epochs")):
+        assert parameter in passed[name]
+        for bound in ("Default", "MinValue", "MaxValue"):
+            if bound in parameters[parameter]:
+                assert BY_NAME[name].problem_with(parameters[parameter][bound]) is None
+    assert list(BY_NAME["network"].choices) == [network.value for network in Network]
+    check(dict(HYPERPARAMETERS), {})
 
 
 def test_hyperparameters_are_numbers_where_they_look_like_it():

@@ -88,7 +88,7 @@ def boundary_score(frames: list[Frame], settings: classical.Boundaries) -> float
 def line_f1(frames: list[Frame], name: str, **settings: Any) -> float:
     """F1 at 2 px of a classical tracker on completely annotated frames."""
     pairs: list[tuple[dict, Truth]] = [
-        (classical.TRACKERS[name](frame.grey, frame.sounder, **settings).document, frame.truth)  # type: ignore[call-arg]
+        (classical.TRACKERS[name](frame.grey, frame.sounder, **settings).document, frame.truth)
         for frame in frames
         if frame.truth.complete
     ]

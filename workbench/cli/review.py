@@ -1,12 +1,15 @@
 """`firnline review`: where a reviewer works."""
 
 from contextlib import suppress
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from workbench.cli import terminal
 from workbench.cli.terminal import console, fail
+
+if TYPE_CHECKING:
+    from workbench.connection import Connection
 
 commands = terminal.Group("Review")
 
@@ -31,7 +34,7 @@ def review(port: Annotated[int, typer.Option(help="loopback port for the page")]
         server.serve_until_stopped()
 
 
-def _a2i_page(connection) -> str:
+def _a2i_page(connection: "Connection") -> str:
     """Where the work team finds its tasks, as a sentence."""
     if connection.local:
         return f"the local cloud serves it: {connection.client('s3').meta.endpoint_url}/review/"

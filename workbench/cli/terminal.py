@@ -4,10 +4,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from workbench.connection import Connection
 
 LOG_WIDTH = 180
 """Columns of a table that goes into a file."""
@@ -41,7 +44,7 @@ def fail(message: str) -> typer.Exit:
     return typer.Exit(1)
 
 
-def connect():
+def connect() -> "Connection":
     from workbench.connection import NotConnected
     from workbench.connection import connect as connect_to_stack
 

@@ -1,10 +1,12 @@
 """Errors as AWS names them; the handlers turn them into AWS's error answers."""
 
+from typing import Any
+
 
 class AwsError(Exception):
     status = 400
 
-    def __init__(self, message: str, **details):
+    def __init__(self, message: str, **details: Any):
         super().__init__(message)
         self.message = message
         self.details = details

@@ -207,7 +207,7 @@ class HumanReview:
         finally:
             drop_session(credentials)
 
-    def _loops(self, sql: str, *values) -> Iterator[Loop]:
+    def _loops(self, sql: str, *values: Any) -> Iterator[Loop]:
         flows = {flow["FlowDefinitionArn"]: flow for flow in self._store.all(FLOW_KIND)}
         templates = {ui["HumanTaskUiArn"]: ui["content"] for ui in self._store.all("human-task-ui")}
         for row in self._store.rows(sql, *values):

@@ -5,6 +5,8 @@ import logging
 import shutil
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 from workbench.waiting import Pace, wait_until
 
@@ -208,7 +210,7 @@ class Endpoints:
             for v in self._config(config_name)["ProductionVariants"]
         ]
 
-    def _set_status(self, name: str, status: str, reason: str | None, **details) -> None:
+    def _set_status(self, name: str, status: str, reason: str | None, **details: Any) -> None:
         endpoint = self._cloud.store.change(
             KIND, name, {"EndpointStatus": status, "FailureReason": reason, "LastModifiedTime": time.time(), **details}
         )
@@ -233,5 +235,5 @@ class Endpoints:
         return (error.message if isinstance(error, AwsError) else f"{type(error).__name__}: {error}")[:1024]
 
     @staticmethod
-    def _in_background(work, *arguments) -> None:
+    def _in_background(work: Callable[..., object], *arguments: Any) -> None:
         threading.Thread(target=work, args=arguments, daemon=True).start()

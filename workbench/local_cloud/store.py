@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS resources (
@@ -42,7 +43,7 @@ class Store:
                 raise
             self._db.execute("COMMIT")
 
-    def rows(self, sql: str, *values) -> list[sqlite3.Row]:
+    def rows(self, sql: str, *values: Any) -> list[sqlite3.Row]:
         with self._lock:
             return self._db.execute(sql, values).fetchall()
 

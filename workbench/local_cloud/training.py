@@ -121,7 +121,7 @@ class TrainingJobs:
             run.run()
         del self._stop_requests[name]
 
-    def _finish(self, name: str, status: str, secondary: str, **details) -> None:
+    def _finish(self, name: str, status: str, secondary: str, **details: Any) -> None:
         now = time.time()
 
         def finish(job: dict) -> dict:
@@ -244,7 +244,7 @@ class _TrainingRun:
             raise JobStopped
         self.finish(self.name, "Completed", "Completed", FinalMetricDataList=list(self.metrics.values()))
 
-    def _enter(self, secondary: str, **details) -> None:
+    def _enter(self, secondary: str, **details: Any) -> None:
         if self.stop_requested.is_set() and secondary != "Uploading":
             raise JobStopped
         now = time.time()

@@ -17,7 +17,8 @@ from matplotlib.lines import Line2D
 from PIL import Image
 
 from firnline.documents.frame import FrameDocument
-from firnline.documents.layers import Label, LayersDocument
+from firnline.documents.layers import LayersDocument
+from firnline.geometry import Label
 
 COLOURS: dict[Label, str] = {"surface": "#56B4E9", "layer": "#F0E442", "bed": "#D55E00"}
 ADDED = "#FF7FC8"

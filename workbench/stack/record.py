@@ -12,7 +12,7 @@ LOCAL_PARAMETERS = {
     "WorkteamArn": f"arn:aws:sagemaker:{REGION}:000000000000:workteam/private-crowd/local",
     "ReviewProvider": "a2i",
 }
-_SOURCES = ("template.yaml", "services", "layers", "statemachines")
+_SOURCES = ("template.yaml", "services", "layers", "layer_model", "statemachines")
 
 
 class CommandFailed(Exception):

@@ -7,7 +7,7 @@ from typing import Any
 
 from firnline.store import keys
 from workbench.connection import Connection
-from workbench.training_arguments import CannotTrain, Tuned, check_names, read_hyperparameters
+from workbench.training_arguments import CannotTrain, Tuned, check, read_hyperparameters
 
 SPLITS = ("train", "validation", "holdout")
 WITH_OPTIONS = {"network": "--network", "max-seconds": "--seconds", "snapshot": "--snapshot"}
@@ -68,12 +68,12 @@ def plan(connection: Connection, wanted: Wanted, searched: Tuned | None = None) 
     return Plan(snapshot, channels, kept, started_from, wanted.pipe)
 
 
-def _given(wanted: Wanted, searched: Mapping[str, Any]) -> dict[str, Any]:
+def _given(wanted: Wanted, searched: Tuned) -> dict[str, Any]:
     given = read_hyperparameters(list(wanted.hyperparameters))
     for name in given:
         if name in WITH_OPTIONS:
             raise CannotTrain(f"'{name}' has an option of its own: use {WITH_OPTIONS[name]}.")
-    check_names([*given, *searched])
+    check(given, searched)
     return given
 
 

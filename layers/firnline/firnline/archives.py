@@ -4,6 +4,8 @@ The standard library's own filter came with Python 3.11.4 and 3.8.17, and it bou
 an archive does so through `files`; the module imports none of its siblings.
 """
 
+from __future__ import annotations
+
 import gzip
 import os
 import tarfile
@@ -11,9 +13,8 @@ import zlib
 from contextlib import contextmanager
 from typing import IO, Any, Callable, Iterator, List, Optional, Set, Tuple, Union
 
-MostOf = Callable[[str], Optional[int]]
 AnyPath = Union[str, "os.PathLike[str]"]
-
+MostOf = Callable[[str], Optional[int]]
 MOST_BYTES = 1 << 30
 MOST_MEMBERS = 10000
 _COPIED_AT_ONCE = 1 << 20
@@ -35,7 +36,7 @@ class _Bounded:
         self._left = min(most, self._left_in_all)
 
     def read(self, size: int) -> bytes:
-        data = self._stream.read(size)
+        data: bytes = self._stream.read(size)
         self._left -= len(data)
         self._left_in_all -= len(data)
         if self._left < 0:
@@ -86,9 +87,9 @@ def files(
         folders |= above
         if not member.isdir():
             taken.add(name)
-            content = archive.extractfile(member)
-            if content is not None:
-                yield name, content
+            stream = archive.extractfile(member)
+            assert stream is not None  # noqa: S101 - a regular file has one
+            yield name, stream
 
 
 def unpack(
@@ -123,7 +124,7 @@ def read(path: AnyPath, stream: IO[bytes]) -> bytes:
 def _members(path: AnyPath, most_bytes: int) -> Iterator[Tuple[tarfile.TarInfo, tarfile.TarFile]]:
     """(member, archive) of each member, in order; the stream is read once, and never further than the limit."""
     with _sentences(path), gzip.open(path, "rb") as plain:
-        bounded: Any = _Bounded(plain, most_bytes + _MOST_HEADERS)  # tarfile's stubs ask for more than it uses
+        bounded: Any = _Bounded(plain, most_bytes + _MOST_HEADERS)
         bounded.allow(_MOST_HEADER)
         with tarfile.open(fileobj=bounded, mode="r|") as archive:
             for member in archive:

@@ -1,4 +1,4 @@
-"""Two kinds of failure: what trying again cannot mend, and everything else.
+"""Two kinds of failure: permanent ones, which trying again cannot mend, and all others.
 
 Anything that is not a `Refused` is transient for a handler: it is raised, and the queue delivers the message again.
 """
@@ -8,7 +8,7 @@ import unicodedata
 from firnline.limits import MAX_SENTENCE_CHARACTERS
 
 _UNPRINTABLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-"""Unicode's categories of control and format characters, lone surrogates, what means nothing, and line ends."""
+"""Unicode's categories of control and format characters, lone surrogates, unassigned and private characters, and line ends."""
 
 
 class Refused(Exception):
@@ -19,9 +19,9 @@ class Refused(Exception):
 
 
 def legible(text: str, limit: int = MAX_SENTENCE_CHARACTERS) -> str:
-    """A text, parts of which may come from anywhere, as one line that a table, an event and a terminal can take.
+    """A text, parts of which may be untrusted, as one line that a table, an event and a terminal can take.
 
-    What cannot be printed becomes a space, and what is longer than `limit` characters is cut in its middle, since a
+    Characters that cannot be printed become spaces. A text of more than `limit` characters is cut in its middle, since a
     sentence says at its end what to do.
     """
     if len(text) > limit:

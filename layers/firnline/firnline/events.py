@@ -39,7 +39,7 @@ class CorrectionBatchClaimed(Event):
 
 
 class EventBus:
-    """Sends events; an entry that EventBridge did not take is an error, so that the queue brings its cause again."""
+    """Sends events. An entry that EventBridge did not take is an error, so that the queue delivers the cause again."""
 
     def __init__(self, client: Any, bus_name: str) -> None:
         self._client = client

@@ -19,7 +19,7 @@ _NAMES = ("frame_id", "revision", "model_version", "batch", "humanLoopName", "hu
 
 
 def subject(body: str) -> dict[str, str]:
-    """What a message is about, as far as it says so: the frame, key, batch, loop or execution of its event's detail."""
+    """What a message is about, where it tells: the frame, key, batch, loop or execution in its event's detail."""
     try:
         detail = json.loads(body)["detail"]
         stored = detail.get("object")
@@ -31,7 +31,7 @@ def subject(body: str) -> dict[str, str]:
 
 
 class QueueProcessor(BatchProcessor):
-    """Powertools' processor of SQS messages, which by itself says nowhere why a message was given back to its queue."""
+    """Powertools' processor of SQS messages, which also logs why a message was given back to its queue."""
 
     def __init__(self) -> None:
         super().__init__(event_type=EventType.SQS, raise_on_entire_batch_failure=False)

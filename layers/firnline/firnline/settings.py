@@ -1,4 +1,4 @@
-"""What a function is told by its environment, read once, when it is first needed."""
+"""The settings of a function, from its environment. They are read once, when they are first needed."""
 
 from functools import lru_cache
 from typing import TypeVar

@@ -15,7 +15,7 @@ def to_grey(power_db: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    power_db : (samples, traces) array, decibels or any scale in which equal steps matter equally; NaN = no data
+    power_db : (samples, traces) array, decibels or any other scale of equal steps; NaN = no data
 
     Returns
     -------

@@ -46,11 +46,11 @@ class Origin:
     def _shift(self, trace: np.ndarray) -> np.ndarray | float:
         if self.sample_shift is None:
             return 0.0
-        return np.interp(trace, np.arange(self.sample_shift.size), self.sample_shift)
+        return np.asarray(np.interp(trace, np.arange(self.sample_shift.size), self.sample_shift))
 
 
 def _along(places: np.ndarray, known: np.ndarray, values: np.ndarray) -> np.ndarray:
     """`values` at `places`, straight between the `known` places (both growing) and on beyond their ends."""
     before = np.clip(np.searchsorted(known, places, side="right") - 1, 0, known.size - 2)
     step = (values[before + 1] - values[before]) / (known[before + 1] - known[before])
-    return values[before] + (places - known[before]) * step
+    return np.asarray(values[before] + (places - known[before]) * step)

@@ -5,6 +5,7 @@ import numpy as np
 from firnline.documents.frame import FrameDocument
 from firnline.documents.layer_lines import as_layers
 from firnline.documents.layers import ImageSize, LayersDocument, order_by_depth
+from firnline.geometry import BEYOND_ITS_END
 
 
 def rows_on_picture(samples: np.ndarray, frame: FrameDocument) -> np.ndarray:
@@ -29,7 +30,7 @@ def samples_in_file(document: LayersDocument, frame: FrameDocument) -> np.ndarra
     for samples, layer in zip(found, document.layers, strict=True):
         x, y = np.array([(vertex.x, vertex.y) for vertex in layer.vertices]).T
         # A column's cell belongs to the line whole, repeated traces at its edges included.
-        inside = (column >= x[0] - 0.5) & (column <= x[-1] + 0.5)
+        inside = (column >= x[0] - BEYOND_ITS_END) & (column <= x[-1] + BEYOND_ITS_END)
         trace = np.flatnonzero(inside).astype(float)
         row = np.interp(cell[inside], x, y)
         samples[inside] = origin.to_file(trace - origin.first_trace, framing.sample_of(row))[1]

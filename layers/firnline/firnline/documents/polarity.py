@@ -22,7 +22,7 @@ class ToldPolarity:
 
 
 def told_polarity(form: str, polarity: Polarity, confidence: float | None) -> ToldPolarity | None:
-    """What to say of a file of format `form`; None for numbers, which say themselves what is strong.
+    """What to say of a file of format `form`; None for numeric files, where large means strong.
 
     `confidence`, 0.5 to 1, is that of the guess; None where the polarity was given with the upload.
     """

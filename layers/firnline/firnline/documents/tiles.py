@@ -26,7 +26,7 @@ class Tile:
 
 
 def tiles(rows: int, columns: int, pixels: int = TILE_PIXELS) -> list[Tile]:
-    """Overlapping tiles of at most `pixels` each, as even as may be, over a picture of rows x columns."""
+    """Overlapping tiles of at most `pixels` each, as even as possible, over a picture of rows x columns."""
     if rows * columns <= pixels:
         return [Tile(0, columns)]
     wide = pixels // rows
@@ -117,8 +117,8 @@ def _joined(left: list[_Line], right: list[_Line], shared: slice) -> list[_Line]
 
 
 def _pairs(left: list[_Line], right: list[_Line], shared: slice) -> dict[int, int]:
-    """Number of the line on the right by that on the left, for lines that are one; the closest find each other first,
-    and no two pairs are crossed.
+    """Pairs of lines that are one, as the number on the right by that on the left. The closest lines pair first, and no two
+    pairs cross.
     """
     if not left or not right:
         return {}

@@ -1,4 +1,4 @@
-"""Is the candidate better than the champion? By what both answered, through the serving path, on the frozen holdout."""
+"""Whether the candidate is better than the champion, by what both answered on the frozen holdout through the serving path."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def judge(
 
     An answer that is missing, not a layers document, of another image's size or of another model counts as one without
     any layer. `margin` is the least rise of the primary score, a share of 1; `mae_tolerance_px` the most that
-    `bounded_mae_px` may rise by. Documents are unpacked for one frame at a time: unpacked, a holdout fits no memory.
+    `bounded_mae_px` may rise by. Documents are unpacked one frame at a time, since an unpacked holdout fits no memory.
     """
     per_frame = []
     tallies: dict[str, list[Scores]] = {"candidate": [], "champion": []}
@@ -85,9 +85,10 @@ def _bounded_mae(scores: Scores) -> float | None:
     `mae_px` is over matched points only: it rises when a better model finds harder layers, so models cannot be compared
     by it.
     """
-    if scores["recall_2px"] is None:
+    recall: float | None = scores["recall_2px"]
+    if recall is None:
         return None
-    return round(scores["recall_2px"] * ((scores["mae_px"] or 0.0) - MISSED_PX) + MISSED_PX, 6)
+    return round(recall * ((scores["mae_px"] or 0.0) - MISSED_PX) + MISSED_PX, 6)
 
 
 def decide(candidate: Scores, champion: Scores, margin: float, mae_tolerance_px: float) -> tuple[bool, str]:

@@ -5,6 +5,8 @@ A record is MXNet's image record: the header ``IRHeader(flag, label, id, id2)``,
 Written and read here in plain Python and NumPy, byte for byte as ``mx.recordio`` does, so that a Lambda needs no MXNet.
 """
 
+from __future__ import annotations
+
 import struct
 from typing import IO, Iterator, List, NamedTuple, Sequence, Union
 
@@ -22,7 +24,9 @@ _FIXED_LABEL = 4
 
 
 class LayerRecord(NamedTuple):
-    """A frame with its layers, as `pack_record` takes it."""
+    """The PNG of an echogram, rows (L, W) float32 with NaN in gaps, kinds (L,) int, whether every layer has a line, and the
+    record's id.
+    """
 
     png: bytes
     rows: np.ndarray
@@ -93,13 +97,14 @@ def frame(payload: bytes) -> bytes:
     """
     if len(payload) > MAX_RECORD_BYTES:
         raise RecordError(f"A record holds at most {MAX_RECORD_BYTES} bytes; this one has {len(payload)}.")
-    cuts, at = [], payload.find(_MAGIC)
+    cuts: List[int] = []
+    at = payload.find(_MAGIC)
     while at >= 0:
         if at % 4 == 0:
             cuts.append(at)
         at = payload.find(_MAGIC, at + (4 if at % 4 == 0 else 1))
     starts = [0] + [cut + 4 for cut in cuts]
-    parts = []
+    parts: List[bytes] = []
     for i, (start, end) in enumerate(zip(starts, [*cuts, len(payload)])):
         part_flag = 0 if not cuts else 1 if i == 0 else 3 if i == len(cuts) else 2
         parts += [_MAGIC, struct.pack("<I", part_flag << 29 | end - start), payload[start:end]]

@@ -4,7 +4,9 @@ Layers are dense rows: float array (layers, traces), the row index of each layer
 NumPy and `firnline.geometry` only, nothing of its siblings: Lambdas, the command line and training jobs score alike.
 """
 
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Tuple
+from __future__ import annotations
+
+from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -13,7 +15,13 @@ from firnline.geometry import dense_rows, pieces
 WITHIN = (3, 5)
 
 
-def rows_from_layers(layers: Sequence[Dict[str, Any]], width: int) -> np.ndarray:
+Document = Mapping[str, Any]
+Layers = Sequence[Mapping[str, Any]]
+Tally = Dict[str, Any]
+Scores = Dict[str, Any]
+
+
+def rows_from_layers(layers: Layers, width: int) -> np.ndarray:
     """Rows (L, width) of layers ``[{"vertices": [{"x", "y"}, ...]}, ...]``; see `firnline.geometry.dense_rows`."""
     return dense_rows([[(vertex["x"], vertex["y"]) for vertex in layer["vertices"]] for layer in layers], width)
 
@@ -93,7 +101,7 @@ def frame_tally(
     truth_labels: Sequence[str],
     complete: bool,
     tolerance: float = 2.0,
-) -> Dict[str, float]:
+) -> Tally:
     """Counts and sums of one frame, which `summarise` pools.
 
     Parameters
@@ -114,7 +122,7 @@ def frame_tally(
         )
     if not len(predicted):
         predicted = np.zeros((0, truth.shape[1]))
-    tally: Dict[str, float] = {"frames": 1, "truth_points": int(np.isfinite(truth).sum())}
+    tally: Tally = {"frames": 1, "truth_points": int(np.isfinite(truth).sum())}
     chosen = match_layers(predicted, truth, max(tolerance, max(WITHIN)))
     if complete:
         pairs, error = match_points(predicted, truth, tolerance)
@@ -145,7 +153,7 @@ def frame_tally(
     return tally
 
 
-def summarise(tallies: Iterable[Dict[str, float]]) -> Dict[str, Any]:
+def summarise(tallies: Iterable[Tally]) -> Scores:
     """Scores pooled over frames; None where no frame could say.
 
     `precision_2px` and `f1_2px` come from completely annotated frames only (named for the default tolerance).
@@ -153,7 +161,7 @@ def summarise(tallies: Iterable[Dict[str, float]]) -> Dict[str, Any]:
     of the traces that have truth. `thickness_mae_px` is over neighbouring true layers which both have a predicted
     layer.
     """
-    total: Dict[str, float] = {}
+    total: Dict[str, Any] = {}
     for tally in tallies:
         for name, value in tally.items():
             total[name] = total.get(name, 0) + value
@@ -178,7 +186,7 @@ def summarise(tallies: Iterable[Dict[str, float]]) -> Dict[str, Any]:
     return scores
 
 
-def document_tally(predicted: Dict[str, Any], truth: Dict[str, Any], tolerance: float = 2.0) -> Dict[str, float]:
+def document_tally(predicted: Document, truth: Document, tolerance: float = 2.0) -> Tally:
     """`frame_tally` of two layers documents (``firnline.layers/1``) of one image."""
     width = truth["image"]["width"]
     if predicted["image"] != truth["image"]:
@@ -199,7 +207,7 @@ def document_tally(predicted: Dict[str, Any], truth: Dict[str, Any], tolerance: 
     return tally
 
 
-def score_frames(pairs: Iterable[Tuple[Dict[str, Any], Dict[str, Any]]], tolerance: float = 2.0) -> Dict[str, Any]:
+def score_frames(pairs: Iterable[Tuple[Document, Document]], tolerance: float = 2.0) -> Scores:
     """Scores pooled over `pairs` of (predicted, true) layers documents. The same names as `summarise`.
 
     `truth["coverage"]` decides how a frame counts: ``partial`` never makes a prediction false.

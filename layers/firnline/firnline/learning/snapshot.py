@@ -37,7 +37,7 @@ _READERS = 8
 
 
 class NotEnoughData(Exception):
-    """There is nothing to train on, or nothing to judge by: no failure, but no retraining either."""
+    """There is nothing to train on, or nothing to judge by. That is no failure, but there is no retraining either."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,11 @@ class SnapshotBuilder:
     def existing(self, snapshot: str) -> dict[str, Any] | None:
         """The manifest of a finished snapshot, or None."""
         try:
-            return json.loads(self.bucket.read(keys.dataset_prefix(snapshot) + "manifest.json", MAX_MANIFEST_BYTES))
+            content = self.bucket.read(keys.dataset_prefix(snapshot) + "manifest.json", MAX_MANIFEST_BYTES)
         except FileNotFoundError:
             return None
+        manifest: dict[str, Any] = json.loads(content)
+        return manifest
 
     def build(self, snapshot: str, frames: list[AnnotatedFrame], splits: Mapping[str, str]) -> dict[str, Any]:
         """Write a snapshot and return its manifest; raises `NotEnoughData`.
@@ -99,8 +101,8 @@ class SnapshotBuilder:
         return manifest
 
     def _read(self, frames: list[AnnotatedFrame]) -> Iterator[Drawn]:
-        """The frames in order, a few at a time: what is in memory does not grow with the snapshot. Layers are unpacked
-        one frame after another, since they take twenty times as much memory as their document."""
+        """The frames in order, a few at a time, so that memory does not grow with the snapshot. Layers are unpacked one
+        frame after another, since they take twenty times as much memory as their document."""
         with ThreadPoolExecutor(_READERS) as pool:
             for start in range(0, len(frames), 2 * _READERS):
                 some = frames[start : start + 2 * _READERS]

@@ -140,7 +140,7 @@ class _Pages:
 
 
 def _name(request: Request) -> str:
-    name = request.path_params["name"]
+    name: str = request.path_params["name"]
     if len(name) > LONGEST_NAME or not re.fullmatch(LOOP_NAME_PATTERN, name):
         raise Problem(404, NO_SUCH_PAGE)
     return name

@@ -49,13 +49,16 @@ class SecurityHeaders:
 
 
 def check_sender(request: Request) -> None:
-    """Raise Problem unless the request names this machine, and comes from no other site's page."""
+    """Raise Problem unless the request names this machine, and comes from no other site's page.
+
+    The connection ends then, so that nothing of what such a request carries is read.
+    """
     host = request.headers.get("host", "")
     if not LOOPBACK.fullmatch(host):
-        raise Problem(421, f"This page answers on this machine only, as localhost, not as '{host[:100]}'.")
+        raise Problem(421, f"This page answers on this machine only, as localhost, not as '{host[:100]}'.", closes=True)
     own = (f"http://{host}", f"https://{host}")
     if any(origin not in own for origin in request.headers.getlist("origin")):
-        raise Problem(403, "The request came from another site's page and was refused.")
+        raise Problem(403, "The request came from another site's page and was refused.", closes=True)
 
 
 async def check_length(request: Request) -> None:

@@ -1,9 +1,9 @@
 """The tasks of REVIEW_PROVIDER=portal: rows of the table, input and answers in S3, A2I's event at the end.
 
-An answer goes through three states, so that it is neither lost nor counted twice, whoever dies when: it is written to
-S3 under a name of its own; the loop's row then takes exactly one answer (OPEN → ANSWERED); that one becomes
-`output.json`, its event is sent, and the loop is COMPLETED. Whatever is found ANSWERED later is finished from there:
-the event may come twice, never not at all.
+An answer goes through three states, so that it is neither lost nor counted twice, whichever process dies. It is written
+to S3 under a name of its own. The loop's row then takes exactly one answer (OPEN → ANSWERED). That one becomes
+`output.json`, its event is sent, and the loop is COMPLETED. A loop that is found ANSWERED later is finished from there:
+its event may come twice, but always comes.
 """
 
 import hashlib
@@ -42,7 +42,7 @@ class TableStore:
         self._template = task_template()
 
     def list_tasks(self) -> list[Task]:
-        """Open and completed tasks with a short `input_content`; finishes what a process that died left ANSWERED."""
+        """Open and completed tasks with a short `input_content`. Finishes loops that a process left ANSWERED when it died."""
         self.finish_answered()
         return [
             self._task(loop, loop.model_dump(include=_LISTED, exclude_none=True))
@@ -121,7 +121,8 @@ class TableStore:
         self._loops.complete(name)
 
     def _input(self, loop: LoopRow) -> dict[str, Any]:
-        return json.loads(self._bucket.read(loop.input_key, MAX_INPUT_BYTES))
+        content: dict[str, Any] = json.loads(self._bucket.read(loop.input_key, MAX_INPUT_BYTES))
+        return content
 
     def _task(self, loop: LoopRow, input_content: dict[str, Any]) -> Task:
         return Task(

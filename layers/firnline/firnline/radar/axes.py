@@ -164,7 +164,7 @@ def travel_times(
     if values is None or _holds(time_s, values) or not _holds(time, values) or time[-1] == time_s[-1]:
         return values
     notes.append("travel times to surface and bed are in the unit of fast time: converted with it")
-    return values * (time_s[-1] / time[-1])
+    return np.asarray(values * (time_s[-1] / time[-1]))
 
 
 def trace_clock(values: np.ndarray | None, notes: list[str]) -> np.ndarray | None:

@@ -1,7 +1,7 @@
 """The picture of a radar frame, and `frame.json`, which says how it was made and where its pixels lie.
 
-`read_frame` and then `described` are all that lies between a file's bytes and what Firnline makes of them: in
-`ingest_frame`, and in `firnline inspect`, which tells a person beforehand.
+`read_frame` and then `described` are all the steps from a file's bytes to its picture and `frame.json`, in `ingest_frame`
+and in `firnline inspect` alike.
 """
 
 from dataclasses import dataclass
@@ -76,7 +76,7 @@ def described(frame: RadarFrame, frame_id: str, revision: str, source: Source) -
 def picked_inside(frame: RadarFrame, document: FrameDocument) -> LayersDocument | None:
     """The picks that came inside a frame's file as a layers document of its picture; None if there are none.
 
-    `Refused` if they cannot be taken; the frame itself can all the same.
+    `Refused` if they cannot be taken; the frame itself is taken all the same.
     """
     if frame.picks is None:
         return None

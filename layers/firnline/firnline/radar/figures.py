@@ -48,13 +48,13 @@ def _background(grey: np.ndarray) -> np.ndarray | None:
     border = np.concatenate([grey[0], grey[-1], grey[1:-1, 0], grey[1:-1, -1]])
     missing = np.isnan(border)
     if missing.mean() >= _BORDER_SHARE:
-        return np.isnan(grey)
+        return np.asarray(np.isnan(grey))
     known = border[~missing]
     light, count = np.unique(known, return_counts=True)
     paper = light[np.argmax(count)]
     if paper < _LIGHT or paper < known.max() or (np.abs(border - paper) <= _SAME_GREY).mean() < _BORDER_SHARE:
         return None
-    return np.abs(grey - paper) <= _SAME_GREY
+    return np.asarray(np.abs(grey - paper) <= _SAME_GREY)
 
 
 def _longest(share: np.ndarray, least: float) -> slice:

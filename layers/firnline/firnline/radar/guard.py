@@ -57,7 +57,8 @@ def within_limits(work: Callable[[], Result], cpu_s: int, memory_bytes: int) -> 
         _, status = os.waitpid(child, 0)
         if answer is None:
             raise TimeoutError("reading a file hung without computing; it will be tried again")
-        return _result(answer, status, large)
+        result: Result = _result(answer, status, large)
+        return result
     finally:
         os.close(receiver)
         os.close(large)

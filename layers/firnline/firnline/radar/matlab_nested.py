@@ -162,7 +162,7 @@ class _Nested73:
             return [self._value(self._file[to], name, depth + 1) if to else None for to in node[()].T.ravel(order="F")]
         if node.dtype.kind not in "fiub":
             return None
-        values = node[()].T
+        values: np.ndarray = node[()].T
         if _attribute(node, "MATLAB_class") == b"char":
             return "".join(map(chr, values.ravel(order="F")[:4096].astype(np.uint16)))
         return values

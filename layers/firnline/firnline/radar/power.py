@@ -146,4 +146,4 @@ def _sample(values: np.ndarray) -> np.ndarray:
     while step > 1 and np.gcd(step, flat.shape[1]) > 1:
         step += 1
     sample = flat.reshape(-1)[::step]
-    return sample[np.isfinite(sample)].astype(np.float64)
+    return np.asarray(sample[np.isfinite(sample)], np.float64)

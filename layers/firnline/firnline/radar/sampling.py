@@ -116,7 +116,7 @@ def _quietest_correlation(steps: np.ndarray) -> np.ndarray:
         return np.ones(1)
     alike /= alike[:, :1]
     quiet = np.argsort(alike[:, 1:].mean(axis=1))[: max(1, int(_QUIET_SHARE * len(alike)))]
-    return alike[quiet].mean(axis=0)
+    return np.asarray(alike[quiet].mean(axis=0))
 
 
 def _half_width(correlation: np.ndarray) -> float:

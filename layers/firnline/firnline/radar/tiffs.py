@@ -172,7 +172,7 @@ def _eight_bits(colours: np.ndarray) -> np.ndarray:
     if colours.dtype == np.uint8:
         return colours
     if colours.dtype.kind == "u":
-        return (colours >> (8 * colours.dtype.itemsize - 8)).astype(np.uint8)
+        return np.asarray(colours >> (8 * colours.dtype.itemsize - 8), np.uint8)
     top = np.nanmax(colours)
     return np.nan_to_num(colours * (255.0 / top if top > 0 else 0.0)).clip(0, 255).astype(np.uint8)
 

@@ -351,7 +351,8 @@ class Hdf5:
         dataset = self._dataset(name)
         if dataset is None or dataset.shape is None:
             return None
-        return dataset.shape[::-1] if self._matlab else dataset.shape
+        shape: tuple[int, ...] = dataset.shape
+        return shape[::-1] if self._matlab else shape
 
     def array(self, name: str) -> np.ndarray | None:
         return self._read(name, None)
@@ -377,7 +378,7 @@ class Hdf5:
             if plain and not packing.missing and packing.low is None and packing.high is None:
                 as_type = packing.stored
         if not dataset.shape:
-            return packing.unpack(np.asarray(dataset[()])[None], as_type)[0]
+            return np.asarray(packing.unpack(np.asarray(dataset[()])[None], as_type)[0])
         values = np.empty(dataset.shape, as_type)
         for rows in _slabs(dataset):
             values[rows] = packing.unpack(dataset[rows], as_type)

@@ -64,7 +64,7 @@ class LoopEvent(_Lenient):
 
 
 class HumanAnswer(_Lenient):
-    """What stands beside a drawing costs nobody the drawing: a time that cannot be is none."""
+    """Faulty details beside a drawing do not cost the drawing: an impossible time counts as none."""
 
     answerContent: dict[str, Any]
     submissionTime: Annotated[datetime, Field(ge=_EARLIEST, le=_LATEST)] | None = None
@@ -85,7 +85,7 @@ class HumanAnswer(_Lenient):
 
 
 class LoopOutput(_Lenient):
-    """output.json. Answers stay as they came: one that cannot be read must not hide another that can."""
+    """output.json. Answers stay as they came, so that one that cannot be read does not hide another that can."""
 
     humanLoopName: LoopName
     inputContent: Any = None
@@ -95,8 +95,8 @@ class LoopOutput(_Lenient):
     def of(cls, content: bytes) -> "LoopOutput":
         """Read output.json; `ValueError` if it is none.
 
-        JSON knows lone surrogates and numbers without end. Pydantic's own reader refuses a text for one of them,
-        wherever it stands.
+        JSON allows lone surrogates and numbers of any length. Pydantic's own reader refuses a whole text for one of
+        them, wherever it stands.
         """
         try:
             return cls.model_validate(json.loads(content, parse_int=_integer))

@@ -1,4 +1,4 @@
-"""Who puts a task before a reviewer: Amazon A2I, or Firnline's own page."""
+"""Who shows a task to a reviewer: Amazon A2I, or Firnline's own page."""
 
 import json
 from typing import Any, Protocol

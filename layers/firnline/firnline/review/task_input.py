@@ -10,7 +10,7 @@ from firnline.geometry import LABELS, simplified
 
 MAX_INPUT_CONTENT_CHARACTERS = 3_145_728
 FINEST_TOLERANCE_PX = 0.35
-"""Well below what a hand can place, and it takes most of the vertices out of a line that was traced pixel by pixel."""
+"""Finer than a hand can place, and coarse enough to leave out most vertices of a line that was traced pixel by pixel."""
 
 
 def polyline(layer: Layer, tolerance_px: float) -> dict[str, Any]:

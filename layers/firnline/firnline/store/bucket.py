@@ -11,7 +11,7 @@ _ADVICE = "Split it into parts, or leave out what is not needed."
 
 
 class Bucket:
-    """One bucket. `read` never takes more into memory than it was told to."""
+    """One bucket. `read` never takes more into memory than its limit."""
 
     def __init__(self, client: Any, name: str) -> None:
         self.client = client
@@ -37,7 +37,7 @@ class Bucket:
         self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
 
     def delete(self, key: str) -> None:
-        """Remove an object; no object is no error."""
+        """Remove an object; it is no error if there is none."""
         self.client.delete_object(Bucket=self.name, Key=key)
 
     def exists(self, key: str) -> bool:

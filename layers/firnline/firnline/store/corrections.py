@@ -50,9 +50,9 @@ class Corrections:
     ) -> bool:
         """Store a correction and count it, once; False if it was stored before.
 
-        The coordinates of each layer go first, one item a layer (60 layers of 4,000 traces stay far under 400 KB each):
-        written again by a repeated delivery they are the same. The correction and the count then happen together or not
-        at all.
+        The coordinates of each layer are written first, one item a layer (60 layers of 4,000 traces stay far under 400 KB
+        each). A repeated delivery writes the same items again. The correction and the count are then written together
+        or not at all.
         """
         layers = [
             LayerRow(
@@ -122,7 +122,7 @@ class Corrections:
         """An operator asks for a retraining: batch 0, which claims no corrections, is PENDING (again); False if it
         waits or runs already.
 
-        `request` names the asking, so that the same request delivered twice is heard once.
+        `request` names the request, so that one that is delivered twice counts once.
         """
         return self._table.update(
             *BatchRow.key(batch=0),

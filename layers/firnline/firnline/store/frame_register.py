@@ -85,7 +85,7 @@ class FrameRegister:
         """Make `revision` the one that counts, unless a later upload has done so already.
 
         `sequencer` is S3's; `reason` says why a frame is REJECTED. A frame of another file of the same name is in the
-        way only if it could be used.
+        way only if that file could be read.
         """
         given: dict[str, Any] = dict(details)
         if reason:
@@ -143,7 +143,7 @@ class FrameRegister:
     def mark_annotated(self, frame_id: str, revision: str, coverage: Coverage | Literal[""], reason: str = "") -> bool:
         """Say that the frame's `partial.json` counts in the next snapshot; False if another revision counts by now.
 
-        `coverage` is the document's, or empty: then there is none that counts. `reason` says why the annotation beside
+        `coverage` is the document's, or empty if no document counts. `reason` says why the annotation beside
         the frame was refused. A new revision begins without a mark.
         """
         marks = {"annotated": coverage, "annotation_reason": legible(reason)}
@@ -184,7 +184,7 @@ class FrameRegister:
         model_version: str,
         asked_because: str,
     ) -> bool:
-        """Note a review before it is started, so that an answer is never without its frame.
+        """Note a review before it is started, so that every answer finds its frame.
 
         At most `budget` reviews are opened in a flight segment (0: no limit). False if the review is noted already, or
         if the budget is used up: `review` tells which.

@@ -76,7 +76,7 @@ class Models:
         )
 
     def record(self, model_version: str, **details: Unpack[ModelDetails]) -> None:
-        """Write down what was decided about a model, and why; what was written before and is not said again stays."""
+        """Write down what was decided about a model, and why. Earlier attributes that are not given again stay."""
         known = self.version(model_version)
         before = known.attributes() if known else {}
         said = {"model_version": model_version, "recorded": timestamp(), **details}

@@ -1,6 +1,6 @@
 """Train, validation or holdout: fixed once for every flight segment.
 
-So no frame beside a training frame judges a model.
+So no model is judged by a frame beside one that it was trained on.
 """
 
 import hashlib

@@ -85,7 +85,7 @@ class Table:
         raise AssertionError("unreachable: the last attempt returns or raises")
 
     def query(self, pk: str, sk_prefix: str = "") -> Iterator[Item]:
-        """All items of a partition whose sort key begins so, in order, page after page."""
+        """All items of a partition whose sort key begins with a prefix, in order, page after page."""
         condition: ConditionBase = Key("pk").eq(pk)
         if sk_prefix:
             condition &= Key("sk").begins_with(sk_prefix)

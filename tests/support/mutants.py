@@ -1,6 +1,6 @@
 """Broken and hostile input: files of every form, answers and annotations, each mutated from a seed.
 
-As a program, `python tests/mutants.py FIRST COUNT`, it reads so many mutants within the limits that a Lambda sets, and
+As a program, `python -m tests.support.mutants FIRST COUNT`, it reads so many mutants within the limits that a Lambda sets, and
 prints a line of JSON for each that was not taken or refused in a sentence. It runs in a process of its own, since a
 reader may hang in C, or take all memory.
 """
@@ -20,15 +20,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-sys.path[:0] = [str(Path(__file__).parent)]
-from ingest_files import cresis_variables, echoes, grey, impdar, irsno1b, mat5, mat73, picture  # noqa: E402
-
-from firnline.errors import Refused  # noqa: E402
-from firnline.limits import MAX_SENTENCE_CHARACTERS  # noqa: E402
-from firnline.radar.annotations import Geometry, document_of, read_annotation, read_picks  # noqa: E402
-from firnline.radar.formats import read_frame  # noqa: E402
-from firnline.review.answer import choose, read_answer  # noqa: E402
-from firnline.review.human_loop import LoopOutput  # noqa: E402
+from firnline.errors import Refused
+from firnline.limits import MAX_SENTENCE_CHARACTERS
+from firnline.radar.annotations import Geometry, document_of, read_annotation, read_picks
+from firnline.radar.formats import read_frame
+from firnline.review.answer import choose, read_answer
+from firnline.review.human_loop import LoopOutput
+from tests.support.ingest_files import cresis_variables, echoes, grey, impdar, irsno1b, mat5, mat73, picture
 
 SECONDS, MEGABYTES = 10, 1_000
 TRACES, SAMPLES = 24, 40

@@ -13,8 +13,6 @@ import botocore.session
 import yaml
 from botocore.validate import ParamValidator
 from ministack.services import stepfunctions
-from retraining_world import ACCOUNT, MACHINE, REGION, document
-from review_world import Context, World, line
 
 import build_dataset.app
 import compare_models.app
@@ -22,8 +20,10 @@ import record_deployment.app
 from firnline.store.models import Models
 from firnline.store.rows import ChampionRow
 from smoke_test.smoke import SmokeTestRequest, smoke_test
+from tests.support.retraining_world import ACCOUNT, MACHINE, REGION, document
+from tests.support.review_world import Context, World, line
 
-FOLDER = Path(__file__).parents[1] / "statemachines"
+FOLDER = Path(__file__).parents[2] / "statemachines"
 ENDPOINT = "firnline"
 DEPLOY_MACHINE = MACHINE.replace("retrain", "deploy")
 SUBSTITUTIONS = {

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 import boto3
 from botocore.client import BaseClient
 from moto.stepfunctions.models import stepfunctions_backends
-from review_world import HEIGHT, MODEL, REVISION, WIDTH, World, echogram, line
 
 from firnline.documents.echogram import encode_png
 from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source
@@ -17,6 +16,7 @@ from firnline.store import keys
 from firnline.store.corrections import CorrectionDetails
 from firnline.store.rows import CorrectionRow, CounterRow
 from firnline.store.sortable import timestamp
+from tests.support.review_world import HEIGHT, MODEL, REVISION, WIDTH, World, echogram, line
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:retrain"
