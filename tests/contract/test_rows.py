@@ -9,11 +9,7 @@ from typing import Any
 import boto3
 import numpy as np
 import pytest
-from ingest_files import grey, picture
 from moto import mock_aws
-from retraining_world import MACHINE, correct, create_machine, document
-from review_world import ENVIRONMENT, World, answer, line, loop_event, make_world, polyline
-from statemachine_world import StateMachines, definition
 
 from complete_review.completion import ReviewCompleter
 from firnline.documents.echogram import decode_png
@@ -51,6 +47,10 @@ from provision.serving import EndpointKeeper
 from start_retraining.executions import Executions
 from start_retraining.sweep import Sweep
 from start_review.review import ReviewStarter
+from tests.support.ingest_files import grey, picture
+from tests.support.retraining_world import MACHINE, correct, create_machine, document
+from tests.support.review_world import ENVIRONMENT, World, answer, line, loop_event, make_world, polyline
+from tests.support.statemachine_world import StateMachines, definition
 
 EVENTS = Path(__file__).parents[2] / "events"
 UPLOADS = "firnline-frames"

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 from pydantic import ValidationError
-from review_world import ENVIRONMENT, World, make_world
 
 from firnline.store.loops import Loops
 from firnline.store.row import BrokenRow, Row
 from firnline.store.rows import KINDS, STATUSES, BatchRow, ChampionRow, FrameRow, FrameStatus, LayerRow, LoopRow
+from tests.support.review_world import ENVIRONMENT, World, make_world
 
 NAME = st.text(
     st.characters(codec="utf-8", exclude_characters="#/", exclude_categories=("Cc",)), min_size=1, max_size=9
