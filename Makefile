@@ -108,11 +108,11 @@ docs: $(DOCS)/.ready ## build the documentation site, with the library's referen
 test: setup ## everything but the tests marked slow (under 15 minutes on two cores)
 	@OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 -q tests/unit tests/contract
 	@python -m pytest -m "not slow" -q tests/e2e
-	@cd layer_model && ../../$(MXNET)/bin/python -m pytest -c ../../tests/mxnet/pytest.ini -m "not slow" -q ../../tests/mxnet
+	@cd layer_model && ../$(MXNET)/bin/python -m pytest -c ../tests/mxnet/pytest.ini -m "not slow" -q ../tests/mxnet
 
 test-slow: setup ## only the tests marked slow
 	@python -m pytest -m slow tests/unit tests/contract tests/e2e
-	@cd layer_model && ../../$(MXNET)/bin/python -m pytest -c ../../tests/mxnet/pytest.ini -m slow ../../tests/mxnet
+	@cd layer_model && ../$(MXNET)/bin/python -m pytest -c ../tests/mxnet/pytest.ini -m slow ../tests/mxnet
 
 check: setup lint-template ## format, lint, types, import rules, template and state machines
 	@ruff format --check . && ruff check . && mypy && mypy --config-file layer_model.mypy.ini && lint-imports
