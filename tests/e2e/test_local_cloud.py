@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import tarfile
+import time
 import urllib.error
 import urllib.request
 import zipfile
@@ -576,6 +577,37 @@ def test_late_lines_of_a_deleted_log_group_make_it_anew_only_if_the_role_may(sta
         back = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
         groups[name] = (written, any(one["logGroupName"] == group for one in back))
     assert groups == {"late-may": (True, True), "late-may-not": (True, False), "late-silent": (False, False)}
+
+
+def test_a_function_takes_a_queues_messages_only_if_its_role_may(stack):
+    functions, sqs = stack.client("lambda"), stack.client("sqs")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context):\n    return None\n")
+    functions.create_function(
+        FunctionName="taker",
+        Runtime="python3.11",
+        Role=role(stack, "taker", "lambda.amazonaws.com", (["sqs:DeleteMessage", "sqs:GetQueueAttributes"], "*")),
+        Handler="app.handler",
+        Code={"ZipFile": buffer.getvalue()},
+    )
+    wait_for(lambda: functions.get_function(FunctionName="taker")["Configuration"]["State"] == "Active", 10)
+    url = sqs.create_queue(QueueName="taken")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    functions.create_event_source_mapping(FunctionName="taker", EventSourceArn=arn, BatchSize=1)
+    sqs.send_message(QueueUrl=url, MessageBody="for the taker")
+
+    def untouched():
+        counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)["Attributes"]
+        return [int(found[name]) for name in counts]
+
+    time.sleep(3)
+    assert untouched() == [1, 0]
+    allowed = {"Effect": "Allow", "Action": "sqs:ReceiveMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    stack.client("iam").put_role_policy(RoleName="taker", PolicyName="receive", PolicyDocument=policy)
+    wait_for(lambda: untouched() == [0, 0], 20)
 
 
 def flow_request(name, role_arn, ui, output):

@@ -261,8 +261,6 @@ class HumanReview:
 
     def _hindrance(self, flow: dict) -> str | None:
         """Why a flow's role could not write what reviewers answer; None if it can."""
-        from ministack.core import iam_evaluator
-
         output = flow["OutputConfig"]["S3OutputPath"]
         bucket, key = split_uri(output)
         target = "/".join(filter(None, [key.rstrip("/"), flow["FlowDefinitionName"], "output.json"]))
@@ -271,7 +269,6 @@ class HumanReview:
             self._cloud.client("s3").head_bucket(Bucket=bucket)
             credentials = assume_role(flow["RoleArn"], "sagemaker.amazonaws.com", "A2I")
             with scope():
-                iam_evaluator.pin_request_origin("127.0.0.1", True)  # SageMaker's own requests come over TLS
                 require(credentials.access_key, "s3:PutObject", f"arn:aws:s3:::{bucket}/{target}", service="s3")
         except (AwsError, ClientError) as error:
             return f"The output location {output} can't be written with the role {flow['RoleArn']}: {error}"[:1024]
