@@ -75,6 +75,16 @@ def make_role(stack, name, service, *actions):
     return arn
 
 
+def let_events_in(queue_arn):
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
 def deploy(stack):
     """Uploads, deletions and finished reviews go to a queue, whose Lambda writes their names to a table."""
     s3, sqs, events, functions = (stack.client(n) for n in ("s3", "sqs", "events", "lambda"))
@@ -89,24 +99,7 @@ def deploy(stack):
     s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={"EventBridgeConfiguration": {}})
     url = sqs.create_queue(QueueName="arrivals", Attributes={"VisibilityTimeout": "60"})["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    sqs.set_queue_attributes(
-        QueueUrl=url,
-        Attributes={
-            "Policy": json.dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Principal": {"Service": "events.amazonaws.com"},
-                            "Action": "sqs:SendMessage",
-                            "Resource": arn,
-                        }
-                    ],
-                }
-            )
-        },
-    )
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": let_events_in(arn)})
     events.put_rule(
         Name="arrivals",
         EventPattern=json.dumps(
@@ -131,7 +124,7 @@ def deploy(stack):
     functions.create_event_source_mapping(FunctionName="writer", EventSourceArn=arn, BatchSize=1)
     sagemaker = stack.client("sagemaker")
     ui = sagemaker.create_human_task_ui(HumanTaskUiName="ui", UiTemplate={"Content": "<crowd-form></crowd-form>"})
-    return sagemaker.create_flow_definition(
+    arn = sagemaker.create_flow_definition(
         FlowDefinitionName="layers",
         OutputConfig={"S3OutputPath": f"s3://{BUCKET}/a2i"},
         RoleArn=make_role(stack, "flow", "sagemaker.amazonaws.com", "s3:GetObject", "s3:PutObject"),
@@ -143,6 +136,10 @@ def deploy(stack):
             "WorkteamArn": WORKTEAM,
         },
     )["FlowDefinitionArn"]
+    wait_for(
+        lambda: sagemaker.describe_flow_definition(FlowDefinitionName="layers")["FlowDefinitionStatus"] == "Active", 20
+    )
+    return arn
 
 
 def deploy_counting(stack):
@@ -157,6 +154,7 @@ def deploy_counting(stack):
         attributes |= {"RedrivePolicy": json.dumps(redrive)} if arns else {}
         url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
         arns[name] = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": let_events_in(arns[name])})
     pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": ["flood"]}}}
     events.put_rule(Name="flood", EventPattern=json.dumps(pattern))
     events.put_targets(Rule="flood", Targets=[{"Id": "queue", "Arn": arns["flood"]}])

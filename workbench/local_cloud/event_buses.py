@@ -4,6 +4,8 @@ import json
 import logging
 from typing import Any
 
+from .identity import over_tls
+
 LOST = "EventBridge may not send to %s as the rule %s: the queue's policy does not allow it. The event is lost."
 PRINCIPAL = "events.amazonaws.com"
 
@@ -26,6 +28,7 @@ def install() -> None:
         arn = target.get("Arn", "")
         source = eventbridge._rule_arn(rule["Name"], rule.get("EventBusName", "default"))
         account = source.split(":")[4]
+        over_tls()
         if arn.split(":")[2:3] == ["sqs"] and not sqs.queue_policy_allows(arn, PRINCIPAL, source, account):
             logger.error(LOST, arn, source)
             return

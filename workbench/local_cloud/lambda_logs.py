@@ -8,8 +8,7 @@ import functools
 import logging
 from typing import Any
 
-from .errors import AwsError
-from .identity import assume_role, drop_session, require
+from .identity import refusal
 
 logger = logging.getLogger("firnline.logs")
 
@@ -27,28 +26,12 @@ def install() -> None:
         actions = ["logs:CreateLogStream", "logs:PutLogEvents"]
         if group not in cloudwatch_logs._log_groups:
             actions.append("logs:CreateLogGroup")
-        refused = hindrance(config.get("Role", ""), actions, cloudwatch_logs._make_group_arn(group))
+        # The resource that AWS names in its refusals, of a group's own actions too.
+        place = f"{cloudwatch_logs._make_group_arn(group).removesuffix(':*')}:log-stream:"
+        refused = refusal(config.get("Role", ""), "lambda.amazonaws.com", "logs", actions, place)
         if refused:
             logger.warning("logs of %s are lost: %s", name, refused)
         else:
             emit(function, *rest, **more)
 
     lambda_svc._emit_lambda_logs = emit_as_role
-
-
-def hindrance(role_arn: str, actions: list[str], group_arn: str) -> str | None:
-    """Why a function's role may not do all of `actions` to a log group; None if it may."""
-    resource = group_arn.removesuffix(":*")
-    try:
-        session = assume_role(role_arn, "lambda.amazonaws.com", "logs")
-    except AwsError as error:
-        return error.message
-    try:
-        for action in actions:
-            # The resource that AWS names in its refusals, of a group's own actions too.
-            require(session.access_key, action, f"{resource}:log-stream:", service="logs")
-    except AwsError as error:
-        return error.message
-    finally:
-        drop_session(session)
-    return None

@@ -26,7 +26,9 @@ def end_container(process: subprocess.Popen, grace: float) -> None:
             os.kill(process.pid, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         process.wait(timeout=grace)
-    end_group(process, 0)
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def end_group(process: subprocess.Popen, grace: float) -> None:

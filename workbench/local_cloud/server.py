@@ -153,11 +153,13 @@ def _install(settings: Settings, sagemaker: SageMakerApi, answering: threading.E
         lambda_runtime,
         message_moves,
         object_versions,
+        retention,
         step_functions,
     )
 
     object_versions.install()
     event_buses.install()
+    retention.install()
     lambda_logs.install()
     step_functions.install(sagemaker)
     lambda_runtime.install(settings.lambda_code)
