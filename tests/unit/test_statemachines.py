@@ -253,7 +253,9 @@ def test_a_model_that_answers_wrongly_is_taken_back(machines, monkeypatch):
 def test_a_champion_that_changed_meanwhile_is_not_overruled(machines):
     def change(number):
         if machines.trail[number - 1] == "smoke_test":
-            Models(machines.world.table).promote("other", "first", model_name="m", model_data="d", execution="e")
+            Models(machines.world.table).promote(
+                "other", "first", model_name="m", model_data="d", endpoint_config="c", execution="e"
+            )
 
     machines.after = change
     answer = retrain(machines)

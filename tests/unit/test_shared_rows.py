@@ -150,6 +150,8 @@ def test_the_fields_that_only_the_keys_tell() -> None:
     assert layer.item() == item
     with pytest.raises(BrokenRow, match="'number' is missing"):
         LayerRow.of(item | {"sk": "LAYER#a-1"})
+    with pytest.raises(BrokenRow, match="'number' is not known, its keys tell it"):
+        LayerRow.of(item | {"number": 7})
 
 
 def test_every_kind_has_keys_of_its_own() -> None:
