@@ -7,25 +7,22 @@ from rich.markup import escape
 from rich.table import Table as Listing
 
 from firnline.documents.polarity import polarity_of_row
+from firnline.store.rows import STATUSES, FrameRow
 from workbench.connection import Connection
 
-STATUSES = ("READY", "PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED", "REJECTED")
-REASONS = ("reason", "review_reason", "annotation_reason", "picks_reason")
-"""Of the sentences that a row may have, the first that is there is shown."""
 
-
-def rows_of(connection: Connection, segment: str | None) -> list[dict]:
+def rows_of(connection: Connection, segment: str | None) -> list[FrameRow]:
     """The rows of a `<campaign>/<segment>`, or of all frames."""
     if segment:
         return list(connection.register.of_segment(*segment.split("/", 1)))
     return [row for name in STATUSES for row in connection.register.of_status(name)]
 
 
-def counted(rows: Iterable[dict]) -> str:
+def counted(rows: Iterable[FrameRow]) -> str:
     """How many frames there are of each status, and how many are annotated: two lines."""
     rows = list(rows)
-    statuses = Counter(row["status"] for row in rows)
-    annotated = Counter(row["annotated"] for row in rows if row.get("annotated"))
+    statuses = Counter(row.status for row in rows)
+    annotated = Counter(row.annotated for row in rows if row.annotated)
     told = (
         f"annotated {annotated.total()}, of them {annotated['complete']} completely; "
         "they count in the next training, `firnline retrain` starts one"
@@ -35,21 +32,21 @@ def counted(rows: Iterable[dict]) -> str:
     return "  ".join(f"{name} {statuses[name]}" for name in STATUSES) + f"\n{told}"
 
 
-def listing(rows: Iterable[dict], limit: int) -> Listing:
+def listing(rows: Iterable[FrameRow], limit: int) -> Listing:
     """The first `limit` frames of each status."""
     shown: Counter[str] = Counter()
     table = Listing("frame", "status", "confidence", "model", "polarity", "note", box=None)
     for row in rows:
-        shown[row["status"]] += 1
-        if shown[row["status"]] > limit:
+        shown[row.status] += 1
+        if shown[row.status] > limit:
             continue
         polarity = polarity_of_row(row)
-        note = next((row[name] for name in REASONS if row.get(name)), "")
+        note = row.reason or row.review_reason or row.annotation_reason or row.picks_reason
         if polarity and not polarity.sure:
             note = f"{note} {polarity.sentence}".lstrip()
-        confidence = f"{row['confidence']:.2f}" if "confidence" in row else ""
+        confidence = "" if row.confidence is None else f"{row.confidence:.2f}"
         table.add_row(
-            row["frame_id"], row["status"], confidence, row.get("model_version", ""),
+            row.frame_id, row.status, confidence, row.model_version or "",
             polarity.short if polarity else "", escape(note),
         )  # fmt: skip
     return table
@@ -58,8 +55,8 @@ def listing(rows: Iterable[dict], limit: int) -> Listing:
 def corrections(connection: Connection) -> str:
     """How many corrections there are, and how many of them no training has seen: a line."""
     counts = connection.corrections.counts()
-    pending = [item["batch"] for item in connection.corrections.batches("PENDING")]
+    pending = [batch.batch for batch in connection.corrections.batches("PENDING")]
     return (
-        f"corrections {counts['total']}, of them {counts['total'] - counts['claimed']} not yet in a batch; "
-        f"{counts['last_batch']} batches claimed" + (f", waiting: {pending}" if pending else "")
+        f"corrections {counts.total}, of them {counts.unclaimed} not yet in a batch; "
+        f"{counts.last_batch} batches claimed" + (f", waiting: {pending}" if pending else "")
     )

@@ -100,18 +100,18 @@ def export_registered(connection: Connection, model_version: str | None, out: Pa
     """
     models = connection.models
     known = models.version(model_version) if model_version else models.champion()
-    if known is None or "model_data" not in known:
+    if known is None or known.model_data is None:
         raise NotExportable(
             f"There is no model '{model_version or 'champion'}' to export: `firnline models` lists those there are."
         )
-    bucket, key = split_uri(known["model_data"])
+    bucket, key = split_uri(known.model_data)
     s3 = connection.client("s3")
     with tempfile.TemporaryDirectory() as folder:
         archive = Path(folder, "model.tar.gz")
         try:
             s3.download_file(bucket, key, str(archive))
         except ClientError as error:
-            raise NotExportable(f"{known['model_data']} can't be fetched ({error}).") from error
+            raise NotExportable(f"{known.model_data} can't be fetched ({error}).") from error
         exported = export(archive, out)
     if store:
         s3.upload_file(str(out / MODEL), bucket, f"{key.rpartition('/')[0]}/{MODEL}")

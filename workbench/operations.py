@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from rich.table import Table as Listing
 
+from firnline.store.rows import ChampionRow, ModelRow
 from workbench.connection import Connection
 
 MACHINES = ("RetrainStateMachineArn", "DeployStateMachineArn")
@@ -34,27 +35,27 @@ def _outcome(ended: dict) -> str:
     return ": ".join(told[word] for word in ("outcome", "reason") if told.get(word)) or ended.get("cause", "")
 
 
-def model_listing(versions: Iterable[dict], champion: dict | None) -> Listing:
+def model_listing(versions: Iterable[ModelRow], champion: ChampionRow | None) -> Listing:
     """Every model that was trained, and what was decided about it."""
     table = Listing("model", "decision", "reason", box=None)
-    for item in versions:
-        name = item["model_version"]
-        serving = "  [green]← serves[/green]" if champion and champion["model_version"] == name else ""
-        table.add_row(name + serving, str(item.get("decision", "")), str(item.get("reason", "")))
+    for model in versions:
+        serves = champion is not None and champion.model_version == model.model_version
+        marked = model.model_version + ("  [green]← serves[/green]" if serves else "")
+        table.add_row(marked, model.decision or "", model.reason)
     return table
 
 
 def roll_back(connection: Connection, model_version: str) -> str:
     """Start the deployment of an earlier model; returns the execution's name. Raises CannotRollBack."""
     champion, version = connection.models.champion(), connection.models.version(model_version)
-    if champion is None or version is None or "model_data" not in version:
+    if champion is None or version is None or version.model_data is None:
         raise CannotRollBack(
             f"There is no model '{model_version}' to go back to: `firnline models` lists those there are."
         )
-    if champion["model_version"] == model_version:
+    if champion.model_version == model_version:
         raise CannotRollBack(f"{model_version} serves already.")
-    request = {"model_version": model_version, "model_data": version["model_data"],
-               "expected_champion": champion["model_version"], "reason": "rolled back by an operator"}  # fmt: skip
+    request = {"model_version": model_version, "model_data": version.model_data,
+               "expected_champion": champion.model_version, "reason": "rolled back by an operator"}  # fmt: skip
     answer = connection.client("stepfunctions").start_execution(
         stateMachineArn=connection.outputs["DeployStateMachineArn"], input=json.dumps(request)
     )

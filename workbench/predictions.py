@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table as Listing
 
 from firnline.documents.polarity import Polarity, ToldPolarity, polarity_of_row
+from firnline.store.rows import FrameRow
 from workbench import uploads
 from workbench.connection import Connection
 from workbench.progress import Stages
@@ -19,7 +20,7 @@ class Answer:
     """What became of an uploaded file: its frame's row, or that of its refusal; `document`: where its layers went."""
 
     file: Path
-    row: dict
+    row: FrameRow
     document: Path | None = None
 
     @property
@@ -47,7 +48,7 @@ def fetch(connection: Connection, answers: Iterable[Answer], out: Path, overwrit
     """Write the layers, overlays and picks of what was not rejected into `out`."""
     return [
         answer
-        if answer.row["status"] == "REJECTED"
+        if answer.row.status == "REJECTED"
         else Answer(
             answer.file,
             answer.row,
@@ -67,11 +68,11 @@ def listing(answers: Iterable[Answer]) -> Listing:
     for answer in answers:
         row, told = answer.row, answer.polarity
         if answer.document is None:
-            table.add_row(answer.file.name, "", "", "", "[red]rejected[/red]", escape(row["reason"]))
+            table.add_row(answer.file.name, "", "", "", "[red]rejected[/red]", escape(row.reason))
             continue
         layers = json.loads(answer.document.read_text())["layers"]
         table.add_row(
-            answer.file.name, str(len(layers)), f"{row['confidence']:.2f}", told.short if told else "", row["status"],
+            answer.file.name, str(len(layers)), f"{row.confidence:.2f}", told.short if told else "", row.status,
             str(answer.document),
         )  # fmt: skip
     return table

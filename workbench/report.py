@@ -20,6 +20,7 @@ from firnline.limits import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, MAX_PICTURE_BYTE
 from firnline.radar.formats import read_frame
 from firnline.radar.picture import averaged
 from firnline.store import keys
+from firnline.store.rows import FrameRow
 from workbench.connection import Connection
 from workbench.uploads import frame_document
 
@@ -49,42 +50,42 @@ def current_state(machines: Any, execution_arn: str) -> str:
     return next((name for name in entered if name), "starting")
 
 
-def choose_frames(rows: Iterable[dict], holdout_segments: set[str]) -> list[dict]:
-    """A few frames to show, one a segment, those of the holdout first, since no training saw them."""
-    by_segment: dict[str, dict] = {}
-    for row in sorted(rows, key=lambda row: row["frame_id"]):
-        by_segment.setdefault(row["frame_id"].rsplit("/", 1)[0], row)
+def choose_frames(rows: Iterable[FrameRow], holdout_segments: set[str]) -> list[FrameRow]:
+    """A few frames to show, one a segment, those of the holdout first: no training saw them."""
+    by_segment: dict[str, FrameRow] = {}
+    for row in sorted(rows, key=lambda row: row.frame_id):
+        by_segment.setdefault(row.segment, row)
     ordered = sorted(by_segment, key=lambda segment: (segment not in holdout_segments, segment))
     return [by_segment[segment] for segment in ordered[:_SHOWN_FRAMES]]
 
 
-def predict_again(connection: Connection, row: dict) -> LayersDocument:
+def predict_again(connection: Connection, row: FrameRow) -> LayersDocument:
     """Ask the endpoint, as it serves now, for a frame's layers."""
-    png = connection.workspace.read(keys.echogram(row["frame_id"], row["revision"]), MAX_PICTURE_BYTES)
+    png = connection.workspace.read(keys.echogram(row.frame_id, row.revision), MAX_PICTURE_BYTES)
     answer = connection.client("sagemaker-runtime").invoke_endpoint(
         EndpointName=connection.outputs["EndpointName"], ContentType="image/png", Accept="application/json", Body=png
     )
     return LayersDocument.model_validate_json(answer["Body"].read())
 
 
-def whole_frame(connection: Connection, rows: Iterable[dict]) -> dict | None:
+def whole_frame(connection: Connection, rows: Iterable[FrameRow]) -> dict | None:
     """One frame whose picture is a small part of its file, as uploaded and as predicted; None if there is none."""
-    for row in sorted(rows, key=lambda row: row["frame_id"], reverse=True):
+    for row in sorted(rows, key=lambda row: row.frame_id, reverse=True):
         frame = frame_document(connection, row)
         if frame.file_samples * frame.file_traces < _MUCH_LARGER * frame.width * frame.height:
             continue
-        which = (row["frame_id"], row["revision"], row["model_version"])
+        which = (row.frame_id, row.revision, row.predicted_by)
         layers = LayersDocument.model_validate_json(
             connection.workspace.read(keys.prediction(*which), MAX_DOCUMENT_BYTES)
         )
-        echogram = read_frame(connection.frames.read(row["source_key"], MAX_FILE_BYTES)).power_db
+        echogram = read_frame(connection.frames.read(row.source_key, MAX_FILE_BYTES)).power_db
         grey = decode_png(connection.workspace.read(keys.echogram(*which[:2]), MAX_PICTURE_BYTES))
         file_mb = (
-            connection.frames.client.head_object(Bucket=connection.frames.name, Key=row["source_key"])["ContentLength"]
+            connection.frames.client.head_object(Bucket=connection.frames.name, Key=row.source_key)["ContentLength"]
             / 1e6
         )
         return {
-            "name": row["frame_id"], "traces": frame.file_traces, "samples": frame.file_samples, "megabytes": round(file_mb),
+            "name": row.frame_id, "traces": frame.file_traces, "samples": frame.file_samples, "megabytes": round(file_mb),
             "width": frame.width, "height": frame.height, "notes": frame.transforms, "count": len(layers.layers),
             "file": _data_uri(_file_with_layers(echogram, layers, frame)), "picture": _data_uri(draw_layers(grey, layers)),
         }  # fmt: skip
@@ -111,7 +112,7 @@ def _file_with_layers(echogram: np.ndarray, layers: LayersDocument, frame: Frame
 
 
 def write(
-    path: Path, summary: dict, steps: list[dict], shown: list[dict], after: list[LayersDocument],
+    path: Path, summary: dict, steps: list[dict], shown: list[FrameRow], after: list[LayersDocument],
     truths: dict[str, LayersDocument], holdout_segments: set[str], connection: Connection, whole: dict | None,
 ) -> None:  # fmt: skip
     """Write the report. `shown` are table rows as first predicted, `after` the new model's layers for the same frames,
@@ -119,13 +120,13 @@ def write(
     """
     frames = []
     for row, new in zip(shown, after, strict=True):
-        which = (row["frame_id"], row["revision"], row["model_version"])
+        which = (row.frame_id, row.revision, row.predicted_by)
         grey = decode_png(connection.workspace.read(keys.echogram(*which[:2]), MAX_PICTURE_BYTES))
         old = LayersDocument.model_validate_json(connection.workspace.read(keys.prediction(*which), MAX_DOCUMENT_BYTES))
-        pictures = [("before", old), ("after", new), ("the reviewer drew", truths[row["frame_id"]])]
+        pictures = [("before", old), ("after", new), ("the reviewer drew", truths[row.frame_id])]
         frames.append({
-            "name": row["frame_id"],
-            "split": "holdout: no training saw this segment" if row["frame_id"].rsplit("/", 1)[0] in holdout_segments else "",
+            "name": row.frame_id,
+            "split": "holdout: no training saw this segment" if row.segment in holdout_segments else "",
             "pictures": [{"title": title, "count": len(document.layers), "data": _data_uri(draw_layers(grey, document))}
                          for title, document in pictures],
         })  # fmt: skip

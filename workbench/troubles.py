@@ -12,10 +12,11 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError, ParamValidationError
 from botocore.exceptions import ConnectionError as NoConnection
 
+from firnline.store.row import BrokenRow
 from workbench.local_cloud.process import FULL_BYTES
 from workbench.local_cloud.settings import ROOT, default_state_dir
 
-OF_THE_MACHINE = (OSError, HTTPException, BotoCoreError, Boto3Error, ClientError)
+OF_THE_MACHINE = (OSError, HTTPException, BotoCoreError, Boto3Error, ClientError, BrokenRow)
 TRACEBACKS = "FIRNLINE_TRACEBACK"
 """The variable that makes a developer see the traceback."""
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -30,6 +31,8 @@ def sentence(error: Exception) -> str | None:
         isinstance(error, URLError) and not isinstance(error, HTTPError)
     ):
         return f"The stack does not answer any more ({error}). If it is the local one, `make up` starts it again."
+    if isinstance(error, BrokenRow):
+        return str(error)
     if isinstance(error, HTTPError):
         return f"The local cloud answered {error.code} ({error.reason}) at {error.url}; its log says more."
     if isinstance(error, OSError):

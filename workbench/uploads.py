@@ -14,6 +14,7 @@ from firnline.documents.upload_key import parse_upload_key, refusal_id, revision
 from firnline.errors import Refused
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES
 from firnline.store import keys
+from firnline.store.rows import FrameRow
 from workbench.connection import Connection
 from workbench.waiting import wait_until
 
@@ -124,18 +125,18 @@ def upload(
     refused = connection.register.get(refusal_id(key))
     metadata = {"polarity": polarity} if polarity else {}
     connection.frames.client.put_object(Bucket=connection.frames.name, Key=key, Body=content, Metadata=metadata)
-    return Upload(file, key, frame_id, revision_of(content, polarity), refused["sequencer"] if refused else "")
+    return Upload(file, key, frame_id, revision_of(content, polarity), refused.sequencer if refused else "")
 
 
 def follow(
     connection: Connection, uploads: Iterable[Upload], seconds: float, tell: Callable[[int, int], None]
-) -> dict[str, dict]:
+) -> dict[str, FrameRow]:
     """Wait until every upload is predicted or rejected; returns the frames' table rows by frame_id.
 
     `tell` is called with (done, rejected) as they come. Raises `TimeoutError` naming what is still missing.
     """
     waiting = list(uploads)
-    rows: dict[str, dict] = {}
+    rows: dict[str, FrameRow] = {}
 
     def all_answered() -> bool:
         for upload in list(waiting):
@@ -143,7 +144,7 @@ def follow(
             if row:
                 rows[upload.frame_id] = row
                 waiting.remove(upload)
-        tell(len(rows), sum(row["status"] == "REJECTED" for row in rows.values()))
+        tell(len(rows), sum(row.status == "REJECTED" for row in rows.values()))
         return not waiting
 
     def too_long() -> TimeoutError:
@@ -156,27 +157,27 @@ def follow(
     return rows
 
 
-def _answer(connection: Connection, upload: Upload) -> dict | None:
-    """The row that says what became of an upload: its frame's or its refusal's. None until there is one."""
+def _answer(connection: Connection, upload: Upload) -> FrameRow | None:
+    """The row that says what became of an upload, its frame's or that of its refusal; None as long as there is none."""
     row = connection.register.get(upload.frame_id)
-    if row and row["revision"] == upload.revision and row["status"] in PREDICTED | {"REJECTED"}:
+    if row and row.revision == upload.revision and row.status in PREDICTED | {"REJECTED"}:
         return row
     refused = connection.register.get(refusal_id(upload.key))
-    return refused if refused and refused["sequencer"] > upload.refused_before else None
+    return refused if refused and refused.sequencer > upload.refused_before else None
 
 
-def frame_document(connection: Connection, row: dict) -> FrameDocument:
+def frame_document(connection: Connection, row: FrameRow) -> FrameDocument:
     """What ingest wrote of the frame of a table row: how its picture lies on the uploaded file."""
-    content = connection.workspace.read(keys.frame(row["frame_id"], row["revision"]), MAX_FILE_BYTES)
+    content = connection.workspace.read(keys.frame(row.frame_id, row.revision), MAX_FILE_BYTES)
     return FrameDocument.model_validate_json(content)
 
 
-def fetch_layers(connection: Connection, row: dict, out: Path, stem: str, overwrite: bool = True) -> Outputs:
+def fetch_layers(connection: Connection, row: FrameRow, out: Path, stem: str, overwrite: bool = True) -> Outputs:
     """Write what was predicted of a frame to `outputs_of(out, stem)`.
 
     Raises FileExistsError without `overwrite`, if any of them is there.
     """
-    which = (row["frame_id"], row["revision"], row["model_version"])
+    which = (row.frame_id, row.revision, row.predicted_by)
     document = connection.workspace.read(keys.prediction(*which), MAX_DOCUMENT_BYTES)
     overlay = connection.workspace.read(keys.prediction_overlay(*which), MAX_OVERLAY_BYTES)
     picks = picks_csv(LayersDocument.model_validate_json(document), frame_document(connection, row))

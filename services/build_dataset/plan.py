@@ -76,10 +76,10 @@ class Planner:
                 for split in ("train", "validation", "holdout")
                 if counts[split]
             ]
-            + [{"name": "model", "uri": champion["model_data"]}],
+            + [{"name": "model", "uri": champion.model_data}],
             "holdout_images_uri": self.bucket.uri(f"{prefix}holdout-images/"),
             "comparison_uri": self.bucket.uri(keys.comparison_prefix(snapshot)),
-            "champion": {name: champion[name] for name in ("model_version", "model_name", "model_data")},
+            "champion": champion.model_dump(include={"model_version", "model_name", "model_data"}),
         }
 
     def _build(self, builder: SnapshotBuilder, snapshot: str) -> dict[str, Any]:

@@ -53,7 +53,7 @@ class Comparer:
         }  # fmt: skip
         key = f"{comparison}comparison.json"
         self.bucket.write(key, json.dumps(document, indent=1).encode(), "application/json")
-        decision = {
+        decision: dict[str, Any] = {
             "promote": verdict.promote, "reason": verdict.reason, "metric": verdict.metric,
             "candidate": verdict.candidate, "champion": verdict.champion, "comparison_uri": self.bucket.uri(key),
         }  # fmt: skip

@@ -16,7 +16,7 @@ from firnline.store import keys
 from firnline.store.bucket import Bucket, split_uri
 from firnline.store.corrections import Corrections
 from firnline.store.frame_register import FrameRegister
-from firnline.store.table import Item
+from firnline.store.rows import ReviewRow
 
 MAX_ECHOGRAM_BYTES = 64_000_000
 
@@ -53,11 +53,9 @@ class ReviewCompleter:
         address = self._output_address(event)
         try:
             output = self._read_output(address, review)
-            grey = decode_png(
-                self.bucket.read(keys.echogram(review["frame_id"], review["revision"]), MAX_ECHOGRAM_BYTES)
-            )
-            source = {"review": review["loop_name"], "model_version": review.get("model_version")}
-            chosen = choose(output.humanAnswers, review["frame_id"], grey.shape[1], grey.shape[0], source)
+            grey = decode_png(self.bucket.read(keys.echogram(review.frame_id, review.revision), MAX_ECHOGRAM_BYTES))
+            source = {"review": review.loop_name, "model_version": review.model_version}
+            chosen = choose(output.humanAnswers, review.frame_id, grey.shape[1], grey.shape[0], source)
         except Refused as refused:
             return self._fail(review, f"{refused} What was submitted is kept at {address}.")
         return self._store(review, chosen, grey, address)
@@ -72,8 +70,8 @@ class ReviewCompleter:
                 return answer["HumanLoopOutput"]["OutputS3Uri"]
         raise LookupError(f"loop {loop.humanLoopName} is completed, but nothing says yet where its output lies")
 
-    def _read_output(self, address: str, review: Item) -> LoopOutput:
-        name = review["loop_name"]
+    def _read_output(self, address: str, review: ReviewRow) -> LoopOutput:
+        name = review.loop_name
         try:
             bucket, key = split_uri(address)
         except ValueError as error:
@@ -87,42 +85,37 @@ class ReviewCompleter:
         except ValueError as error:
             raise Refused(f"The review's output cannot be read: {error}.") from error
         content = output.inputContent if isinstance(output.inputContent, dict) else {}
-        claims = {k: content.get(k, review[k]) for k in ("frame_id", "revision")}
-        if output.humanLoopName != name or any(claims[k] != review[k] for k in claims):
+        ours = {"frame_id": review.frame_id, "revision": review.revision}
+        if output.humanLoopName != name or any(content.get(k, ours[k]) != ours[k] for k in ours):
             raise Refused(f"The output of review {name} says that it belongs to another review or frame.")
         return output
 
-    def _store(self, review: Item, chosen: Chosen, grey: Any, address: str) -> str:
-        frame_id, name, revision = review["frame_id"], review["loop_name"], review["revision"]
+    def _store(self, review: ReviewRow, chosen: Chosen, grey: Any, address: str) -> str:
+        frame_id, name, revision = review.frame_id, review.loop_name, review.revision
         prefix = keys.correction_prefix(frame_id, name)
         self.bucket.write(f"{prefix}layers.json", chosen.document.to_json(), "application/json")
         self.bucket.write(f"{prefix}overlay.png", encode_png(draw_layers(grey, chosen.document)), "image/png")
         fresh = self.corrections.record(
-            name, revision, chosen.document, self.bucket.uri(prefix), model_version=review.get("model_version"),
+            name, revision, chosen.document, self.bucket.uri(prefix), model_version=review.model_version,
             output=address, seconds=chosen.seconds, dropped_lines=chosen.dropped,
             answers=chosen.answers, answers_refused=chosen.refused, answers_differ=chosen.differ,
         )  # fmt: skip
-        self.register.close_review(frame_id, name, "COMPLETED")
-        self.register.advance(
-            frame_id, revision, "CORRECTED", ("PREDICTED", "IN_REVIEW", "ACCEPTED"), review=name, review_reason=""
-        )
+        self.register.complete_review(frame_id, name)
+        self.register.corrected(frame_id, revision, name)
         claimed = self.corrections.claim_batches(self.retrain_every)
         if not fresh and not claimed:
             # The delivery before this one may have died between its claim and its event. One event is enough: it makes
             # `start_retraining` go through all that waits.
-            claimed = [item["batch"] for item in self.corrections.batches("PENDING")[:1]]
+            claimed = [batch.batch for batch in self.corrections.batches("PENDING")[:1]]
         self.bus.send(*(CorrectionBatchClaimed(batch=batch) for batch in claimed))
         return "corrected" if fresh else "known"
 
-    def _fail(self, review: Item, reason: str) -> str:
-        frame_id, name = review["frame_id"], review["loop_name"]
-        self.register.close_review(frame_id, name, "FAILED", reason)
-        closed = self.register.review(frame_id, name) or {}
-        if closed.get("state") != "FAILED":
+    def _fail(self, review: ReviewRow, reason: str) -> str:
+        self.register.fail_review(review.frame_id, review.loop_name, reason)
+        closed = self.register.review(review.frame_id, review.loop_name)
+        if closed is None or closed.state != "FAILED":
             return "known"
-        self.register.advance(
-            frame_id, review["revision"], "PREDICTED", ("PREDICTED", "IN_REVIEW"), review_reason=closed["reason"]
-        )
+        self.register.review_failed(review.frame_id, review.revision, closed.reason)
         return "failed"
 
 

@@ -41,9 +41,9 @@ class Annotator:
     def take(self, key: UploadKey) -> Outcome:
         """An annotation was uploaded or deleted."""
         frame = self._register.get(key.frame_id)
-        if frame is None or frame["status"] == "REJECTED":
+        if frame is None or frame.status == "REJECTED":
             return Outcome.ANNOTATION_WAITS
-        return self.follow(key, frame["revision"]) or Outcome.GONE
+        return self.follow(key, frame.revision) or Outcome.GONE
 
     def follow(self, key: UploadKey, revision: str) -> Outcome | None:
         """Bring the row and `partial.json` up to the uploads of now; None if there is no annotation and was none.
@@ -74,9 +74,9 @@ class Annotator:
             except Refused:  # the upload of the annotation itself was refused with this reason
                 continue
             frame = self._register.get(one.frame_id)
-            if frame and frame["status"] != "REJECTED" and frame.get("organiser") != stored.etag:
-                self.follow(one, frame["revision"])
-                self._register.note(one.frame_id, frame["revision"], organiser=stored.etag)
+            if frame and frame.status != "REJECTED" and frame.organiser != stored.etag:
+                self.follow(one, frame.revision)
+                self._register.mark_organised(one.frame_id, frame.revision, stored.etag)
         return Outcome.ORGANISED
 
     def _settle(self, frame_id: str, revision: str, beside: Beside | None) -> Outcome | None:
@@ -96,8 +96,8 @@ class Annotator:
             self._workspace.write(keys.partial(frame_id, revision), document.to_json(), "application/json")
             self._register.mark_annotated(frame_id, revision, document.coverage, reason)
             return refused or Outcome.ANNOTATED
-        row = self._register.get(frame_id) or {}
-        if not (reason or row.get("annotated") or row.get("annotation_reason")):
+        row = self._register.get(frame_id)
+        if not (reason or (row and (row.annotated or row.annotation_reason))):
             return None
         self._register.mark_annotated(frame_id, revision, "", reason)
         self._workspace.delete(keys.partial(frame_id, revision))

@@ -8,7 +8,7 @@ the row. Which annotation counts depends only on what lies in the buckets, not o
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Literal, Unpack
 
 from firnline.documents.echogram import encode_png, to_grey
 from firnline.documents.frame import FrameDocument
@@ -25,8 +25,9 @@ from firnline.radar.picture import Picture
 from firnline.radar.radar_frame import RadarFrame
 from firnline.store import keys
 from firnline.store.bucket import SPLIT_FRAME, Bucket
-from firnline.store.frame_register import FrameRegister, Registered, comparable
-from firnline.store.table import Item
+from firnline.store.frame_register import FrameRegister, PictureDetails, Registered
+from firnline.store.rows import FrameRow
+from firnline.store.sortable import comparable
 from ingest_frame.annotator import Annotator
 from ingest_frame.outcome import Outcome
 from ingest_frame.stored import Stored, stat
@@ -75,9 +76,9 @@ class Ingest:
 
     def _take_frame(self, upload: Upload, key: UploadKey) -> Outcome:
         known = self._register.get(key.frame_id)
-        if known and known["source_key"] != upload.key and known["status"] != "REJECTED":
+        if known and known.source_key != upload.key and known.status != "REJECTED":
             return self._reject_key(upload, _taken(upload.key, known))
-        if known and known["source_key"] == upload.key and known["sequencer"] > comparable(upload.sequencer):
+        if known and known.source_key == upload.key and known.sequencer > comparable(upload.sequencer):
             return Outcome.STALE
         stored = stat(self._uploads, upload.key, upload.version)
         if stored is None:
@@ -87,9 +88,9 @@ class Ingest:
             polarity = _polarity(stored)
             content = self._uploads.read(upload.key, MAX_FILE_BYTES, stored.version, SPLIT_FRAME)
             revision = revision_of(content, polarity)
-            if known and known["source_key"] == upload.key and known["revision"] == revision:
-                status = "REJECTED" if known["status"] == "REJECTED" else "READY"
-                return self._settle(upload, key, status, revision, known.get("reason"))
+            if known and known.source_key == upload.key and known.revision == revision:
+                status: Literal["READY", "REJECTED"] = "REJECTED" if known.status == "REJECTED" else "READY"
+                return self._settle(upload, key, status, revision, known.reason)
             frame = read_frame(content, polarity)
         except FileNotFoundError:
             return Outcome.GONE
@@ -99,14 +100,17 @@ class Ingest:
         del content
         source = Source(self._uploads.name, upload.key, stored.version, stored.uploaded, checksum)
         picture, document = described(frame, key.frame_id, revision, source)
-        note = self._store(frame, picture, document)
-        return self._settle(
-            upload, key, "READY", revision, None,
-            width=document.width, height=document.height, format=document.format, polarity=document.polarity,
-            polarity_confidence=frame.polarity_confidence, **note,
-        )  # fmt: skip
+        details: PictureDetails = {
+            "width": document.width,
+            "height": document.height,
+            "format": document.format,
+            "polarity": document.polarity,
+            "polarity_confidence": frame.polarity_confidence,
+        }
+        details.update(self._store(frame, picture, document))
+        return self._settle(upload, key, "READY", revision, **details)
 
-    def _store(self, frame: RadarFrame, picture: Picture, document: FrameDocument) -> dict[str, str]:
+    def _store(self, frame: RadarFrame, picture: Picture, document: FrameDocument) -> PictureDetails:
         """Write the frame's objects; returns what the row should say of picks that came inside the file."""
         frame_id, revision = document.frame_id, document.revision
         self._workspace.write(keys.echogram(frame_id, revision), encode_png(to_grey(picture.power_db)), "image/png")
@@ -121,21 +125,27 @@ class Ingest:
         return {}
 
     def _settle(
-        self, upload: Upload, key: UploadKey, status: str, revision: str, reason: str | None, **details: Any
+        self,
+        upload: Upload,
+        key: UploadKey,
+        status: Literal["READY", "REJECTED"],
+        revision: str,
+        reason: str = "",
+        **details: Unpack[PictureDetails],
     ) -> Outcome:
         """Register the frame, then do what the next step waits for, even if an earlier delivery died before it."""
         registered = self._register.register(
-            key.frame_id, upload.key, upload.sequencer, revision, status, reason=reason, **details
+            key.frame_id, upload.key, upload.sequencer, revision, status, reason, **details
         )
         frame = self._register.get(key.frame_id)
         if frame is None or registered is Registered.STALE:
-            other = frame and frame["source_key"] != upload.key
+            other = frame and frame.source_key != upload.key
             return self._reject_key(upload, _taken(upload.key, frame)) if other else Outcome.STALE
-        if frame["status"] == "REJECTED":
-            self._bus.send(FrameRejected(frame_id=key.frame_id, source_key=upload.key, reason=frame["reason"]))
+        if frame.status == "REJECTED":
+            self._bus.send(FrameRejected(frame_id=key.frame_id, source_key=upload.key, reason=frame.reason))
         else:
             self._annotator.follow(key, revision)
-        if frame["status"] == "READY":
+        if frame.status == "READY":
             self._bus.send(FrameReady(frame_id=key.frame_id, revision=revision))
         if registered is Registered.SAME:
             return Outcome.UNCHANGED
@@ -152,7 +162,7 @@ class Ingest:
         revision = frame_id.rpartition("/")[2][:12]
         logger.warning("upload refused", extra={"key": upload.key, "reason": str(refusal)})
         self._write_reason(frame_id, upload, revision, refusal)
-        self._register.register(frame_id, upload.key, upload.sequencer, revision, "REJECTED", reason=str(refusal))
+        self._register.register(frame_id, upload.key, upload.sequencer, revision, "REJECTED", str(refusal))
         self._bus.send(FrameRejected(frame_id=frame_id, source_key=upload.key, reason=str(refusal)))
         return Outcome.REJECTED
 
@@ -171,8 +181,8 @@ def _polarity(stored: Stored) -> Polarity | None:
     return _POLARITIES.get(given)
 
 
-def _taken(key: str, known: Item | None) -> Refused:
-    taken_by = known["source_key"] if known else "another file"
+def _taken(key: str, known: FrameRow | None) -> Refused:
+    taken_by = known.source_key if known else "another file"
     return Refused(
         f"'{key}' would be the same frame as '{taken_by}', which stays as it is: upload it under another name."
     )

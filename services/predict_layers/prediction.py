@@ -15,7 +15,7 @@ from firnline.limits import MAX_PICTURE_BYTES
 from firnline.store import keys
 from firnline.store.bucket import Bucket
 from firnline.store.frame_register import FrameRegister
-from firnline.store.table import Item
+from firnline.store.rows import FrameRow
 from predict_layers.endpoint import Endpoint
 
 Outcome = Literal["predicted", "repeated", "rejected", "stale"]
@@ -35,15 +35,15 @@ class Predictor:
         next one finishes the frame.
         """
         frame = self.register.get(event.frame_id)
-        if frame is None or frame["revision"] != event.revision:
+        if frame is None or frame.revision != event.revision:
             return "stale"
-        if frame["status"] == "PREDICTED":
-            self._announce(event, frame["model_version"])
+        if frame.status == "PREDICTED":
+            self._announce(event, frame.predicted_by)
             return "repeated"
-        if frame["status"] == "REJECTED":
-            self._announce_rejection(frame)
+        if frame.status == "REJECTED":
+            self._announce_rejection(frame, frame.reason)
             return "repeated"
-        if frame["status"] != "READY":
+        if frame.status != "READY":
             return "repeated"
         try:
             grey, document = self._predict(event)
@@ -70,9 +70,7 @@ class Predictor:
             layers_key=keys.prediction(*where),
             overlay_key=keys.prediction_overlay(*where),
         )
-        if not self.register.advance(
-            event.frame_id, event.revision, "PREDICTED", ("READY",), confidence=confidence, model_version=version
-        ):
+        if not self.register.predicted(event.frame_id, event.revision, version, confidence):
             return "stale"
         self._announce(event, version)
         return "predicted"
@@ -80,17 +78,13 @@ class Predictor:
     def _announce(self, event: FrameReady, model_version: str) -> None:
         self.bus.send(LayersPredicted(frame_id=event.frame_id, revision=event.revision, model_version=model_version))
 
-    def _reject(self, frame: Item, reason: str) -> Outcome:
-        frame_id = frame["frame_id"]
-        rejection = {"frame_id": frame_id, "source_key": frame["source_key"], "reason": reason}
-        self.workspace.write(keys.rejection(frame_id), json.dumps(rejection).encode(), "application/json")
-        if not self.register.advance(frame_id, frame["revision"], "REJECTED", ("READY",), reason=reason):
+    def _reject(self, frame: FrameRow, reason: str) -> Outcome:
+        rejection = {"frame_id": frame.frame_id, "source_key": frame.source_key, "reason": reason}
+        self.workspace.write(keys.rejection(frame.frame_id), json.dumps(rejection).encode(), "application/json")
+        if not self.register.rejected_by_network(frame.frame_id, frame.revision, reason):
             return "stale"
-        self._announce_rejection(frame | {"reason": reason})
+        self._announce_rejection(frame, reason)
         return "rejected"
 
-    def _announce_rejection(self, frame: Item) -> None:
-        rejected = FrameRejected(
-            frame_id=frame["frame_id"], source_key=frame["source_key"], reason=frame.get("reason", "")
-        )
-        self.bus.send(rejected)
+    def _announce_rejection(self, frame: FrameRow, reason: str) -> None:
+        self.bus.send(FrameRejected(frame_id=frame.frame_id, source_key=frame.source_key, reason=reason))

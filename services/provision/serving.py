@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from botocore.exceptions import ClientError
 
 from firnline.store.models import Models
+from firnline.store.rows import ChampionRow
 from provision.request import Properties
 
 FIRST = "first"
@@ -43,6 +44,10 @@ def find(describe: Any, **name: str) -> dict[str, Any] | None:
         raise
 
 
+def _serving(champion: ChampionRow) -> Serving:
+    return Serving(champion.model_name, champion.model_data, champion.endpoint_config)
+
+
 class EndpointKeeper:
     """Makes the endpoint where there is none. It leaves an existing one alone, unless that failed.
 
@@ -57,10 +62,7 @@ class EndpointKeeper:
     def ensure(self, first_model_uri: str, region: str) -> None:
         """See that the endpoint exists or is being made, with the champion; the first model becomes champion if there is none."""
         champion = self._models.champion()
-        if champion:
-            wanted = Serving(champion["model_name"], champion["model_data"], champion["endpoint_config"])
-        else:
-            wanted = self._first(first_model_uri)
+        wanted = _serving(champion) if champion else self._first(first_model_uri)
         name = self._properties.endpoint_name
         standing = find(self._client.describe_endpoint, EndpointName=name)
         if standing and standing["EndpointStatus"] == "Failed":
@@ -82,7 +84,7 @@ class EndpointKeeper:
     def first_model_failed(self) -> bool:
         """Whether the endpoint failed with the model in the box, before any other was promoted."""
         champion = self._models.champion()
-        if champion and champion["model_version"] != FIRST:
+        if champion and champion.model_version != FIRST:
             return False
         standing = find(self._client.describe_endpoint, EndpointName=self._properties.endpoint_name)
         return standing is not None and standing["EndpointStatus"] == "Failed"

@@ -1,11 +1,12 @@
 """What became of a candidate: the champion pointer, the model's record, the batch's outcome."""
 
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from firnline.store.corrections import Corrections
 from firnline.store.models import Models
+from firnline.store.rows import RetrainingOutcome
 from record_deployment.failure import explain
 
 
@@ -14,7 +15,7 @@ class ChampionChanged(Exception):
 
 
 class Promotion(BaseModel):
-    """The attributes of the champion's item: the model that serves."""
+    """The attributes of the champion's row: the model that serves."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
@@ -32,7 +33,7 @@ class Outcome(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
-    outcome: Literal["promoted", "kept", "skipped", "failed"]
+    outcome: RetrainingOutcome
     execution: str
     reason: str | dict[str, Any]
     model_version: str = ""
@@ -60,7 +61,8 @@ def record(outcome: Outcome, models: Models, corrections: Corrections) -> dict[s
 def _promote(outcome: Outcome, promotion: Promotion, models: Models) -> None:
     details = promotion.model_dump(exclude={"expected_champion"})
     if not models.promote(outcome.model_version, promotion.expected_champion, execution=outcome.execution, **details):
-        serving = (models.champion() or {}).get("model_version", "none")
+        champion = models.champion()
+        serving = champion.model_version if champion else "none"
         raise ChampionChanged(
             f"{outcome.model_version} was to follow {promotion.expected_champion}, but the champion is {serving} now."
         )

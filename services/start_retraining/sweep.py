@@ -7,6 +7,7 @@ that can exist only once.
 """
 
 from firnline.store.corrections import Corrections
+from firnline.store.rows import LockRow
 from start_retraining.executions import Executions
 
 MAX_FAILURES = 3
@@ -24,27 +25,27 @@ class Sweep:
         self.corrections.claim_batches(self.retrain_every)
         lock = self.corrections.retraining()
         if lock:
-            status = self.executions.status(lock["execution"])
-            if status is None and "batch" in lock:
-                self.executions.start(lock["execution"], lock["batch"], lock["attempt"])
-                return lock["execution"]
+            status = self.executions.status(lock.execution)
+            if status is None and lock.attempt_at:
+                self.executions.start(lock.execution, *lock.attempt_at)
+                return lock.execution
             if status not in (None, *ENDED):
-                return lock["execution"]
+                return lock.execution
             self._end(lock, status)
         return self._start_next()
 
-    def _end(self, lock: dict, status: str | None) -> None:
+    def _end(self, lock: LockRow, status: str | None) -> None:
         """A failed execution is followed by another attempt; after `MAX_FAILURES` the corrections wait for the snapshot
         of the next batch. What an operator has stopped is not started again. An execution that was lost with what ran it
         is followed by another one, however often.
         """
         failures = 0
-        if "batch" in lock and status != "SUCCEEDED":
-            batch = self.corrections.batch(lock["batch"]) or {}
-            failures = batch.get("failures", 0) + (0 if self.executions.is_lost(lock["execution"]) else 1)
-            if batch.get("outcome_of") != lock["execution"]:
+        if lock.batch is not None and status != "SUCCEEDED":
+            batch = self.corrections.batch(lock.batch)
+            failures = (batch.failures if batch else 0) + (0 if self.executions.is_lost(lock.execution) else 1)
+            if batch is None or batch.outcome_of != lock.execution:
                 reason = f"The execution ended as {status} before it could say why."
-                self.corrections.note_outcome(lock["batch"], lock["execution"], "failed", reason)
+                self.corrections.note_outcome(lock.batch, lock.execution, "failed", reason)
             if status != "ABORTED" and failures < MAX_FAILURES:
                 self.corrections.end_retraining(lock, "PENDING", failures)
                 return
@@ -53,13 +54,13 @@ class Sweep:
     def _start_next(self) -> str | None:
         for waiting in self.corrections.batches("PENDING"):
             # The index lags behind the table, which alone knows whether the batch waits and which attempt is next.
-            batch = self.corrections.batch(waiting["batch"])
-            if batch is None or batch["state"] != "PENDING":
+            batch = self.corrections.batch(waiting.batch)
+            if batch is None or batch.state != "PENDING":
                 continue
-            attempt = batch["attempt"] + 1
-            execution = self.executions.arn(batch["batch"], attempt)
+            attempt = batch.attempt + 1
+            execution = self.executions.arn(batch.batch, attempt)
             if self.corrections.start_retraining(batch, execution):
-                self.executions.start(execution, batch["batch"], attempt)
+                self.executions.start(execution, batch.batch, attempt)
                 return execution
             return None
         return None

@@ -17,6 +17,7 @@ from firnline.review.task_input import input_content
 from firnline.store import keys
 from firnline.store.bucket import Bucket
 from firnline.store.frame_register import FrameRegister
+from firnline.store.rows import ProviderName
 
 MAX_ECHOGRAM_BYTES = 64_000_000
 
@@ -26,7 +27,7 @@ class ReviewStarter:
     register: FrameRegister
     bucket: Bucket
     provider: ReviewProvider
-    provider_name: str
+    provider_name: ProviderName
     policy: Policy
     budget: int
 
@@ -37,27 +38,25 @@ class ReviewStarter:
         the next one of the same event does what is missing.
         """
         frame = self.register.get(event.frame_id)
-        if frame is None or frame["revision"] != event.revision:
+        if frame is None or frame.revision != event.revision:
             return "stale"
-        if frame.get("model_version", event.model_version) != event.model_version:
+        if frame.model_version not in (None, event.model_version):
             return "stale"
         name = loop_name(event.frame_id, event.revision, event.model_version)
         review = self.register.review(event.frame_id, name)
         if review is None:
-            if frame["status"] != "PREDICTED":
+            if frame.status != "PREDICTED":
                 return "stale"
             reason = self._open(event, name)
             if reason is None:
                 return "accepted"
-        elif review["state"] == "STARTED":
-            reason = review["asked_because"]
+        elif review.state == "STARTED":
+            reason = review.asked_because
         else:
             self._put_back_if_failed(event, name)
             return "closed"
         self.provider.start(name, self._task_input(event, name, reason, polarity_of_row(frame)))
-        self.register.advance(
-            event.frame_id, event.revision, "IN_REVIEW", ("PREDICTED",), review=name, review_reason=""
-        )
+        self.register.in_review(event.frame_id, event.revision, name)
         self._put_back_if_failed(event, name)
         return "in review"
 
@@ -66,7 +65,7 @@ class ReviewStarter:
         prediction = self.register.prediction(event.frame_id, event.revision, event.model_version)
         if prediction is None:
             raise LookupError(f"{event.frame_id} has no prediction by {event.model_version} in the table yet")
-        reason = self.policy.reason_to_review(event.frame_id, event.revision, prediction.get("confidence"))
+        reason = self.policy.reason_to_review(event.frame_id, event.revision, prediction.confidence)
         if reason is not None:
             opened = self.register.open_review(
                 event.frame_id, name, event.revision, self.budget,
@@ -75,17 +74,15 @@ class ReviewStarter:
             if opened or self.register.review(event.frame_id, name):
                 return reason
         note = "" if reason is None else f"{reason} The segment's budget of {self.budget} reviews is used up."
-        self.register.advance(event.frame_id, event.revision, "ACCEPTED", ("PREDICTED",), review_reason=note)
+        self.register.accepted(event.frame_id, event.revision, note)
         return None
 
     def _put_back_if_failed(self, event: LayersPredicted, name: str) -> None:
         # A reviewer may answer before the status has moved to IN_REVIEW; a failed review must not leave the frame
         # there.
-        review = self.register.review(event.frame_id, name) or {}
-        if review.get("state") == "FAILED":
-            self.register.advance(
-                event.frame_id, event.revision, "PREDICTED", ("IN_REVIEW",), review_reason=review.get("reason", "")
-            )
+        review = self.register.review(event.frame_id, name)
+        if review and review.state == "FAILED":
+            self.register.put_back(event.frame_id, event.revision, review.reason)
 
     def _task_input(self, event: LayersPredicted, name: str, reason: str, polarity: ToldPolarity | None) -> dict:
         frame = (event.frame_id, event.revision)

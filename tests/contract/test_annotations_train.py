@@ -87,9 +87,9 @@ class Uploads:
         if not found:
             return None
         [frame] = found
-        assert frame.revision == self.row()["revision"]
+        assert frame.revision == self.row().revision
         document = LayersDocument.model_validate_json(self.world.bucket.read(frame.layers_key, 10**7))
-        assert document.coverage == self.row()["annotated"]
+        assert document.coverage == self.row().annotated
         return document.coverage, document.layers[0].vertices[0].y
 
 
@@ -104,8 +104,9 @@ def uploads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Uploads]:
             cache.cache_clear()
         world = make_world()
         Models(world.table).promote(
-            "first", None, model_name="firnline-first", model_data="s3://workspace/models/first/model.tar.gz"
-        )
+            "first", None, model_name="firnline-first", model_data="s3://workspace/models/first/model.tar.gz",
+            endpoint_config="firnline-first",
+        )  # fmt: skip
         yield Uploads(world)
         for cache in caches:
             cache.cache_clear()
@@ -121,7 +122,7 @@ def test_annotations_alone_make_a_snapshot(uploads: Uploads) -> None:
         sent = [uploads.put(f"{frame_id}.png", picture(grey())), uploads.put(f"{frame_id}.layers.{suffix}", annotation)]
         uploads.deliver(*(sent if number % 2 else sent[::-1]))
         truth[frame_id] = (complete, 0 if complete else 2, 8.0 + number)
-    assert uploads.world.corrections.counts()["total"] == 0
+    assert uploads.world.corrections.counts().total == 0
     plan = build_dataset.handler(REQUEST, Context())
     assert sum(plan["counts"].values()) == 12
     assert plan["counts"]["train"]
@@ -145,7 +146,7 @@ def test_annotations_alone_make_a_snapshot(uploads: Uploads) -> None:
 
 def test_a_correction_supersedes_the_annotation(uploads: Uploads) -> None:
     uploads.deliver(uploads.put(f"{FRAME_ID}.layers.csv", csv(30)), uploads.put(f"{FRAME_ID}.png", picture(grey())))
-    correct(uploads.world, FRAME_ID, revision=uploads.row()["revision"])
+    correct(uploads.world, FRAME_ID, revision=uploads.row().revision)
     [frame] = annotated_frames(uploads.world.register, uploads.world.corrections)
     assert frame.correction is not None
 
@@ -155,10 +156,10 @@ def test_a_new_revision_does_not_inherit_the_mark(uploads: Uploads) -> None:
     assert uploads.learned() == ("complete", 30)
     uploads.deliver(uploads.put(f"{FRAME_ID}.png", picture(grey()[:, :20])))  # the annotation is of another width
     assert uploads.learned() is None
-    assert uploads.row()["annotation_reason"]
+    assert uploads.row().annotation_reason
     uploads.deliver(uploads.put(f"{FRAME_ID}.layers.csv", csv(20, 20)), uploads.delete(f"{FRAME_ID}.layers.json"))
     assert uploads.learned() == ("partial", 20)
-    assert uploads.row()["annotation_reason"] == ""
+    assert uploads.row().annotation_reason == ""
 
 
 @pytest.mark.parametrize("end", ["deleted", "refused"])
@@ -168,7 +169,7 @@ def test_what_is_withdrawn_is_not_learned_from(uploads: Uploads, end: str) -> No
     key = f"{FRAME_ID}.layers.csv"
     uploads.deliver(uploads.delete(key) if end == "deleted" else uploads.put(key, REFUSED))
     assert uploads.learned() is None
-    assert bool(uploads.row()["annotation_reason"]) == (end == "refused")
+    assert bool(uploads.row().annotation_reason) == (end == "refused")
     uploads.deliver(uploads.put(key, csv(31)))
     assert uploads.learned() == ("partial", 31)
 

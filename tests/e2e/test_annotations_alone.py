@@ -60,38 +60,38 @@ def test_twelve_annotated_frames_and_no_correction_lead_to_a_judged_model(
     connection, sent = annotated
     frames = {upload.frame_id for upload in sent}
     rows = uploads.follow(connection, sent, 120, lambda _done, _rejected: None)
-    assert {row["status"] for row in rows.values()} <= uploads.PREDICTED
+    assert {row.status for row in rows.values()} <= uploads.PREDICTED
     wait_until(lambda: "annotated 12, of them 0 completely" in firnline("status"), 60, "all annotations taken in")
 
     assert "asked" in firnline("retrain")
     batch = wait_until(lambda: connection.corrections.batches("DONE"), 240, "the retraining ended")[0]
-    execution = connection.client("stepfunctions").describe_execution(executionArn=batch["execution_arn"])
+    execution = connection.client("stepfunctions").describe_execution(executionArn=batch.execution_arn)
     assert execution["status"] == "SUCCEEDED"
     outcome = json.loads(execution["output"])
     assert outcome["outcome"] in ("promoted", "kept")
-    assert connection.corrections.counts()["total"] == 0
+    assert connection.corrections.counts().total == 0
 
     assert f"{outcome['outcome']}: " in firnline("executions")
 
     version = connection.models.version(outcome["model_version"])
-    assert version["decision"] in ("better", "kept", "promoted")
-    assert version["reason"] in " ".join(firnline("models").split())
-    for scores in (version["scores"], version["champion_scores"]):
+    assert version.decision in ("better", "kept", "promoted")
+    assert version.reason in " ".join(firnline("models").split())
+    for scores in (version.scores, version.champion_scores):
         assert scores.get("f1_2px") is None, "all truth is partial, so that precision cannot be known"
         assert scores["primary_metric"] == "followed_within_3px"
         assert scores["unusable_answers"] == 0
-    prefix = keys.dataset_prefix(version["snapshot"])
+    prefix = keys.dataset_prefix(version.snapshot)
     manifest = json.loads(connection.workspace.read(f"{prefix}manifest.json", 10**7))
     assert {frame["frame_id"] for frame in manifest["frames"]} == frames
     assert {(frame["coverage"], frame["correction"]) for frame in manifest["frames"]} == {("partial", None)}
-    assert manifest["counts"]["holdout"] == version["scores"]["frames"]
+    assert manifest["counts"]["holdout"] == version.scores["frames"]
 
 
 def test_a_deleted_annotation_no_longer_counts(annotated: tuple[Connection, list[uploads.Upload]]) -> None:
     connection, sent = annotated
     frame_id = sent[0].frame_id
     connection.frames.client.delete_object(Bucket=connection.frames.name, Key=f"{frame_id}.layers.json")
-    wait_until(lambda: not connection.register.get(frame_id)["annotated"], 60, "the mark taken back")
+    wait_until(lambda: not connection.register.get(frame_id).annotated, 60, "the mark taken back")
     wait_until(
         lambda: not connection.workspace.exists(keys.partial(frame_id, sent[0].revision)), 60, "partial.json removed"
     )

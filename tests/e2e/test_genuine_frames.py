@@ -19,8 +19,8 @@ FINELY, SAMPLES = 4, 10_000
 def predicted(stack: Connection, file: Path, campaign: str) -> tuple[dict, LayersDocument]:
     sent = uploads.upload(stack, file, campaign)
     row = uploads.follow(stack, [sent], 120, lambda _done, _rejected: None)[sent.frame_id]
-    assert row["status"] != "REJECTED", row.get("reason")
-    key = keys.prediction(row["frame_id"], row["revision"], row["model_version"])
+    assert row.status != "REJECTED", row.reason
+    key = keys.prediction(row.frame_id, row.revision, row.predicted_by)
     return row, LayersDocument.model_validate_json(stack.workspace.read(key, MAX_DOCUMENT_BYTES))
 
 
@@ -44,7 +44,7 @@ def test_a_real_snow_radar_picture_has_its_annual_layers_and_no_bed(
     [file] = (real_data / "snow").glob(f"*_{drawn}.png")
     row, layers = predicted(deployed, file, "real-snow")
     labels = [layer.label for layer in layers.layers]
-    assert row["polarity"] == "bright-strong"
+    assert row.polarity == "bright-strong"
     assert 8 <= len(labels) <= 25
     assert "bed" not in labels
     # All of them lie in the upper half, where the annual layers can be seen; below is noise.

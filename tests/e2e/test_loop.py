@@ -36,11 +36,11 @@ def test_a_broken_file_is_refused_with_a_sentence_and_the_next_one_is_predicted(
     sent = [uploads.upload(deployed, broken, "broken"), uploads.upload(deployed, campaign[0][0], "broken")]
     rows = _follow(deployed, sent)
     refused, predicted = (rows[item.frame_id] for item in sent)
-    assert refused["status"] == "REJECTED"
-    assert refused["reason"].endswith(".")
-    reason = json.loads(deployed.workspace.read(keys.rejection(refused["frame_id"]), 100_000))
-    assert reason["reason"] == refused["reason"]
-    assert predicted["status"] in uploads.PREDICTED
+    assert refused.status == "REJECTED"
+    assert refused.reason.endswith(".")
+    reason = json.loads(deployed.workspace.read(keys.rejection(refused.frame_id), 100_000))
+    assert reason["reason"] == refused.reason
+    assert predicted.status in uploads.PREDICTED
 
 
 def test_every_prediction_is_a_valid_layers_document_with_an_overlay(
@@ -50,7 +50,7 @@ def test_every_prediction_is_a_valid_layers_document_with_an_overlay(
     for row in rows.values():
         written = uploads.fetch_layers(deployed, row, tmp_path, "frame")
         layers = LayersDocument.model_validate_json(written.document.read_bytes())
-        assert layers.frame_id == row["frame_id"]
+        assert layers.frame_id == row.frame_id
         assert layers.layers, "the first model finds at least the surface"
         assert written.overlay.read_bytes().startswith(b"\x89PNG")
         picks = list(csv.DictReader(written.picks.open()))
@@ -73,23 +73,23 @@ def test_corrections_fill_a_batch_which_is_trained_judged_and_decided(
     tasks = wait_until(opened, 60, "a review task for each frame")
     for task in tasks:
         reviewer.correct(task, truth_of[task.frame_id])
-    wait_until(lambda: deployed.corrections.counts()["total"] == 12, 60, "all twelve corrections counted")
+    wait_until(lambda: deployed.corrections.counts().total == 12, 60, "all twelve corrections counted")
     counts = wait_until(
-        lambda: (counts := deployed.corrections.counts())["claimed"] == 12 and counts, 60, "three batches claimed"
+        lambda: (counts := deployed.corrections.counts()).claimed == 12 and counts, 60, "three batches claimed"
     )
-    assert counts["last_batch"] == 3
+    assert counts.last_batch == 3
     correction = next(iter(deployed.corrections.all()))
-    bucket, prefix = split_uri(correction["image_prefix"])
+    bucket, prefix = split_uri(correction.image_prefix)
     assert bucket == deployed.workspace.name
     layers = json.loads(deployed.workspace.read(prefix + "layers.json", MAX_DOCUMENT_BYTES))
     assert layers["source"]["kind"] == "human"
 
     batch = wait_until(lambda: deployed.corrections.batches("DONE"), 240, "the first batch decided")[0]
-    execution = deployed.client("stepfunctions").describe_execution(executionArn=batch["execution_arn"])
+    execution = deployed.client("stepfunctions").describe_execution(executionArn=batch.execution_arn)
     assert execution["status"] == "SUCCEEDED"
     decided = deployed.models.versions()
     assert decided
-    assert all(version["reason"] for version in decided)
+    assert all(version.reason for version in decided)
 
 
 def test_an_upload_delivered_again_changes_nothing(deployed: Connection, campaign: list[tuple[Path, Path]]) -> None:
@@ -99,7 +99,7 @@ def test_an_upload_delivered_again_changes_nothing(deployed: Connection, campaig
     canary = _upload(deployed, [campaign[4][0]], "again")
     _follow(deployed, canary)
     after = deployed.register.get(sent[0].frame_id)
-    assert (after["revision"], after["model_version"]) == (before["revision"], before["model_version"])
+    assert (after.revision, after.model_version) == (before.revision, before.model_version)
 
 
 @pytest.mark.parametrize("statement_of", ["IngestFrame", "PredictLayers"])

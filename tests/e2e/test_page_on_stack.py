@@ -53,10 +53,10 @@ def test_a_vertex_moved_one_added_and_one_undone_are_found_in_the_table(
     tab.wait_for_url(lambda url: task.name not in url)
 
     frame = wait_until(
-        lambda: (row := deployed.register.get(sent.frame_id))["status"] == "CORRECTED" and row, 60, "the correction"
+        lambda: (row := deployed.register.get(sent.frame_id)).status == "CORRECTED" and row, 60, "the correction"
     )
-    stored = deployed.table.query(f"FRAME#{sent.frame_id}", f"LAYER#{frame['review']}")
+    stored = deployed.corrections.layers(sent.frame_id, frame.review)
     # Sorted: pieces that share no trace have no order of depth but that of their mean rows, which the moved vertex changes.
-    assert sorted((item["label"], list(zip(item["x"], item["y"], strict=True))) for item in stored) == sorted(
+    assert sorted((item.label, list(zip(item.x, item.y, strict=True))) for item in stored) == sorted(
         (line["label"], [(vertex["x"], vertex["y"]) for vertex in line["vertices"]]) for line in wanted
     )

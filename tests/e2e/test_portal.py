@@ -75,14 +75,14 @@ def test_corrections_made_at_the_portal_fill_a_batch(
     assert reviewer.open_tasks() == []
 
     counts = wait_until(
-        lambda: (counts := stack.corrections.counts())["total"] == before["total"] + 4 and counts, 60, "four counted"
+        lambda: (counts := stack.corrections.counts()).total == before.total + 4 and counts, 60, "four counted"
     )
     counts = wait_until(
-        lambda: (counts := stack.corrections.counts())["last_batch"] == before["last_batch"] + 1 and counts, 60,
+        lambda: (counts := stack.corrections.counts()).last_batch == before.last_batch + 1 and counts, 60,
         "a batch claimed",
     )  # fmt: skip
-    assert counts["claimed"] == before["claimed"] + 4
+    assert counts.claimed == before.claimed + 4
     for item in sent:
         frame = stack.register.get(item.frame_id)
-        assert frame["status"] == "CORRECTED"
-        assert stack.corrections.get(frame["review"])["layers"] == len(truth_of[item.frame_id].layers)
+        assert frame.status == "CORRECTED"
+        assert stack.corrections.get(frame.review).layers == len(truth_of[item.frame_id].layers)

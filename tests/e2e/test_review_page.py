@@ -96,12 +96,12 @@ def test_a_reviewer_mends_a_frame_and_the_correction_is_in_the_table(world, addr
 
     complete(world)
     frame = world.register.get(FRAME)
-    assert frame["status"] == "CORRECTED"
-    stored = list(world.table.query(f"FRAME#{FRAME}", f"LAYER#{frame['review']}"))
-    assert [(item["label"], list(zip(item["x"], item["y"], strict=True))) for item in stored] == [
+    assert frame.status == "CORRECTED"
+    stored = world.corrections.layers(FRAME, frame.review)
+    assert [(item.label, list(zip(item.x, item.y, strict=True))) for item in stored] == [
         (line["label"], [(vertex["x"], vertex["y"]) for vertex in line["vertices"]]) for line in submitted
     ]
-    assert world.corrections.get(frame["review"])["coverage"] == "complete"
+    assert world.corrections.get(frame.review).coverage == "complete"
 
 
 def test_drawing_labelling_deleting_redrawing_and_splitting(world, address, tab):
@@ -135,8 +135,8 @@ def test_drawing_labelling_deleting_redrawing_and_splitting(world, address, tab)
     tab.click("[data-action=submit]")
     tab.wait_for_url(lambda url: "0940" in url)
     complete(world)
-    stored = world.corrections.get(world.register.get(FRAME)["review"])
-    assert (stored["layers"], stored["coverage"]) == (4, "partial")
+    stored = world.corrections.get(world.register.get(FRAME).review)
+    assert (stored.layers, stored.coverage) == (4, "partial")
 
 
 def test_zoomed_in_a_click_still_hits_its_pixel(address, tab):
@@ -183,7 +183,7 @@ def test_unsubmitted_work_survives_a_reload_and_a_restart_of_the_server(world, a
     tab.click("[data-action=submit]")
     tab.wait_for_url(lambda url: "0940" in url)
     complete(world)
-    assert world.register.get(FRAME)["status"] == "CORRECTED"
+    assert world.register.get(FRAME).status == "CORRECTED"
 
 
 def test_a_failed_submission_keeps_the_work(world, address, tab):

@@ -37,7 +37,7 @@ def test_every_accepted_submission_is_there_and_counted_once(
         return [task for task in reviewer.open_tasks() if task.frame_id in truths]
 
     wait_until(lambda: len(tasks()) == len(sent), 60, "a review task for each frame")
-    before = deployed.corrections.counts()["total"]
+    before = deployed.corrections.counts().total
     for task in tasks()[:4]:
         reviewer.correct(task, truths[task.frame_id])
     end()
@@ -46,7 +46,7 @@ def test_every_accepted_submission_is_there_and_counted_once(
     assert len(tasks()) == 2, "the submitted tasks are closed, the others still open"
     for task in tasks():
         reviewer.correct(task, truths[task.frame_id])
-    wait_until(lambda: deployed.corrections.counts()["total"] >= before + 6, 120, "six corrections counted")
-    stored = [item for item in deployed.corrections.all() if item["frame_id"] in truths]
-    assert sorted(item["frame_id"] for item in stored) == sorted(truths)
-    assert deployed.corrections.counts()["total"] == len(list(deployed.corrections.all()))
+    wait_until(lambda: deployed.corrections.counts().total >= before + 6, 120, "six corrections counted")
+    stored = [item for item in deployed.corrections.all() if item.frame_id in truths]
+    assert sorted(item.frame_id for item in stored) == sorted(truths)
+    assert deployed.corrections.counts().total == len(list(deployed.corrections.all()))

@@ -122,7 +122,7 @@ def trained(connection: Connection, snapshot: str) -> str:
     """The name of a job that `firnline train` ran."""
     told = firnline("train", "--seconds", "60", "--pipe", *TINY)
     assert "epoch 2 · train_loss" in told
-    [version] = [item["model_version"] for item in connection.models.versions()]
+    [version] = [item.model_version for item in connection.models.versions()]
     assert f"started {version} on snapshot {snapshot}, from scratch" in told
     assert f"firnline rollback {version}" in told
     return version
@@ -130,8 +130,8 @@ def trained(connection: Connection, snapshot: str) -> str:
 
 def test_train_leaves_a_model_of_the_newest_snapshot(connection: Connection, trained: str, snapshot: str):
     item = connection.models.version(trained)
-    assert (item["decision"], item["snapshot"]) == ("trained", snapshot)
-    assert connection.workspace.uri(f"models/{trained}/output/model.tar.gz") == item["model_data"]
+    assert (item.decision, item.snapshot) == ("trained", snapshot)
+    assert connection.workspace.uri(f"models/{trained}/output/model.tar.gz") == item.model_data
     job = connection.client("sagemaker").describe_training_job(TrainingJobName=trained)
     assert json.loads(job["HyperParameters"]["max-seconds"]) == 60
     assert {c["ChannelName"] for c in job["InputDataConfig"]} == {"train", "validation", "holdout"}
@@ -141,7 +141,10 @@ def test_train_leaves_a_model_of_the_newest_snapshot(connection: Connection, tra
 
 @pytest.mark.slow
 def test_tune_goes_on_from_the_champion_and_marks_the_best(connection: Connection, trained: str, snapshot: str):
-    connection.models.promote(trained, None, model_data=connection.models.version(trained)["model_data"])
+    connection.models.promote(
+        trained, None, model_name=trained, model_data=connection.models.version(trained).model_data,
+        endpoint_config=trained,
+    )  # fmt: skip
     told = firnline(
         "tune", "--range", "learning-rate=0.0001:0.01:log", "--jobs", "2", "--parallel", "2", "--snapshot", "retrain-1",
         "--hyperparameter", "epochs=1", *TINY,
@@ -152,7 +155,7 @@ def test_tune_goes_on_from_the_champion_and_marks_the_best(connection: Connectio
     [summary] = connection.client("sagemaker").list_hyper_parameter_tuning_jobs()["HyperParameterTuningJobSummaries"]
     assert summary["TrainingJobStatusCounters"]["Completed"] == 2
     assert best.startswith(summary["HyperParameterTuningJobName"])
-    assert connection.models.version(best)["snapshot"] == "retrain-1"
+    assert connection.models.version(best).snapshot == "retrain-1"
     assert f"models/{best}/output/model.tar.gz" in told
 
 

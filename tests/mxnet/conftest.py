@@ -14,7 +14,8 @@ from firnline.learning import records
 
 ROOT = Path(__file__).parents[2]
 LAYER_MODEL = ROOT / "layer_model"
-CODE = os.pathsep.join([str(LAYER_MODEL), str(ROOT / "layers" / "firnline")])
+LIBRARY = ROOT / "layers" / "firnline"
+CODE = os.pathsep.join([str(LAYER_MODEL), str(LIBRARY)])
 """PYTHONPATH of a process that runs the model's code from the checkout."""
 
 

@@ -13,7 +13,10 @@ from moto.stepfunctions.models import stepfunctions_backends
 from firnline.documents.echogram import encode_png
 from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source
 from firnline.store import keys
-from tests.support.review_world import HEIGHT, REVISION, WIDTH, World, echogram, line
+from firnline.store.corrections import CorrectionDetails
+from firnline.store.rows import CorrectionRow, CounterRow
+from firnline.store.sortable import timestamp
+from tests.support.review_world import HEIGHT, MODEL, REVISION, WIDTH, World, echogram, line
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:retrain"
@@ -104,17 +107,26 @@ def correct(
     corrected = document(frame_id, *layers, **details)
     prefix = keys.correction_prefix(frame_id, loop)
     world.bucket.write(f"{prefix}layers.json", corrected.to_json(), "application/json")
-    world.corrections.record(loop, revision, corrected, world.bucket.uri(prefix))
+    world.corrections.record(
+        loop, revision, corrected, world.bucket.uri(prefix), **of_one_answer(f"s3://workspace/a2i/{loop}/output.json")
+    )
     return loop
 
 
+def of_one_answer(output: str = "s3://workspace/a2i/loop/output.json") -> CorrectionDetails:
+    """What complete_review notes of a correction that had a single, good answer."""
+    return {"model_version": MODEL, "output": output, "seconds": 40.5, "dropped_lines": 0, "answers": 1,
+            "answers_refused": 0, "answers_differ": False}  # fmt: skip
+
+
 def count_corrections(world: World, how_many: int) -> None:
-    """Count corrections without their frames: what claiming looks at."""
+    """Count corrections without their layers: what claiming looks at."""
     for number in range(how_many):
+        correction = CorrectionRow(
+            loop_name=f"{number}-{how_many}", frame_id=f"c/s/{number}", revision=REVISION, layers=0,
+            coverage="complete", image_prefix="s3://workspace/", created=timestamp(), **of_one_answer(),
+        )  # fmt: skip
         world.table.transact(
-            {"key": ("COUNTER", "CORRECTIONS"), "update": "ADD #total :one", "values": {":one": 1}},
-            {
-                "put": {"pk": f"CORRECTION#{number}-{how_many}", "sk": "CORRECTION"},
-                "condition": "attribute_not_exists(pk)",
-            },
+            {"key": CounterRow.key(), "update": "ADD #total :one", "values": {":one": 1}},
+            {"put": correction.item(), "condition": "attribute_not_exists(pk)"},
         )

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import boto3
 import numpy as np
@@ -24,7 +24,7 @@ from firnline.settings import load_settings
 from firnline.store import keys
 from firnline.store.bucket import Bucket
 from firnline.store.corrections import Corrections
-from firnline.store.frame_register import FrameRegister
+from firnline.store.frame_register import FrameRegister, PictureDetails
 from firnline.store.table import Table
 
 REVISION = "0123456789ab"
@@ -73,6 +73,7 @@ class World:
         confidence: float = 0.6,
         grey: np.ndarray | None = None,
         layers: list[Layer] | None = None,
+        **details: Unpack[PictureDetails],
     ) -> str:
         """Register a frame and its prediction, as ingest and prediction do; returns the name its loop will have."""
         grey = echogram() if grey is None else grey
@@ -82,7 +83,7 @@ class World:
             source=Source(kind="model", model_version=MODEL, created=datetime.now(UTC)),
             layers=layers or [line("surface", 10, width), line("layer", 20, width)],
         )  # fmt: skip
-        self.register.register(frame_id, f"{frame_id}.png", "01", REVISION, "READY")
+        self.register.register(frame_id, f"{frame_id}.png", "01", REVISION, "READY", **details)
         self.bucket.write(keys.echogram(frame_id, REVISION), encode_png(grey), "image/png")
         self.bucket.write(
             keys.frame(frame_id, REVISION), frame_of(frame_id, width, height).to_json(), "application/json"
@@ -91,8 +92,11 @@ class World:
         self.bucket.write(keys.prediction(*prediction), document.to_json(), "application/json")
         overlay = encode_png(draw_layers(grey, document))
         self.bucket.write(keys.prediction_overlay(*prediction), overlay, "image/png")
-        self.register.record_prediction(*prediction, confidence=confidence, layers=len(document.layers))
-        self.register.advance(frame_id, REVISION, "PREDICTED", ("READY",), confidence=confidence, model_version=MODEL)
+        self.register.record_prediction(
+            *prediction, confidence=confidence, layers=len(document.layers),
+            layers_key=keys.prediction(*prediction), overlay_key=keys.prediction_overlay(*prediction),
+        )  # fmt: skip
+        self.register.predicted(frame_id, REVISION, MODEL, confidence)
         return loop_name(*prediction)
 
     def answered(self, name: str, *answers: dict[str, Any], **output: Any) -> dict[str, Any]:

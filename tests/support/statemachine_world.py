@@ -18,6 +18,7 @@ import build_dataset.app
 import compare_models.app
 import record_deployment.app
 from firnline.store.models import Models
+from firnline.store.rows import ChampionRow
 from smoke_test.smoke import SmokeTestRequest, smoke_test
 from tests.support.retraining_world import ACCOUNT, MACHINE, REGION, document
 from tests.support.review_world import Context, World, line
@@ -210,8 +211,10 @@ class StateMachines:
         )
         return answer | {"output": json.loads(answer["output"])}
 
-    def champion(self) -> dict[str, Any]:
-        return Models(self.world.table).champion() or {}
+    def champion(self) -> ChampionRow:
+        champion = Models(self.world.table).champion()
+        assert champion is not None
+        return champion
 
     def settle(self) -> None:
         while self.sagemaker.status == "Updating":

@@ -31,8 +31,9 @@ def world(monkeypatch):
     with mock_aws():
         made = make_world()
         Models(made.table).promote(
-            "first", None, model_name="firnline-first", model_data="s3://workspace/models/first/model.tar.gz"
-        )
+            "first", None, model_name="firnline-first", model_data="s3://workspace/models/first/model.tar.gz",
+            endpoint_config="firnline-first",
+        )  # fmt: skip
         yield made
     app.planner.cache_clear()
 
@@ -158,7 +159,8 @@ def test_the_latest_correction_of_the_revision_that_counts(world):
 
 def test_uploaded_annotations_count_where_nobody_corrected(world):
     for number, frame in enumerate(FRAMES[:3]):
-        world.register.register(frame, f"{frame}.png", "01", REVISION, "READY", annotated=number < 2)
+        world.register.register(frame, f"{frame}.png", "01", REVISION, "READY")
+        world.register.mark_annotated(frame, REVISION, "partial" if number < 2 else "")
         partial = document(frame, line("bed", 30), coverage="partial", kind="import")
         world.bucket.write(keys.partial(frame, REVISION), partial.to_json(), "application/json")
     correct(world, FRAMES[1])

@@ -181,5 +181,5 @@ def test_the_judgement_is_written_down(world):
         (4, "c/s/4", 1.0),
     ]
     record = Models(world.table).version(CANDIDATE)
-    assert (record["decision"], record["snapshot"], record["scores"]["f1_2px"]) == ("better", "retrain-1", 1)
+    assert (record.decision, record.snapshot, record.scores["f1_2px"]) == ("better", "retrain-1", 1)
     assert app.handler(SAMPLE, Context()) == decision

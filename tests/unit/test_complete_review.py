@@ -21,6 +21,7 @@ from firnline.review.answer import choose, read_answer
 from firnline.review.human_loop import LoopEvent, LoopOutput
 from firnline.review.policy import Policy
 from firnline.review.providers import Portal
+from firnline.store.rows import CounterRow
 from start_review.review import ReviewStarter
 from tests.support.review_world import (
     ENVIRONMENT,
@@ -70,44 +71,44 @@ def test_a_correction_is_stored_counted_and_visible(world):
     name = in_review(world)
     assert handle(world, world.answered(name, answer(SURFACE, LAYER))) == "corrected"
     frame = world.register.get(FRAME)
-    assert (frame["status"], frame["review"]) == ("CORRECTED", name)
-    assert world.register.review(FRAME, name)["state"] == "COMPLETED"
-    assert world.corrections.counts()["total"] == 1
+    assert (frame.status, frame.review) == ("CORRECTED", name)
+    assert world.register.review(FRAME, name).state == "COMPLETED"
+    assert world.corrections.counts().total == 1
     stored = world.corrections.get(name)
-    assert (stored["layers"], stored["coverage"], stored["seconds"], stored["answers"]) == (2, "complete", 40.5, 1)
+    assert (stored.layers, stored.coverage, stored.seconds, stored.answers) == (2, "complete", 40.5, 1)
     prefix = f"corrections/{FRAME}/{name}/"
-    assert stored["image_prefix"] == f"s3://workspace/{prefix}"
+    assert stored.image_prefix == f"s3://workspace/{prefix}"
     document = LayersDocument.model_validate_json(world.bucket.read(f"{prefix}layers.json", 10**6))
     assert (document.source.kind, document.source.review, document.source.model_version) == ("human", name, MODEL)
     assert world.bucket.read(f"{prefix}overlay.png", 10**6).startswith(b"\x89PNG")
-    coordinates = list(world.table.query(f"FRAME#{FRAME}", f"LAYER#{name}"))
-    assert [(item["label"], item["x"], item["y"]) for item in coordinates] == [
+    coordinates = list(world.corrections.layers(FRAME, name))
+    assert [(layer.label, list(layer.x), list(layer.y)) for layer in coordinates] == [
         ("surface", [0, 63], [11, 12]),
         ("layer", [0, 30, 63], [21, 22.5, 22]),
     ]
-    assert {item["image_prefix"] for item in coordinates} == {f"s3://workspace/{prefix}"}
+    assert {layer.image_prefix for layer in coordinates} == {f"s3://workspace/{prefix}"}
 
 
 def test_repeated_events_count_once(world):
     name = in_review(world)
     event = world.answered(name, answer(SURFACE))
     assert [handle(world, event) for _ in range(3)] == ["corrected", "known", "known"]
-    assert world.corrections.counts()["total"] == 1
+    assert world.corrections.counts().total == 1
 
 
 def test_every_full_batch_is_claimed_and_announced(world):
     names = [in_review(world, f"c/s/{number}") for number in range(5)]
     for name in names:
         handle(world, world.answered(name, answer(SURFACE)), every=2)
-    assert world.corrections.counts() == {"total": 5, "claimed": 4, "last_batch": 2}
+    assert world.corrections.counts() == CounterRow(total=5, claimed=4, last_batch=2)
     assert [event["detail"] for event in world.events("CorrectionBatchClaimed")] == [{"batch": 1}, {"batch": 2}]
 
 
 STEPS = [
     ("bucket.write", "corrections/"),
     ("corrections.record", ""),
-    ("register.close_review", ""),
-    ("register.advance", ""),
+    ("register.complete_review", ""),
+    ("register.corrected", ""),
     ("corrections.claim_batches", ""),
     ("bus.send", ""),
 ]
@@ -134,9 +135,9 @@ def test_a_death_at_any_step_loses_nothing(world, step, when):
     with pytest.raises(ConnectionError):
         mortal.handle(LoopEvent.model_validate(event))
     handle(world, event, every=1)
-    assert world.corrections.counts() == {"total": 1, "claimed": 1, "last_batch": 1}
-    assert world.register.get(FRAME)["status"] == "CORRECTED"
-    assert world.register.review(FRAME, name)["state"] == "COMPLETED"
+    assert world.corrections.counts() == CounterRow(total=1, claimed=1, last_batch=1)
+    assert world.register.get(FRAME).status == "CORRECTED"
+    assert world.register.review(FRAME, name).state == "COMPLETED"
     assert {event["detail"]["batch"] for event in world.events("CorrectionBatchClaimed")} == {1}
 
 
@@ -160,24 +161,24 @@ def test_what_cannot_be_used_is_kept_and_the_reason_is_told(world, submitted, se
     event = world.answered(name, submitted)
     assert [handle(world, event), handle(world, event)] == ["failed", "failed"]
     frame, review = world.register.get(FRAME), world.register.review(FRAME, name)
-    assert (frame["status"], review["state"]) == ("PREDICTED", "FAILED")
-    assert sentence in frame["review_reason"]
-    assert "output.json" in frame["review_reason"]
-    assert review["reason"] == frame["review_reason"]
-    assert world.corrections.counts()["total"] == 0
+    assert (frame.status, review.state) == ("PREDICTED", "FAILED")
+    assert sentence in frame.review_reason
+    assert "output.json" in frame.review_reason
+    assert review.reason == frame.review_reason
+    assert world.corrections.counts().total == 0
     assert world.bucket.exists(event["detail"]["humanLoopOutput"]["outputS3Uri"].removeprefix("s3://workspace/"))
 
 
 def test_an_answer_without_layers_is_a_correction(world):
     name = in_review(world)
     assert handle(world, world.answered(name, answer())) == "corrected"
-    assert (world.corrections.get(name)["layers"], world.corrections.get(name)["coverage"]) == (0, "complete")
+    assert (world.corrections.get(name).layers, world.corrections.get(name).coverage) == (0, "complete")
 
 
 def test_an_unchecked_box_makes_the_correction_partial(world):
     name = in_review(world)
     handle(world, world.answered(name, answer(SURFACE, all_layers_drawn={"on": False})))
-    assert world.corrections.get(name)["coverage"] == "partial"
+    assert world.corrections.get(name).coverage == "partial"
 
 
 def test_of_several_answers_the_last_usable_one_counts(world):
@@ -185,8 +186,8 @@ def test_of_several_answers_the_last_usable_one_counts(world):
     crossing = answer(polyline("layer", (0, 10), (63, 40)), polyline("layer", (0, 40), (63, 10)))
     handle(world, world.answered(name, answer(SURFACE), answer(SURFACE, LAYER), crossing))
     stored = world.corrections.get(name)
-    assert (stored["layers"], stored["answers"], stored["answers_refused"]) == (2, 3, 1)
-    assert stored["answers_differ"] is True
+    assert (stored.layers, stored.answers, stored.answers_refused) == (2, 3, 1)
+    assert stored.answers_differ is True
 
 
 def wave(count, row, width=WIDTH):
@@ -228,7 +229,7 @@ def test_an_answer_that_cannot_be_used_does_not_cost_the_good_one(world, poison)
     good = {"answerContent": answer(SURFACE), "submissionTime": "2026-11-22T10:00:00Z", "timeSpentInSeconds": 1}
     assert handle(world, world.answered(name, humanAnswers=[good, poison])) == "corrected"
     stored = world.corrections.get(name)
-    assert (stored["layers"], stored["answers"], stored["answers_refused"]) == (1, 2, 1)
+    assert (stored.layers, stored.answers, stored.answers_refused) == (1, 2, 1)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +247,7 @@ def test_what_stands_beside_a_drawing_does_not_cost_the_drawing(world, beside):
     given = {"answerContent": answer(SURFACE) | {"note": "\udfff"}, **times, **beside}
     event = world.answered(name, humanAnswers=[given], inputContent="\ud800")
     assert handle(world, event) == "corrected"
-    assert world.corrections.get(name).get("seconds") == (None if "timeSpentInSeconds" in beside else 40.5)
+    assert world.corrections.get(name).seconds == (None if "timeSpentInSeconds" in beside else 40.5)
 
 
 def test_numbers_that_are_too_long_to_be_read_are_none():
@@ -261,7 +262,7 @@ def test_a_reason_of_any_length_and_of_any_characters_is_written_down(world):
     event = loop_event(name, "Failed")
     event["detail"] |= {"failureCode": "\x00\ud800", "failureReason": "x\u2028" * 400_000}
     assert handle(world, event) == "failed"
-    reason = world.register.get(FRAME)["review_reason"]
+    reason = world.register.get(FRAME).review_reason
     assert reason.startswith("The review ended without an answer (Failed, \ufffd, x x")
     assert len(reason) <= 1000
 
@@ -295,23 +296,23 @@ def test_a_loop_that_ended_without_an_answer_gives_the_frame_back(world, status)
     event["detail"] |= {"failureCode": "Expired", "failureReason": "Nobody took it."}
     assert handle(world, event) == "failed"
     frame = world.register.get(FRAME)
-    assert frame["status"] == "PREDICTED"
-    assert frame["review_reason"] == f"The review ended without an answer ({status}, Expired, Nobody took it.)."
+    assert frame.status == "PREDICTED"
+    assert frame.review_reason == f"The review ended without an answer ({status}, Expired, Nobody took it.)."
 
 
 def test_a_failure_that_comes_after_the_answer_changes_nothing(world):
     name = in_review(world)
     handle(world, world.answered(name, answer(SURFACE)))
     assert handle(world, loop_event(name, "Stopped")) == "known"
-    assert world.register.get(FRAME)["status"] == "CORRECTED"
+    assert world.register.get(FRAME).status == "CORRECTED"
 
 
 def test_an_answer_that_comes_after_a_failure_still_counts(world):
     name = in_review(world)
     handle(world, loop_event(name, "Failed"))
     assert handle(world, world.answered(name, answer(SURFACE))) == "corrected"
-    assert world.register.get(FRAME)["status"] == "CORRECTED"
-    assert world.register.review(FRAME, name)["state"] == "COMPLETED"
+    assert world.register.get(FRAME).status == "CORRECTED"
+    assert world.register.review(FRAME, name).state == "COMPLETED"
 
 
 def test_an_answer_to_an_older_revision_is_kept_for_it(world):
@@ -319,8 +320,8 @@ def test_an_answer_to_an_older_revision_is_kept_for_it(world):
     event = world.answered(name, answer(SURFACE))
     world.register.register(FRAME, f"{FRAME}.png", "02", "ffffffffffff", "READY")
     assert handle(world, event) == "corrected"
-    assert world.corrections.get(name)["revision"] == REVISION
-    assert (world.register.get(FRAME)["status"], world.register.get(FRAME)["revision"]) == ("READY", "ffffffffffff")
+    assert world.corrections.get(name).revision == REVISION
+    assert (world.register.get(FRAME).status, world.register.get(FRAME).revision) == ("READY", "ffffffffffff")
 
 
 def test_foreign_and_unknown_loops_are_ignored(world):
@@ -352,7 +353,7 @@ def test_output_is_read_from_its_own_place_only(world, address):
 def test_output_that_belongs_elsewhere_is_refused(world, claim):
     name = in_review(world)
     assert handle(world, world.answered(name, answer(SURFACE), **claim)) == "failed"
-    assert world.corrections.counts()["total"] == 0
+    assert world.corrections.counts().total == 0
 
 
 def test_a_completed_event_without_output_asks_a2i_and_else_waits(world):
@@ -379,7 +380,7 @@ def test_the_handler_reads_the_sample_event_and_returns_what_failed(world):
     lost = sqs_event(loop_event(missing, outputS3Uri=f"s3://workspace/a2i/{missing}/output.json"))["Records"][0]
     both = {"Records": [*SAMPLE["Records"], lost]}
     assert app.handler(both, Context()) == {"batchItemFailures": [{"itemIdentifier": "0"}]}
-    assert world.register.get(FRAME)["status"] == "CORRECTED"
+    assert world.register.get(FRAME).status == "CORRECTED"
 
 
 def test_a_line_drawn_from_right_to_left_is_turned():

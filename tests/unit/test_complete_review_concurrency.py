@@ -21,6 +21,7 @@ from firnline.review.human_loop import LoopEvent
 from firnline.store.bucket import Bucket
 from firnline.store.corrections import Corrections
 from firnline.store.frame_register import FrameRegister
+from firnline.store.rows import CounterRow
 from firnline.store.table import Table
 from tests.support.review_world import ENVIRONMENT, MODEL, REVISION, answer, make_world, polyline
 
@@ -60,7 +61,9 @@ def test_250_completions_from_20_threads_claim_exactly_two_batches(ministack):
     for number in range(COMPLETIONS):
         frame_id = f"c/s{number % 7}/f{number}"
         name = world.predicted_frame(frame_id)
-        assert world.register.open_review(frame_id, name, REVISION, provider="a2i", model_version=MODEL)
+        assert world.register.open_review(
+            frame_id, name, REVISION, provider="a2i", model_version=MODEL, asked_because="It is unsure."
+        )
         events.append(world.answered(name, answer(polyline("surface", (0, 11), (63, 12)))))
     deliveries = [LoopEvent.model_validate(event) for event in events * DELIVERIES]
     random.Random(5).shuffle(deliveries)
@@ -83,10 +86,10 @@ def test_250_completions_from_20_threads_claim_exactly_two_batches(ministack):
 
     assert outcomes.count("corrected") == COMPLETIONS
     assert outcomes.count("known") == COMPLETIONS * (DELIVERIES - 1)
-    assert world.corrections.counts() == {"total": COMPLETIONS, "claimed": 200, "last_batch": 2}
-    assert [item["batch"] for item in world.corrections.batches("PENDING")] == [1, 2]
-    recorded = [item["frame_id"] for item in world.corrections.all()]
+    assert world.corrections.counts() == CounterRow(total=COMPLETIONS, claimed=200, last_batch=2)
+    assert [batch.batch for batch in world.corrections.batches("PENDING")] == [1, 2]
+    recorded = [correction.frame_id for correction in world.corrections.all()]
     assert sorted(recorded) == sorted(f"c/s{number % 7}/f{number}" for number in range(COMPLETIONS))
-    assert {world.register.get(frame_id)["status"] for frame_id in recorded} == {"CORRECTED"}
+    assert {world.register.get(frame_id).status for frame_id in recorded} == {"CORRECTED"}
     claimed = {event["detail"]["batch"] for event in world.events("CorrectionBatchClaimed")}
     assert claimed == {1, 2}

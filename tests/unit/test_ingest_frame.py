@@ -64,14 +64,14 @@ class Uploads:
         return list(self.world.register.of_status("REJECTED"))
 
     def document(self) -> FrameDocument:
-        key = keys.frame(FRAME_ID, self.row()["revision"])
+        key = keys.frame(FRAME_ID, self.row().revision)
         return FrameDocument.model_validate_json(self.world.bucket.read(key, 10**7))
 
     def partial(self) -> LayersDocument:
         return LayersDocument.model_validate_json(self.partial_bytes())
 
     def partial_bytes(self) -> bytes:
-        return self.world.bucket.read(keys.partial(FRAME_ID, self.row()["revision"]), 10**7)
+        return self.world.bucket.read(keys.partial(FRAME_ID, self.row().revision), 10**7)
 
     def objects(self) -> dict[str, str]:
         listed = self.s3.list_objects_v2(Bucket=ENVIRONMENT["WORKSPACE_BUCKET"]).get("Contents", [])
@@ -95,20 +95,20 @@ def test_a_frame_becomes_picture_document_row_and_event(uploads: Uploads) -> Non
     record = uploads.put(f"{KEY}.nc", irsno1b())
     uploads.deliver(record)
     row, document = uploads.row(), uploads.document()
-    assert row["status"] == "READY"
-    assert (row["width"], row["height"]) == (24, 40)
+    assert row.status == "READY"
+    assert (row.width, row.height) == (24, 40)
     assert document.source_version == record["messageId"]
     assert document.dt_s == pytest.approx(2e-9)
     assert document.metres_per_row_ice == pytest.approx(0.1684, abs=1e-4)
     assert len(document.latitude) == 24
     assert document.bed_twtt_s is None
-    with Image.open(io.BytesIO(uploads.world.bucket.read(keys.echogram(FRAME_ID, row["revision"]), 10**7))) as image:
+    with Image.open(io.BytesIO(uploads.world.bucket.read(keys.echogram(FRAME_ID, row.revision), 10**7))) as image:
         assert image.size == (24, 40)
         assert image.mode == "L"
         pixels = np.asarray(image).astype(int)
     assert pixels[8].min() > pixels[30].max()
     (event,) = uploads.world.events("FrameReady")
-    assert event["detail"] == {"frame_id": FRAME_ID, "revision": row["revision"]}
+    assert event["detail"] == {"frame_id": FRAME_ID, "revision": row.revision}
 
 
 def test_the_same_delivery_again_changes_nothing_but_says_ready_again_until_predicted(uploads: Uploads) -> None:
@@ -119,9 +119,9 @@ def test_the_same_delivery_again_changes_nothing_but_says_ready_again_until_pred
     assert uploads.row() == row
     assert uploads.objects() == objects
     assert len(uploads.world.events("FrameReady")) == 3
-    uploads.world.register.advance(FRAME_ID, row["revision"], "PREDICTED", ("READY",))
+    uploads.world.register.predicted(FRAME_ID, row.revision, "first", 0.5)
     uploads.deliver(record, uploads.put(f"{KEY}.mat", mat5_again(uploads)))
-    assert uploads.row()["status"] == "PREDICTED"
+    assert uploads.row().status == "PREDICTED"
     assert uploads.world.events("FrameReady") == []
 
 
@@ -136,21 +136,21 @@ def test_versions_in_any_order_and_twice_end_in_the_newest(uploads: Uploads, ord
     for number in (*order, *reversed(order)):
         uploads.deliver(records[number])
     assert uploads.document().source_version == records[2]["messageId"]
-    assert uploads.row()["status"] == "READY"
+    assert uploads.row().status == "READY"
 
 
 def test_a_broken_file_is_rejected_visibly_and_a_better_one_takes_its_place(uploads: Uploads) -> None:
     uploads.deliver(uploads.put(f"{KEY}.png", b"no picture"))
     row = uploads.row()
-    assert row["status"] == "REJECTED"
-    assert "neither a PNG" in row["reason"]
+    assert row.status == "REJECTED"
+    assert "neither a PNG" in row.reason
     assert [entry["frame_id"] for entry in uploads.rejected()] == [FRAME_ID]
     reason = json.loads(uploads.world.bucket.read(keys.rejection(FRAME_ID), 10**6))
-    assert reason["reason"] == row["reason"]
+    assert reason["reason"] == row.reason
     (event,) = uploads.world.events("FrameRejected")
-    assert event["detail"] == {"frame_id": FRAME_ID, "source_key": f"{KEY}.png", "reason": row["reason"]}
+    assert event["detail"] == {"frame_id": FRAME_ID, "source_key": f"{KEY}.png", "reason": row.reason}
     uploads.deliver(uploads.put(f"{KEY}.png", picture(grey())))
-    assert uploads.row()["status"] == "READY"
+    assert uploads.row().status == "READY"
     assert "reason" not in uploads.row()
 
 
@@ -158,7 +158,7 @@ def test_a_file_of_another_kind_replaces_only_a_rejected_one(uploads: Uploads) -
     uploads.deliver(uploads.put(f"{KEY}.nc", b"broken"))
     uploads.deliver(uploads.put(f"{KEY}.mat", mat5(cresis_variables())))
     row, objects = uploads.row(), uploads.objects()
-    assert row["source_key"] == f"{KEY}.mat"
+    assert row.source_key == f"{KEY}.mat"
     uploads.world.events()
     uploads.deliver(uploads.put(f"{KEY}.nc", irsno1b()))
     assert uploads.row() == row
@@ -174,9 +174,9 @@ def test_a_key_that_names_no_frame_is_rejected_once(uploads: Uploads, key: str) 
     record = uploads.put(key, b"x")
     uploads.deliver(record, record)
     (row,) = uploads.rejected()
-    assert row["source_key"] == key
-    assert row["frame_id"].startswith("_keys/")
-    assert json.loads(uploads.world.bucket.read(keys.rejection(row["frame_id"]), 10**6))["source_key"] == key
+    assert row.source_key == key
+    assert row.frame_id.startswith("_keys/")
+    assert json.loads(uploads.world.bucket.read(keys.rejection(row.frame_id), 10**6))["source_key"] == key
     assert {event["detail"]["source_key"] for event in uploads.world.events("FrameRejected")} == {key}
 
 
@@ -193,24 +193,24 @@ def test_too_large_a_file_is_rejected_unread(uploads: Uploads, monkeypatch: pyte
     monkeypatch.setattr("ingest_frame.ingest.MAX_FILE_BYTES", 100)
     record = uploads.put(f"{KEY}.png", picture(grey()))
     uploads.deliver(record, record)
-    assert "Split the frame along the track" in uploads.row()["reason"]
+    assert "Split the frame along the track" in uploads.row().reason
 
 
 def test_polarity_from_the_metadata_makes_a_revision_of_its_own(uploads: Uploads) -> None:
     uploads.deliver(uploads.put(f"{KEY}.png", picture(grey())))
-    first = uploads.row()["revision"]
+    first = uploads.row().revision
     assert uploads.document().polarity == "bright-strong"
     told = polarity_of_row(uploads.row())
     assert told
     assert f"(confidence {uploads.row()['polarity_confidence']:.2f})" in told.sentence
     uploads.deliver(uploads.put(f"{KEY}.png", picture(grey()), {"polarity": "dark-strong"}))
     assert uploads.document().polarity == "dark-strong"
-    assert uploads.row()["revision"] != first
+    assert uploads.row().revision != first
     given = polarity_of_row(uploads.row())
     assert given
     assert given.sentence == "Polarity dark-strong, as given with the upload."
     uploads.deliver(uploads.put(f"{KEY}.png", picture(grey()), {"polarity": "sideways"}))
-    assert "bright-strong or dark-strong" in uploads.row()["reason"]
+    assert "bright-strong or dark-strong" in uploads.row().reason
 
 
 def test_a_transient_failure_goes_back_to_the_queue(uploads: Uploads, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +218,7 @@ def test_a_transient_failure_goes_back_to_the_queue(uploads: Uploads, monkeypatc
     bad = json.loads(json.dumps(good)) | {"messageId": "malformed", "body": "{}"}
     answer = uploads.app.handler({"Records": [bad, good]}, Context())
     assert answer == {"batchItemFailures": [{"itemIdentifier": "malformed"}]}
-    assert uploads.row()["status"] == "READY"
+    assert uploads.row().status == "READY"
 
 
 # --------------------------------------------------------------------------------------------- annotations
@@ -233,27 +233,27 @@ def test_annotation_before_or_after_the_frame_gives_the_same_partial(uploads: Up
     assert partial.rows().tolist() == [[30.0] * 24]
     head = uploads.s3.head_object(Bucket=FRAMES, Key=f"{KEY}.layers.csv")
     assert partial.source.created == head["LastModified"]
-    assert uploads.row()["annotation_reason"] == ""
+    assert uploads.row().annotation_reason == ""
     assert len(uploads.world.events("FrameReady")) == 2
 
 
 def test_an_annotation_after_prediction_leaves_the_status(uploads: Uploads) -> None:
     uploads.deliver(uploads.put(f"{KEY}.png", picture(grey())))
-    uploads.world.register.advance(FRAME_ID, uploads.row()["revision"], "PREDICTED", ("READY",))
+    uploads.world.register.predicted(FRAME_ID, uploads.row().revision, "first", 0.5)
     uploads.world.events()
     uploads.deliver(uploads.put(f"{KEY}.layers.csv", CSV))
-    assert uploads.row()["status"] == "PREDICTED"
+    assert uploads.row().status == "PREDICTED"
     assert uploads.partial().layers[0].label == "bed"
     assert uploads.world.events() == []
 
 
 def test_a_bad_annotation_is_noted_and_a_good_one_clears_the_note(uploads: Uploads) -> None:
     uploads.deliver(uploads.put(f"{KEY}.layers.csv", b"bed_row\n999\n"), uploads.put(f"{KEY}.png", picture(grey())))
-    assert uploads.row()["status"] == "READY"
-    assert "rows 0 to 39" in uploads.row()["annotation_reason"]
+    assert uploads.row().status == "READY"
+    assert "rows 0 to 39" in uploads.row().annotation_reason
     assert len(uploads.world.events("FrameReady")) == 1
     uploads.deliver(uploads.put(f"{KEY}.layers.csv", CSV))
-    assert uploads.row()["annotation_reason"] == ""
+    assert uploads.row().annotation_reason == ""
     assert uploads.partial().layers
 
 
@@ -305,7 +305,7 @@ def test_missing_samples_are_black_and_said_so(uploads: Uploads) -> None:
     power = echoes()
     power[:4] = np.nan
     uploads.deliver(uploads.put(f"{KEY}.nc", irsno1b(power_db=power)))
-    png = uploads.world.bucket.read(keys.echogram(FRAME_ID, uploads.row()["revision"]), 10**7)
+    png = uploads.world.bucket.read(keys.echogram(FRAME_ID, uploads.row().revision), 10**7)
     assert not np.asarray(Image.open(io.BytesIO(png)))[:4].any()
     assert any("10.00% of the samples hold no data" in note for note in uploads.document().transforms)
 
@@ -321,8 +321,8 @@ def test_real_frames_are_read_with_the_right_polarity(real_data: Path, uploads: 
     for file, polarity in expected.items():
         uploads.deliver(uploads.put(f"real/{file.parent.name}/{file.name}", file.read_bytes()))
         row = uploads.row(f"real/{file.parent.name}/{file.stem}")
-        assert row["status"] == "READY", (file.name, row.get("reason"))
-        document = uploads.world.bucket.read(keys.frame(row["frame_id"], row["revision"]), 10**8)
+        assert row.status == "READY", (file.name, row.reason)
+        document = uploads.world.bucket.read(keys.frame(row.frame_id, row.revision), 10**8)
         assert FrameDocument.model_validate_json(document).polarity == polarity, file.name
 
 
@@ -335,4 +335,4 @@ def test_polarity_of_real_frames_turned_round(real_data: Path) -> None:
 def test_the_real_cresis_layout_is_read_up_to_its_dummy_values(real_data: Path, uploads: Uploads) -> None:
     content = (real_data / "cresis" / "zeros_mcords_mat.mat").read_bytes()
     uploads.deliver(uploads.put(f"{KEY}.mat", content))
-    assert "no contrast" in uploads.row()["reason"]
+    assert "no contrast" in uploads.row().reason

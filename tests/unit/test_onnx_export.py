@@ -414,7 +414,7 @@ def connection(monkeypatch: pytest.MonkeyPatch):
         world.bucket.write("models/job-1/output/model.tar.gz", IN_THE_BOX.read_bytes(), "application/gzip")
         uri = world.bucket.uri("models/job-1/output/model.tar.gz")
         connection = Connection(boto3.Session(), outputs, local=False)
-        connection.models.promote("job-1", None, model_data=uri)
+        connection.models.promote("job-1", None, model_name="m", model_data=uri, endpoint_config="c")
         connection.models.record("lost", model_data=world.bucket.uri("models/lost/output/model.tar.gz"))
         connection.models.record("failed", decision="failed")
         yield connection

@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
@@ -16,6 +15,7 @@ from typer.testing import CliRunner
 from firnline.documents.polarity import polarity_of_row, told_polarity
 from firnline.documents.upload_key import revision_of
 from firnline.store import keys
+from firnline.store.rows import FrameRow
 from tests.support.review_world import ENVIRONMENT, World, make_world
 from workbench import cli, uploads
 from workbench.cli import terminal
@@ -45,16 +45,16 @@ def connection(world: World) -> Connection:
     return Connection(boto3.Session(), names | {"TableName": ENVIRONMENT["TABLE_NAME"]}, local=False)
 
 
-def make_revision(world: World, row: dict[str, Any], revision: str) -> None:
+def make_revision(world: World, row: FrameRow, revision: str) -> None:
     """Let the register know the frame as another revision, and what was predicted of it lie under that one."""
-    old, new = ("adhoc/s/f", row["revision"]), ("adhoc/s/f", revision)
+    old, new = ("adhoc/s/f", row.revision), ("adhoc/s/f", revision)
     for source, target in (
         (keys.frame(*old), keys.frame(*new)),
         (keys.prediction(*old, "first"), keys.prediction(*new, "first")),
         (keys.prediction_overlay(*old, "first"), keys.prediction_overlay(*new, "first")),
     ):
         world.bucket.write(target, world.bucket.read(source, 10**7), "application/octet-stream")
-    world.table.put(row | {"revision": revision})
+    world.table.put(row.model_copy(update={"revision": revision}).item())
 
 
 @pytest.fixture
@@ -172,7 +172,7 @@ def test_the_second_file_of_a_taken_name_is_answered_by_its_refusal(
 
     began = time.monotonic()
     rows = uploads.follow(connection, [sent], 20, deliver)
-    assert rows["adhoc/s/f"]["reason"] == "It would be the same frame."
+    assert rows["adhoc/s/f"].reason == "It would be the same frame."
     assert time.monotonic() - began < 20
 
 
@@ -187,7 +187,7 @@ def test_a_refusal_from_before_is_no_answer(world: World, connection: Connection
     with pytest.raises(TimeoutError):
         uploads.follow(connection, [sent], 0, lambda _done, _rejected: None)
     refused_by_the_stack(world, "adhoc/s/f.jpg", "0B", "It would be the same frame.")
-    assert uploads.follow(connection, [sent], 0, lambda _done, _rejected: None)["adhoc/s/f"]["status"] == "REJECTED"
+    assert uploads.follow(connection, [sent], 0, lambda _done, _rejected: None)["adhoc/s/f"].status == "REJECTED"
 
 
 def test_a_key_that_names_no_frame_is_followed_to_its_refusal(
@@ -197,7 +197,7 @@ def test_a_key_that_names_no_frame_is_followed_to_its_refusal(
     sent = uploads.upload(connection, file, "adhoc", "s")
     refused_by_the_stack(world, "adhoc/s/note.txt", "0A", "It is of no kind that Firnline reads.")
     rows = uploads.follow(connection, [sent], 0, lambda _done, _rejected: None)
-    assert rows[sent.frame_id]["reason"] == "It is of no kind that Firnline reads."
+    assert rows[sent.frame_id].reason == "It is of no kind that Firnline reads."
 
 
 def test_nothing_is_written_over_what_came_meanwhile(world: World, connection: Connection, tmp_path: Path) -> None:
@@ -254,4 +254,8 @@ def test_what_is_told_of_a_polarity() -> None:
     assert unsure
     assert (given.short, sure.short, unsure.short) == ("dark-strong, given", "dark-strong 0.97", "dark-strong? 0.60")
     assert (given.sure, sure.sure, unsure.sure) == (True, True, False)
-    assert polarity_of_row({"status": "REJECTED"}) is None
+    refused = FrameRow(
+        frame_id="c/s/f", status="REJECTED", revision="r", source_key="c/s/f.png", sequencer="0", updated="u",
+        reason="It is no picture.",
+    )  # fmt: skip
+    assert polarity_of_row(refused) is None

@@ -133,8 +133,8 @@ def test_a_ready_frame_gets_its_layers_its_overlay_and_its_event(loop):
     assert [layer["label"] for layer in kept["layers"]] == ["surface", "bed"]
     assert decode_png(loop.workspace.read(keys.prediction_overlay(*WHERE), 100_000)).shape == (HEIGHT, WIDTH)
     frame = loop.frame()
-    assert (frame["status"], frame["confidence"], frame["model_version"]) == ("PREDICTED", 0.91, "first")
-    assert loop.register.prediction(*WHERE)["layers"] == 2
+    assert (frame.status, frame.confidence, frame.model_version) == ("PREDICTED", 0.91, "first")
+    assert loop.register.prediction(*WHERE).layers == 2
     assert loop.sent() == [("LayersPredicted", {**READY.model_dump(), "model_version": "first"})]
 
 
@@ -154,10 +154,17 @@ def test_the_same_message_again_asks_nothing_but_says_it_again(loop):
 @pytest.mark.parametrize("status", ["IN_REVIEW", "ACCEPTED", "CORRECTED"])
 def test_a_frame_that_has_moved_on_is_left_alone(loop, status):
     loop.upload()
-    loop.register.advance(READY.frame_id, READY.revision, status, ("READY",))
+    frame = (READY.frame_id, READY.revision)
+    assert loop.register.predicted(*frame, "first", 0.5)
+    move = {
+        "IN_REVIEW": loop.register.in_review,
+        "ACCEPTED": loop.register.accepted,
+        "CORRECTED": loop.register.corrected,
+    }
+    assert move[status](*frame, "loop")
     assert loop.deliver() == {"batchItemFailures": []}
     assert loop.sent() == []
-    assert loop.frame()["status"] == status
+    assert loop.frame().status == status
 
 
 def test_an_older_revision_is_skipped(loop):
@@ -168,7 +175,7 @@ def test_an_older_revision_is_skipped(loop):
     failures = loop.deliver()
     # Then it changes nothing
     assert failures == {"batchItemFailures": []}
-    assert (loop.frame()["revision"], loop.frame()["status"]) == ("ffffffffffff", "READY")
+    assert (loop.frame().revision, loop.frame().status) == ("ffffffffffff", "READY")
     assert loop.sent() == []
 
 
@@ -186,7 +193,7 @@ def test_a_new_upload_during_the_prediction_wins(loop):
     loop.runtime.invoke_endpoint = ask_slowly
     # When the old one's message is handled, then the new revision stays READY and no event speaks of the old one
     assert loop.predictor.handle(READY) == "stale"
-    assert (loop.frame()["revision"], loop.frame()["status"]) == ("ffffffffffff", "READY")
+    assert (loop.frame().revision, loop.frame().status) == ("ffffffffffff", "READY")
     assert loop.sent() == []
 
 
@@ -205,7 +212,7 @@ def test_what_may_pass_is_left_to_the_queue(loop, code, status, fields):
     loop.fails(code, status, **fields)
     # When the endpoint fails in a way that may pass, then the message is given back and the frame waits
     assert loop.deliver() == {"batchItemFailures": [{"itemIdentifier": MESSAGE["Records"][0]["messageId"]}]}
-    assert loop.frame()["status"] == "READY"
+    assert loop.frame().status == "READY"
     assert loop.sent() == []
 
 
@@ -218,10 +225,10 @@ def test_a_frame_that_the_network_refuses_is_rejected_with_its_reason(loop):
     assert loop.deliver() == {"batchItemFailures": []}
     # Then the frame is REJECTED, with a sentence in the table, beside it in S3 and in the event
     frame = loop.frame()
-    assert frame["status"] == "REJECTED"
-    assert frame["reason"] == "The network cannot read this echogram: the picture is all of one grey"
-    assert json.loads(loop.workspace.read(keys.rejection(READY.frame_id), 10_000))["reason"] == frame["reason"]
-    expected = {"frame_id": READY.frame_id, "source_key": f"{READY.frame_id}.nc", "reason": frame["reason"]}
+    assert frame.status == "REJECTED"
+    assert frame.reason == "The network cannot read this echogram: the picture is all of one grey"
+    assert json.loads(loop.workspace.read(keys.rejection(READY.frame_id), 10_000))["reason"] == frame.reason
+    expected = {"frame_id": READY.frame_id, "source_key": f"{READY.frame_id}.nc", "reason": frame.reason}
     assert loop.sent() == [("FrameRejected", expected)] * 2
 
 
@@ -261,7 +268,7 @@ def test_tiles_that_two_models_answered_are_asked_for_again(loop, monkeypatch):
         loop.answers(png, answer | {"source": answer["source"] | {"model_version": version}})
     # When the message comes, then it goes back to its queue and the frame waits
     assert loop.deliver() == {"batchItemFailures": [{"itemIdentifier": MESSAGE["Records"][0]["messageId"]}]}
-    assert loop.frame()["status"] == "READY"
+    assert loop.frame().status == "READY"
 
 
 @pytest.mark.parametrize(
@@ -279,14 +286,14 @@ def test_an_ill_formed_answer_is_an_error_and_changes_nothing(loop, answer):
     loop.answers(loop.upload(), answer)
     with pytest.raises(MalformedAnswer):
         loop.predictor.handle(READY)
-    assert loop.frame()["status"] == "READY"
+    assert loop.frame().status == "READY"
     assert loop.sent() == []
 
 
 def test_a_model_that_does_not_say_how_sure_it_is_counts_as_unsure(loop):
     loop.answers(loop.upload(), layers_document(confidence=None))
     loop.deliver()
-    assert loop.frame()["confidence"] == 0
+    assert loop.frame().confidence == 0
 
 
 def test_a_frame_without_its_echogram_is_left_to_the_queue_and_the_log_says_why(loop, caplog):

@@ -126,11 +126,11 @@ def test_create_brings_code_model_endpoint_and_champion(account):
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         assert "train.py" in tar.getnames()
     # And the endpoint serves the first model, which is the champion
-    assert account.models.version("first")["model_data"], "an operator can go back to the model in the box"
+    assert account.models.version("first").model_data, "an operator can go back to the model in the box"
     champion = account.models.champion()
-    assert (champion["model_version"], champion["endpoint_config"]) == ("first", account.endpoint_config())
-    container = account.sagemaker.describe_model(ModelName=champion["model_name"])["PrimaryContainer"]
-    assert container["ModelDataUrl"] == champion["model_data"] == answer["Data"]["FirstModelUri"]
+    assert (champion.model_version, champion.endpoint_config) == ("first", account.endpoint_config())
+    container = account.sagemaker.describe_model(ModelName=champion.model_name)["PrimaryContainer"]
+    assert container["ModelDataUrl"] == champion.model_data == answer["Data"]["FirstModelUri"]
     assert container["Environment"]["SAGEMAKER_SUBMIT_DIRECTORY"] == "/opt/ml/model/code"
     assert account.sagemaker.describe_model_package_group(ModelPackageGroupName="firnline")
 
@@ -145,7 +145,7 @@ def test_the_same_request_again_changes_nothing(account):
 def test_an_update_leaves_the_champion_serving(account):
     # Given a stack whose champion is no longer the first model
     account.asks("Create")
-    config = {"VariantName": "AllTraffic", "ModelName": account.models.champion()["model_name"]}
+    config = {"VariantName": "AllTraffic", "ModelName": account.models.champion().model_name}
     account.sagemaker.create_endpoint_config(
         EndpointConfigName="better", ProductionVariants=[config | {"InstanceType": "ml.c5.large"}]
     )
@@ -157,7 +157,7 @@ def test_an_update_leaves_the_champion_serving(account):
     # Then the endpoint still serves the champion; the next deployment takes the new settings
     assert answer["Status"] == "SUCCESS"
     assert account.endpoint_config() == "better"
-    assert account.models.champion()["model_version"] == "firnline-1-1-abc"
+    assert account.models.champion().model_version == "firnline-1-1-abc"
 
 
 def test_an_endpoint_that_somebody_took_away_comes_back_with_the_champion(account):
@@ -166,7 +166,7 @@ def test_an_endpoint_that_somebody_took_away_comes_back_with_the_champion(accoun
     account.asks("Delete")
     assert account.sagemaker.list_endpoints()["Endpoints"] == []
     assert account.asks("Update")["Status"] == "SUCCESS"
-    assert account.endpoint_config() == champion["endpoint_config"]
+    assert account.endpoint_config() == champion.endpoint_config
     assert account.models.champion() == champion
 
 
@@ -180,8 +180,8 @@ def test_an_endpoint_that_failed_is_made_again_with_the_image_that_is_given_now(
     # Then the same champion is on its way again, in that image
     assert account.sagemaker.describe_endpoint(EndpointName="firnline")["EndpointStatus"] == "InService"
     assert account.models.champion() == champion
-    assert account.endpoint_config() == champion["endpoint_config"]
-    model = account.sagemaker.describe_model(ModelName=champion["model_name"])
+    assert account.endpoint_config() == champion.endpoint_config
+    model = account.sagemaker.describe_model(ModelName=champion.model_name)
     assert model["PrimaryContainer"]["Image"] == "there:1"
 
 
@@ -201,7 +201,7 @@ def test_a_first_model_that_served_is_never_replaced(account, status, champion):
     account.asks("Create")
     serves = account.models.champion()
     if champion != "first":
-        names = {name: serves[name] for name in ("model_name", "model_data", "endpoint_config")}
+        names = serves.model_dump(include={"model_name", "model_data", "endpoint_config"})
         account.models.promote(champion, "first", **names)
     account.endpoint_is(status)
     provisioning.FIRST_MODEL.write_bytes(b"a later one")

@@ -40,18 +40,18 @@ def test_a_promotion_moves_the_pointer_and_says_so_twice_alike(models):
     for _ in range(2):
         app.handler(PROMOTED, Context())
         champion = models.champion()
-        assert (champion["model_version"], champion["previous"]) == (VERSION, "first")
-        assert champion["endpoint_config"] == PROMOTED["promotion"]["endpoint_config"]
-        assert champion["before"]["model_version"] == "first"
+        assert (champion.model_version, champion.previous) == (VERSION, "first")
+        assert champion.endpoint_config == PROMOTED["promotion"]["endpoint_config"]
+        assert champion.before.model_version == "first"
     record = models.version(VERSION)
-    assert (record["decision"], record["scores"]) == ("promoted", PROMOTED["promotion"]["scores"])
+    assert (record.decision, record.scores) == ("promoted", PROMOTED["promotion"]["scores"])
 
 
 def test_a_champion_that_changed_is_not_replaced(models):
-    models.promote("other", "first", execution="other")
+    models.promote("other", "first", execution="other", model_name="m", model_data="s3://b/other", endpoint_config="c")
     with pytest.raises(ChampionChanged, match="the champion is other now"):
         app.handler(PROMOTED, Context())
-    assert models.champion()["model_version"] == "other"
+    assert models.champion().model_version == "other"
 
 
 def test_a_promotion_that_failed_after_all_is_taken_back(models):
@@ -59,14 +59,14 @@ def test_a_promotion_that_failed_after_all_is_taken_back(models):
     app.handler(PROMOTED, Context())
     app.handler(FAILED, Context())
     assert models.champion() == before
-    assert models.version(VERSION)["decision"] == "failed"
-    assert models.version(VERSION)["reason"] == "E: cut"
+    assert models.version(VERSION).decision == "failed"
+    assert models.version(VERSION).reason == "E: cut"
 
 
 def test_another_executions_failure_takes_nothing_back(models):
     app.handler(PROMOTED, Context())
     app.handler(FAILED | {"execution": "another"}, Context())
-    assert models.champion()["model_version"] == VERSION
+    assert models.champion().model_version == VERSION
 
 
 def test_rolling_back_without_scores_keeps_the_ones_that_are_known(models):
@@ -78,8 +78,8 @@ def test_rolling_back_without_scores_keeps_the_ones_that_are_known(models):
         "model_data": "s3://b/first",
     }
     app.handler(PROMOTED | {"model_version": "first", "execution": "rollback", "promotion": promotion}, Context())
-    assert models.champion()["model_version"] == "first"
-    assert models.version("first")["scores"] == {"f1_2px": 0.5}
+    assert models.champion().model_version == "first"
+    assert models.version("first").scores == {"f1_2px": 0.5}
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,10 @@ from firnline.errors import Refused
 from firnline.store.corrections import Corrections
 from firnline.store.frame_register import Registered
 from firnline.store.models import Models
+from firnline.store.rows import CounterRow
 from firnline.store.splits import SHARES, Splits
 from firnline.store.table import Table
-from tests.support.retraining_world import count_corrections, document, one_call_at_a_time
+from tests.support.retraining_world import count_corrections, document, of_one_answer, one_call_at_a_time
 from tests.support.review_world import ENVIRONMENT, REVISION, line, make_world
 
 FRAME = "2012_Greenland/20120330_04/0939"
@@ -118,32 +119,33 @@ def test_revisions_count_in_the_order_of_their_uploads(world):
     assert register(world, "bbb", "0B") is Registered.NEW
     assert register(world, "aaa", "0A") is Registered.STALE
     assert register(world, "ccc", "0C", key=FRAME + ".nc") is Registered.STALE
-    assert world.register.get(FRAME)["revision"] == "bbb"
+    assert world.register.get(FRAME).revision == "bbb"
 
 
 def test_a_status_moves_along_its_way_only(world):
     register(world, "aaa", "0A")
-    assert not world.register.advance(FRAME, "aaa", "IN_REVIEW", ("PREDICTED",))
-    assert world.register.advance(FRAME, "aaa", "PREDICTED", ("READY",), confidence=0.5, source="any word", total=1)
-    assert not world.register.advance(FRAME, "bbb", "IN_REVIEW", ("PREDICTED",))
-    assert world.register.get(FRAME)["source"] == "any word"
-    assert [item["frame_id"] for item in world.register.of_status("PREDICTED")] == [FRAME]
+    assert not world.register.in_review(FRAME, "aaa", "loop")
+    assert world.register.predicted(FRAME, "aaa", "first", 0.5)
+    assert not world.register.in_review(FRAME, "bbb", "loop")
+    assert world.register.get(FRAME).predicted_by == "first"
+    assert [row.frame_id for row in world.register.of_status("PREDICTED")] == [FRAME]
     assert list(world.register.of_status("READY")) == []
-    assert [item["frame_id"] for item in world.register.of_segment("2012_Greenland", "20120330_04")] == [FRAME]
+    assert [row.frame_id for row in world.register.of_segment("2012_Greenland", "20120330_04")] == [FRAME]
 
 
 def test_a_correction_is_stored_with_its_coordinates_and_counted_once(world):
     corrected = document(FRAME, line("surface", 10), line("layer", 20.5))
-    assert world.corrections.record("loop", REVISION, corrected, "s3://workspace/corrections/", seconds=12.5)
-    assert not world.corrections.record("loop", REVISION, corrected, "s3://workspace/corrections/")
-    assert world.corrections.counts()["total"] == 1
-    layers = list(world.table.query(f"FRAME#{FRAME}", "LAYER#loop#"))
-    assert [(item["label"], item["x"], item["y"]) for item in layers] == [
+    for fresh in (True, False):
+        stored = world.corrections.record("loop", REVISION, corrected, "s3://workspace/corrections/", **of_one_answer())
+        assert stored is fresh
+    assert world.corrections.counts().total == 1
+    layers = list(world.corrections.layers(FRAME, "loop"))
+    assert [(layer.label, list(layer.x), list(layer.y)) for layer in layers] == [
         ("surface", [0, 63], [10, 10]),
         ("layer", [0, 63], [20.5, 20.5]),
     ]
-    assert {item["image_prefix"] for item in layers} == {"s3://workspace/corrections/"}
-    assert [item["loop_name"] for item in world.corrections.all()] == ["loop"]
+    assert {layer.image_prefix for layer in layers} == {"s3://workspace/corrections/"}
+    assert [correction.loop_name for correction in world.corrections.all()] == ["loop"]
 
 
 def test_layers_of_four_thousand_traces_fit(world):
@@ -156,9 +158,8 @@ def test_layers_of_four_thousand_traces_fit(world):
         layers=layers,
         source=Source(kind="human", created=datetime(2026, 1, 1, tzinfo=UTC)),
     )
-    assert world.corrections.record("loop", REVISION, large, "s3://workspace/corrections/")
-    items = list(world.table.query(f"FRAME#{FRAME}", "LAYER#loop#"))
-    assert [len(item["x"]) for item in items] == [4000] * 3
+    assert world.corrections.record("loop", REVISION, large, "s3://workspace/corrections/", **of_one_answer())
+    assert [len(layer.x) for layer in world.corrections.layers(FRAME, "loop")] == [4000] * 3
 
 
 @pytest.mark.parametrize(
@@ -171,16 +172,16 @@ def test_many_threads_claim_every_batch_once(world, completions, every, threads)
     small = document(FRAME, line("surface", 10))
 
     def complete(loop):
-        corrections.record(loop, REVISION, small, "s3://workspace/")
+        corrections.record(loop, REVISION, small, "s3://workspace/", **of_one_answer())
         return corrections.claim_batches(every)
 
     corrections = Corrections(Table(boto3.resource("dynamodb").Table("firnline")))
     with one_call_at_a_time(), ThreadPoolExecutor(threads) as pool:
         claimed = [batch for batches in pool.map(complete, loops) for batch in batches]
     assert sorted(claimed) == [1, 2]
-    assert corrections.counts() == {"total": completions, "claimed": 2 * every, "last_batch": 2}
+    assert corrections.counts() == CounterRow(total=completions, claimed=2 * every, last_batch=2)
     assert len(list(corrections.all())) == completions
-    assert [(b["first"], b["last"], b["state"]) for b in corrections.batches("PENDING")] == [
+    assert [(b.first, b.last, b.state) for b in corrections.batches("PENDING")] == [
         (1, every, "PENDING"),
         (every + 1, 2 * every, "PENDING"),
     ]
@@ -195,7 +196,7 @@ def test_a_batch_is_started_exactly_while_the_right_is_held(world):
     assert not corrections.start_retraining(first, "e1")
     assert not corrections.start_retraining(second, "e2")
     lock = corrections.retraining()
-    assert (lock["execution"], lock["batch"], lock["attempt"]) == ("e1", 1, 1)
+    assert (lock.execution, lock.batch, lock.attempt) == ("e1", 1, 1)
     assert corrections.note_outcome(1, "e1", "kept", "Not better.")
     assert not corrections.note_outcome(1, "e2", "kept", "Not better.")
     assert corrections.end_retraining(lock, "PENDING", failures=1)
@@ -203,25 +204,26 @@ def test_a_batch_is_started_exactly_while_the_right_is_held(world):
     assert not corrections.start_retraining(first, "e3"), "an attempt that was read before is out of date"
     assert corrections.start_retraining(corrections.batch(1), "e3")
     assert corrections.end_retraining(corrections.retraining(), "DONE")
-    assert (corrections.batch(1)["state"], corrections.batch(1)["attempt"]) == ("DONE", 2)
+    assert (corrections.batch(1).state, corrections.batch(1).attempt) == ("DONE", 2)
 
 
 def test_promotions_follow_each_other(world):
     models = Models(world.table)
     assert models.champion() is None
-    assert models.promote("a", None, execution="1", endpoint_config="ca")
-    assert models.promote("a", None, execution="1", endpoint_config="ca")
-    assert not models.promote("b", None, execution="2")
-    assert not models.promote("b", "z", execution="2")
-    assert models.promote("b", "a", execution="2")
+    served = {"model_name": "m", "model_data": "s3://b/m"}
+    assert models.promote("a", None, execution="1", endpoint_config="ca", **served)
+    assert models.promote("a", None, execution="1", endpoint_config="ca", **served)
+    assert not models.promote("b", None, execution="2", endpoint_config="cb", **served)
+    assert not models.promote("b", "z", execution="2", endpoint_config="cb", **served)
+    assert models.promote("b", "a", execution="2", endpoint_config="cb", **served)
     assert not models.withdraw("b", "other")
     assert models.withdraw("b", "2")
-    assert models.champion()["endpoint_config"] == "ca"
+    assert models.champion().endpoint_config == "ca"
     assert not models.withdraw("a", "1")
     models.record("b", decision="better", scores={"f1": 0.5})
     models.record("b", decision="promoted")
-    assert (models.version("b")["decision"], models.version("b")["scores"]) == ("promoted", {"f1": 0.5})
-    assert [version["model_version"] for version in models.versions()] == ["b"]
+    assert (models.version("b").decision, models.version("b").scores) == ("promoted", {"f1": 0.5})
+    assert [version.model_version for version in models.versions()] == ["b"]
 
 
 def test_splits_come_near_their_shares_and_are_the_same_for_everybody(world):

@@ -7,6 +7,7 @@ import pytest
 from moto import mock_aws
 
 from firnline.store.corrections import Corrections
+from firnline.store.rows import CounterRow
 from firnline.store.table import Table
 from start_retraining import app
 from start_retraining.executions import Executions
@@ -48,8 +49,8 @@ def clients(of: Sweep):
 
 
 def state(world, batch):
-    item = world.corrections.batch(batch)
-    return item and (item["state"], item["attempt"])
+    row = world.corrections.batch(batch)
+    return row and (row.state, row.attempt)
 
 
 def test_nothing_to_do_starts_nothing(world):
@@ -73,7 +74,7 @@ def test_executions_that_are_lost_with_the_local_cloud_are_nobodys_failures(worl
         end_execution(name, "FAILED", "States.ServiceRestart")
     sweep().run()
     assert state(world, 1) == ("STARTED", len(names) + 1)
-    assert world.corrections.batch(1)["failures"] == 0
+    assert world.corrections.batch(1).failures == 0
 
 
 def test_one_execution_at_a_time_and_batches_in_their_order(world):
@@ -99,8 +100,8 @@ def test_a_failed_execution_is_tried_again_and_not_for_ever(world):
     assert list(executions()) == names
     assert len(names) == MAX_FAILURES
     batch = world.corrections.batch(1)
-    assert (batch["state"], batch["outcome"], batch["failures"]) == ("DONE", "failed", MAX_FAILURES)
-    assert "FAILED" in batch["reason"]
+    assert (batch.state, batch.outcome, batch.failures) == ("DONE", "failed", MAX_FAILURES)
+    assert "FAILED" in batch.reason
     assert world.corrections.retraining() is None
 
 
@@ -110,7 +111,7 @@ def test_the_reason_that_the_execution_gave_is_kept(world):
     world.corrections.note_outcome(1, execution, "failed", "The disk was full.")
     end_execution("retrain-1", "FAILED")
     sweep().run()
-    assert world.corrections.batch(1)["reason"] == "The disk was full."
+    assert world.corrections.batch(1).reason == "The disk was full."
 
 
 def test_what_an_operator_stopped_is_not_started_again(world):
@@ -207,5 +208,5 @@ def test_many_sweeps_at_once_start_one_execution(world):
         assert len(executions()) == expected
         end_execution(f"retrain-{expected}", "SUCCEEDED")
     sweep().run()
-    assert world.corrections.counts() == {"total": 3 * EVERY, "claimed": 3 * EVERY, "last_batch": 3}
+    assert world.corrections.counts() == CounterRow(total=3 * EVERY, claimed=3 * EVERY, last_batch=3)
     assert [state(world, batch) for batch in (1, 2, 3, 4)] == [("DONE", 1)] * 3 + [None]

@@ -16,6 +16,8 @@ from firnline.review.providers import A2I, Portal
 from firnline.review.task_input import input_content
 from firnline.review.task_template import task_template
 from firnline.store import keys
+from firnline.store.loops import Loops
+from firnline.store.rows import ReviewBudgetRow
 from start_review import app
 from start_review.review import ReviewStarter
 from tests.support.review_world import ENVIRONMENT, MODEL, REVISION, Context, line, make_world
@@ -39,7 +41,7 @@ def starter(world, budget=0, confidence=0.9, audit_rate=0.0, provider=None):
 
 
 def status(world, frame_id=FRAME):
-    return world.register.get(frame_id)["status"]
+    return world.register.get(frame_id).status
 
 
 def test_an_unsure_prediction_is_reviewed_and_a_sure_one_accepted(world):
@@ -48,10 +50,9 @@ def test_an_unsure_prediction_is_reviewed_and_a_sure_one_accepted(world):
     assert starter(world).handle(EVENT) == "in review"
     assert starter(world).handle(EVENT.model_copy(update={"frame_id": "c/s/sure"})) == "accepted"
     assert (status(world), status(world, "c/s/sure")) == ("IN_REVIEW", "ACCEPTED")
-    assert world.register.review(FRAME, name)["state"] == "STARTED"
+    assert world.register.review(FRAME, name).state == "STARTED"
     assert world.register.frame_of_review(name) == FRAME
-    loop = world.table.get(f"LOOP#{name}", "LOOP")
-    assert (loop["state"], loop["status_pk"]) == ("OPEN", "LOOPS#OPEN")
+    assert [loop.loop_name for loop in Loops(world.table).of_state("OPEN")] == [name]
 
 
 def test_input_content_is_what_the_template_reads(world):
@@ -72,8 +73,7 @@ def test_input_content_is_what_the_template_reads(world):
 
 @pytest.mark.parametrize("form", ["png", "irsno1b-nc"])
 def test_the_reviewer_is_told_how_a_picture_was_taken(world, form):
-    name = world.predicted_frame(confidence=0.6)
-    world.register.note(FRAME, REVISION, format=form, polarity="dark-strong", polarity_confidence=0.62)
+    name = world.predicted_frame(confidence=0.6, format=form, polarity="dark-strong", polarity_confidence=0.62)
     starter(world).handle(EVENT)
     content = json.loads(world.bucket.read(f"reviews/{name}/input.json", 10**7))
     page = render_template(Task(name, now(), "open", content, task_template()), str)
@@ -96,8 +96,8 @@ def test_repeated_deliveries_change_nothing(world):
     world.predicted_frame()
     outcomes = [starter(world, budget=1).handle(EVENT) for _ in range(3)]
     assert outcomes == ["in review"] * 3
-    assert world.table.get("SEGMENT#2012_Greenland/20120330_04", "REVIEWS")["opened"] == 1
-    assert len(list(world.table.query_index("by_status", "LOOPS#OPEN"))) == 1
+    assert ReviewBudgetRow.get(world.table, segment="2012_Greenland/20120330_04").opened == 1
+    assert len(list(Loops(world.table).of_state("OPEN"))) == 1
 
 
 class DiesOnce:
@@ -118,7 +118,7 @@ def test_a_death_between_note_and_loop_is_made_up_for(world):
     mortal = starter(world, provider=DiesOnce(Portal(world.table, world.bucket)))
     with pytest.raises(ConnectionError):
         mortal.handle(EVENT)
-    assert world.register.review(FRAME, name)["state"] == "STARTED"
+    assert world.register.review(FRAME, name).state == "STARTED"
     assert status(world) == "PREDICTED"
     assert mortal.handle(EVENT) == "in review"
     assert status(world) == "IN_REVIEW"
@@ -130,13 +130,13 @@ def test_a_review_that_failed_before_the_status_moved_does_not_leave_the_frame_i
     class FailsAtOnce(Portal):
         def start(self, loop, content):
             super().start(loop, content)
-            world.register.close_review(FRAME, loop, "FAILED", "The loop expired.")
+            world.register.fail_review(FRAME, loop, "The loop expired.")
 
     starter(world, provider=FailsAtOnce(world.table, world.bucket)).handle(EVENT)
     frame = world.register.get(FRAME)
-    assert (frame["status"], frame["review_reason"]) == ("PREDICTED", "The loop expired.")
+    assert (frame.status, frame.review_reason) == ("PREDICTED", "The loop expired.")
     assert starter(world).handle(EVENT) == "closed"
-    assert world.register.review(FRAME, name)["state"] == "FAILED"
+    assert world.register.review(FRAME, name).state == "FAILED"
 
 
 def test_the_budget_of_a_segment_is_kept(world):
@@ -146,7 +146,7 @@ def test_the_budget_of_a_segment_is_kept(world):
     events = [EVENT.model_copy(update={"frame_id": frame_id}) for frame_id in [*frames, "c/other/0"]]
     outcomes = [starter(world, budget=2).handle(event) for event in events]
     assert outcomes == ["in review"] * 2 + ["accepted"] * 3 + ["in review"]
-    assert "budget of 2" in world.register.get("c/s/4")["review_reason"]
+    assert "budget of 2" in world.register.get("c/s/4").review_reason
 
 
 def test_stale_predictions_are_left_alone(world):

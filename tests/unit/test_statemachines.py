@@ -105,19 +105,19 @@ def test_a_better_candidate_is_deployed(machines):
     sagemaker, champion = machines.sagemaker, machines.champion()
     assert answer["status"] == "SUCCEEDED", answer
     assert answer["output"]["outcome"] == "promoted"
-    version = champion["model_version"]
+    version = champion.model_version
     assert re.fullmatch(r"firnline-1-1-[0-9a-f]{8}", version)
-    assert (champion["previous"], champion["snapshot"]) == ("first", "retrain-1")
-    assert champion["scores"]["f1_2px"] == 1.0
-    assert sagemaker.config == champion["endpoint_config"]
-    assert sagemaker.configs == {champion["endpoint_config"]: champion["model_name"]}
-    assert set(sagemaker.models) == {"firnline-first", champion["model_name"]}
+    assert (champion.previous, champion.snapshot) == ("first", "retrain-1")
+    assert champion.scores["f1_2px"] == 1.0
+    assert sagemaker.config == champion.endpoint_config
+    assert sagemaker.configs == {champion.endpoint_config: champion.model_name}
+    assert set(sagemaker.models) == {"firnline-first", champion.model_name}
     record = Models(machines.world.table).version(version)
-    assert (record["decision"], record["champion"]) == ("promoted", "first")
-    assert record["model_data"] == f"s3://workspace/models/{version}/output/model.tar.gz"
+    assert (record.decision, record.champion) == ("promoted", "first")
+    assert record.model_data == f"s3://workspace/models/{version}/output/model.tar.gz"
     batch = machines.world.corrections.batch(1)
-    assert (batch["outcome"], batch["state"]) == ("promoted", "STARTED")
-    assert "f1_2px" in batch["reason"]
+    assert (batch.outcome, batch.state) == ("promoted", "STARTED")
+    assert "f1_2px" in batch.reason
 
 
 def test_the_training_job_gets_what_the_toolkit_reads(machines):
@@ -157,7 +157,7 @@ def test_a_worse_candidate_is_not_deployed(machines):
     answer = retrain(machines)
     assert (answer["status"], answer["output"]["outcome"]) == ("SUCCEEDED", "kept")
     assert "The champion stays" in answer["output"]["reason"]
-    assert machines.champion()["model_version"] == "first"
+    assert machines.champion().model_version == "first"
     assert set(machines.sagemaker.models) == {"firnline-first"}
     assert "updateEndpoint" not in machines.trail
 
@@ -165,7 +165,7 @@ def test_a_worse_candidate_is_not_deployed(machines):
 def test_too_little_data_is_no_failure(machines):
     answer = retrain(machines, FRAMES[:3])
     assert (answer["status"], answer["output"]["outcome"]) == ("SUCCEEDED", "skipped")
-    assert "at least two segments" in machines.world.corrections.batch(1)["reason"]
+    assert "at least two segments" in machines.world.corrections.batch(1).reason
     assert machines.trail == ["build_dataset", "record_deployment"]
 
 
@@ -174,7 +174,7 @@ def test_a_failed_training_says_why(machines):
     answer = retrain(machines)
     assert answer["status"] == "FAILED"
     assert answer["output"]["Cause"] == "States.TaskFailed: AlgorithmError: the loss is not a number"
-    assert machines.world.corrections.batch(1)["reason"] == answer["output"]["Cause"]
+    assert machines.world.corrections.batch(1).reason == answer["output"]["Cause"]
 
 
 def test_sagemakers_own_rollback_is_not_taken_for_success(machines):
@@ -201,7 +201,7 @@ def test_an_endpoint_that_never_settles_ends_in_words(machines, monkeypatch):
     answer = retrain(machines)
     assert answer["status"] == "FAILED"
     assert machines.trail.count("describeEndpoint") < 800
-    assert machines.champion()["model_version"] == "first"
+    assert machines.champion().model_version == "first"
 
 
 def test_a_model_that_answers_wrongly_is_taken_back(machines, monkeypatch):
@@ -219,7 +219,7 @@ def test_a_champion_that_changed_meanwhile_is_not_overruled(machines):
     machines.after = change
     answer = retrain(machines)
     assert "ChampionChanged" in answer["output"]["Cause"]
-    assert machines.champion()["model_version"] == "other"
+    assert machines.champion().model_version == "other"
     assert machines.sagemaker.config == "firnline-first"
 
 
@@ -231,13 +231,13 @@ def test_a_rollback_deploys_the_earlier_artefact_again(machines):
         "rollback-1",
         model_version="first",
         model_data="s3://workspace/models/first/model.tar.gz",
-        expected_champion=newer["model_version"],
+        expected_champion=newer.model_version,
         reason="The new model lost the bed.",
     )
     assert answer["status"] == "SUCCEEDED", answer
     champion = machines.champion()
-    assert (champion["model_version"], champion["previous"]) == ("first", newer["model_version"])
-    assert champion["endpoint_config"].startswith("firnline-first-")
+    assert (champion.model_version, champion.previous) == ("first", newer.model_version)
+    assert champion.endpoint_config.startswith("firnline-first-")
     consistent(machines, "first")
 
 
@@ -245,10 +245,10 @@ def consistent(machines, *allowed):
     """The champion is one of `allowed`, and the endpoint serves it."""
     machines.settle()
     champion, sagemaker = machines.champion(), machines.sagemaker
-    assert champion["model_version"] in allowed
+    assert champion.model_version in allowed
     assert sagemaker.status == "InService"
-    assert sagemaker.config == champion["endpoint_config"]
-    assert sagemaker.version_of(sagemaker.configs[sagemaker.config]) == champion["model_version"]
+    assert sagemaker.config == champion.endpoint_config
+    assert sagemaker.version_of(sagemaker.configs[sagemaker.config]) == champion.model_version
 
 
 CALLS = 19
@@ -271,13 +271,13 @@ def test_whichever_call_fails_the_champion_serves(machines, number, moment):
     setattr(machines, moment, fail)
     answer = retrain(machines, FRAMES[::3])
     done = machines.trail[number - 1]
-    assert machines.world.corrections.batch(1).get("outcome") or done == "record_deployment"
+    assert machines.world.corrections.batch(1).outcome or done == "record_deployment"
     if answer["status"] == "SUCCEEDED":
         assert done in ("deleteEndpointConfig", "deleteModel")
-        assert machines.champion()["model_version"] != "first"
+        assert machines.champion().model_version != "first"
     else:
         assert "cut" in answer["output"]["Cause"]
-    consistent(machines, "first", machines.champion()["model_version"])
+    consistent(machines, "first", machines.champion().model_version)
     if answer["status"] == "FAILED" and done != "record_deployment":
-        assert machines.champion()["model_version"] == "first"
-        assert "cut" in machines.world.corrections.batch(1)["reason"]
+        assert machines.champion().model_version == "first"
+        assert "cut" in machines.world.corrections.batch(1).reason

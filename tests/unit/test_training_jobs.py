@@ -11,7 +11,7 @@ from rich.console import Console
 from samcli.yamlhelper import yaml_parse
 
 from layer_model.hyperparameters import BY_NAME
-from workbench.cli import Network
+from workbench.cli.training import Network
 from workbench.first_model import HYPERPARAMETERS
 from workbench.training_arguments import (
     CannotTrain,
@@ -22,7 +22,8 @@ from workbench.training_arguments import (
     read_number,
     read_tuned,
 )
-from workbench.training_jobs import METRICS, WITH_OPTIONS, short_line, tuning_listing
+from workbench.training_jobs import METRICS, short_line, tuning_listing
+from workbench.training_jobs.wanted import WITH_OPTIONS
 
 ROOT = Path(__file__).parents[2]
 

@@ -21,7 +21,7 @@ def list_models() -> None:
     listing = operations.model_listing(connection.models.versions(), champion)
     out.print(listing if listing.row_count else "no model has been trained yet")
     if champion:
-        out.print(f"serving: {champion['model_version']}")
+        out.print(f"serving: {champion.model_version}")
 
 
 @commands.command()

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from firnline.documents.layers import LayersDocument
 from firnline.documents.placement import on_picture
+from firnline.store.rows import ChampionRow, FrameRow
 from firnline.store.splits import Splits
 from workbench import expert_picks, report, stack, uploads
 from workbench.connection import Connection, connect
@@ -67,10 +68,10 @@ def run(frames: Sequence[Expected], course: Course, console: Console) -> None:
     _correct(reviewer, connection, truths, course, timeline)
     rounds = [watch_batch(connection, batch, timeline) for batch in range(1, course.batches + 1)]
     after = _champion(connection)
-    if course.must_improve and after["model_version"] == before["model_version"]:
+    if course.must_improve and after.model_version == before.model_version:
         reasons = "; ".join(each["reason"] for each in rounds)
-        raise DidNotHappen(f"no better model was deployed, {before['model_version']} still serves. {reasons}")
-    with timeline.step(f"{after['model_version']} answered"):
+        raise DidNotHappen(f"no better model was deployed, {before.model_version} still serves. {reasons}")
+    with timeline.step(f"{after.model_version} answered"):
         held_out = _held_out(connection, rows)
         shown = report.choose_frames(rows.values(), held_out)
         layers_after = [report.predict_again(connection, row) for row in shown]
@@ -92,7 +93,7 @@ def _deploy(course: Course, timeline: Timeline) -> dict[str, str]:
 
 def _upload_and_predict(
     connection: Connection, frames: Sequence[Expected], course: Course, timeline: Timeline
-) -> tuple[list[uploads.Upload], dict[str, dict]]:
+) -> tuple[list[uploads.Upload], dict[str, FrameRow]]:
     with timeline.step(f"{len(frames)} frames uploaded and predicted"), Stages(timeline.console) as stages:
         sent = [
             uploads.upload(connection, frame.file, course.campaign, frame.segment)
@@ -100,7 +101,7 @@ def _upload_and_predict(
         ]
         predicting = stages.begin("predicting", total=len(sent))
         rows = uploads.follow(connection, sent, PREDICTING_SECONDS, lambda done, _: predicting.reach(done))
-    rejected = [f"{row['source_key']}: {row['reason']}" for row in rows.values() if row["status"] == "REJECTED"]
+    rejected = [f"{row.source_key}: {row.reason}" for row in rows.values() if row.status == "REJECTED"]
     if rejected:
         raise DidNotHappen(f"{len(rejected)} frames were rejected, the first one {rejected[0]}")
     return sent, rows
@@ -122,7 +123,7 @@ def _correct(
     reviewer: Reviewer, connection: Connection, truths: dict[str, LayersDocument], course: Course, timeline: Timeline
 ) -> None:
     def stored() -> int:
-        return connection.corrections.counts()["total"]
+        return connection.corrections.counts().total
 
     def too_few() -> DidNotHappen:
         return DidNotHappen(f"{stored()} of {course.corrections} submitted corrections were stored")
@@ -134,13 +135,13 @@ def _correct(
         wait_until(lambda: stored() >= course.corrections, STORING_SECONDS, too_few)
 
 
-def _held_out(connection: Connection, rows: dict[str, dict]) -> set[str]:
+def _held_out(connection: Connection, rows: dict[str, FrameRow]) -> set[str]:
     """The segments, of those uploaded, that no training sees."""
-    splits = Splits(connection.table).known({row["frame_id"].rsplit("/", 1)[0] for row in rows.values()})
+    splits = Splits(connection.table).known({row.segment for row in rows.values()})
     return {segment for segment, split in splits.items() if split == "holdout"}
 
 
-def _champion(connection: Connection) -> dict:
+def _champion(connection: Connection) -> ChampionRow:
     champion = connection.models.champion()
     if champion is None:
         raise DidNotHappen("no model serves: the stack's provisioning has not written the champion pointer")

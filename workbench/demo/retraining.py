@@ -33,7 +33,8 @@ def _started(connection: Connection, batch: int, timeline: Timeline) -> str:
     """The ARN of the batch's execution."""
 
     def execution() -> str | None:
-        return (connection.corrections.batch(batch) or {}).get("execution_arn")
+        row = connection.corrections.batch(batch)
+        return row.execution_arn if row else None
 
     def not_started() -> DidNotHappen:
         return DidNotHappen(f"batch {batch} was not started: {connection.corrections.batch(batch)}")

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
+from firnline.store.rows import ChampionRow, FrameRow
 from workbench.connection import Connection
 from workbench.uploads import PREDICTED
 
@@ -13,12 +14,12 @@ from .timeline import Timeline
 
 def summary(
     campaign: str,
-    rows: dict[str, dict],
+    rows: dict[str, FrameRow],
     reviews_started: int,
     connection: Connection,
     rounds: list[dict],
-    before: dict,
-    after: dict,
+    before: ChampionRow,
+    after: ChampionRow,
     timeline: Timeline,
 ) -> dict:
     """What `summary.json` holds."""
@@ -26,13 +27,13 @@ def summary(
     return {
         "campaign": campaign, "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "uploaded": len(rows),
-        "predicted": sum(row["status"] in PREDICTED for row in rows.values()),
-        "rejected": sum(row["status"] == "REJECTED" for row in rows.values()),
+        "predicted": sum(row.status in PREDICTED for row in rows.values()),
+        "rejected": sum(row.status == "REJECTED" for row in rows.values()),
         "reviews_started": reviews_started,
-        "corrections": connection.corrections.counts()["total"],
+        "corrections": connection.corrections.counts().total,
         "retrain": {name: rounds[-1][name] for name in ("execution_arn", "status", "seconds")},
         "rounds": rounds,
-        "champion_before": before["model_version"], "champion_after": after["model_version"],
+        "champion_before": before.model_version, "champion_after": after.model_version,
         "holdout": {
             "before": rounds[0]["champion"],
             "after": promoted[-1]["candidate"] if promoted else rounds[-1]["champion"],

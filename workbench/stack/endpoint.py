@@ -29,7 +29,7 @@ def mend(name: str, console: Console) -> None:
         if champion is None:
             raise CommandFailed(f"there is no endpoint {name} and no model to serve: {start_anew()}") from error
         console.print(f"· endpoint {name} was gone; it is made anew")
-        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=champion["endpoint_config"])
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=champion.endpoint_config)
         return
     if failed["EndpointStatus"] != "Failed":
         return

@@ -81,7 +81,7 @@ def _started_from(connection: Connection, wanted: Wanted, searched: Mapping[str,
     if wanted.from_version or wanted.from_scratch or wanted.network != "layers" or "network" in searched:
         return wanted.from_version
     champion = connection.models.champion()
-    return champion["model_version"] if champion else None
+    return champion.model_version if champion else None
 
 
 def newest_snapshot(connection: Connection) -> str:
@@ -118,12 +118,12 @@ def _counts(connection: Connection, snapshot: str) -> dict[str, int]:
 
 def _model_data(connection: Connection, version: str) -> str:
     """Where the artefact of a model version lies: one that was judged, or one that a training job left."""
-    known = connection.models.version(version) or {}
-    if "model_data" in known:
-        return known["model_data"]
+    known = connection.models.version(version)
+    if known and known.model_data:
+        return known.model_data
     champion = connection.models.champion()
-    if champion and champion["model_version"] == version:
-        return champion["model_data"]
+    if champion and champion.model_version == version:
+        return champion.model_data
     key = f"models/{version}/output/model.tar.gz"
     if not connection.workspace.exists(key):
         raise CannotTrain(f"There is no model '{version}' to start from: `firnline models` lists those there are.")

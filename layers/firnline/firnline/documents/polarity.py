@@ -1,8 +1,7 @@
 """The polarity that a picture was read with, and what people are told of it: in `status`, by `predict`, on the review page."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 Polarity = Literal["bright-strong", "dark-strong"]
 
@@ -43,8 +42,21 @@ def told_polarity(form: str, polarity: Polarity, confidence: float | None) -> To
     )
 
 
-def polarity_of_row(row: Mapping[str, Any]) -> ToldPolarity | None:
+class ReadWithPolarity(Protocol):
+    """What tells the polarity that a file was read with: a frame's row."""
+
+    @property
+    def format(self) -> str | None: ...
+
+    @property
+    def polarity(self) -> Polarity | None: ...
+
+    @property
+    def polarity_confidence(self) -> float | None: ...
+
+
+def polarity_of_row(row: ReadWithPolarity) -> ToldPolarity | None:
     """What to say of the polarity of a frame's row in the table; None where the row tells nothing of it."""
-    if not row.get("format") or not row.get("polarity"):
+    if not row.format or not row.polarity:
         return None
-    return told_polarity(row["format"], row["polarity"], row.get("polarity_confidence"))
+    return told_polarity(row.format, row.polarity, row.polarity_confidence)

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from firnline.store import keys
 from firnline.store.corrections import Corrections
 from firnline.store.frame_register import FrameRegister
-
-STATUSES = ("READY", "PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED")
+from firnline.store.rows import USABLE
 
 
 @dataclass(frozen=True)
@@ -33,20 +32,20 @@ def annotated_frames(register: FrameRegister, corrections: Corrections) -> list[
 
     The latest correction of a frame counts; an uploaded annotation counts where there is no correction.
     """
-    counting = {frame["frame_id"]: frame for status in STATUSES for frame in register.of_status(status)}
+    counting = {frame.frame_id: frame for status in USABLE for frame in register.of_status(status)}
     found = {
-        frame_id: AnnotatedFrame(frame_id, frame["revision"], None)
+        frame_id: AnnotatedFrame(frame_id, frame.revision, None)
         for frame_id, frame in counting.items()
-        if frame.get("annotated")
+        if frame.annotated
     }
     for frame in _corrected(corrections):
         # The index may show a frame twice or not at all while its status changes: a missing one is asked for itself.
-        known = counting.get(frame.frame_id) or register.get(frame.frame_id) or {}
-        if known.get("revision") == frame.revision:
+        known = counting.get(frame.frame_id) or register.get(frame.frame_id)
+        if known and known.revision == frame.revision:
             found[frame.frame_id] = frame
     return [found[frame_id] for frame_id in sorted(found)]
 
 
 def _corrected(corrections: Corrections) -> Iterator[AnnotatedFrame]:
     for correction in corrections.all():
-        yield AnnotatedFrame(correction["frame_id"], correction["revision"], correction["loop_name"])
+        yield AnnotatedFrame(correction.frame_id, correction.revision, correction.loop_name)

@@ -8,7 +8,7 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -63,7 +63,7 @@ class SnapshotBuilder:
         manifest: dict[str, Any] = json.loads(content)
         return manifest
 
-    def build(self, snapshot: str, frames: list[AnnotatedFrame], splits: dict[str, str]) -> dict[str, Any]:
+    def build(self, snapshot: str, frames: list[AnnotatedFrame], splits: Mapping[str, str]) -> dict[str, Any]:
         """Write a snapshot and return its manifest; raises `NotEnoughData`.
 
         `splits` gives the split of every segment. The frames are numbered in their order; one that cannot be used is

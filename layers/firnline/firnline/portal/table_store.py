@@ -1,7 +1,7 @@
-"""The tasks of REVIEW_PROVIDER=portal: items of the table, input and answers in S3, A2I's event at the end.
+"""The tasks of REVIEW_PROVIDER=portal: rows of the table, input and answers in S3, A2I's event at the end.
 
 An answer goes through three states, so that it is neither lost nor counted twice, whichever process dies. It is written
-to S3 under a name of its own. The loop's item then takes exactly one answer (OPEN → ANSWERED). That one becomes
+to S3 under a name of its own. The loop's row then takes exactly one answer (OPEN → ANSWERED). That one becomes
 `output.json`, its event is sent, and the loop is COMPLETED. A loop that is found ANSWERED later is finished from there:
 its event may come twice, but always comes.
 """
@@ -9,26 +9,34 @@ its event may come twice, but always comes.
 import hashlib
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from firnline.events import EventBus
 from firnline.portal.store import AlreadyAnswered, Task, UnknownTask
 from firnline.review.human_loop import PORTAL_SOURCE, HumanLoopOutput, HumanLoopStatusChange
 from firnline.review.task_template import task_template
 from firnline.store.bucket import Bucket
-from firnline.store.frame_register import timestamp
-from firnline.store.table import Item, Table
+from firnline.store.loops import Loops
+from firnline.store.rows import LoopRow, LoopState
+from firnline.store.sortable import timestamp
+from firnline.store.table import Table
 
 FLOW_DEFINITION_ARN = "arn:aws:sagemaker:local:000000000000:flow-definition/firnline-portal"
 """Stands where A2I names its flow; no such flow exists."""
 MAX_INPUT_BYTES = 16_000_000
 MAX_IMAGE_BYTES = 64_000_000
-_STATUS = {"OPEN": "open", "ANSWERED": "completed", "COMPLETED": "completed"}
+_STATUS: dict[LoopState, Literal["open", "completed"]] = {
+    "OPEN": "open",
+    "ANSWERED": "completed",
+    "COMPLETED": "completed",
+}
+_LISTED = {"frame_id", "revision", "model_version", "confidence", "reason"}
+"""What a row has of its task's input."""
 
 
 class TableStore:
     def __init__(self, table: Table, bucket: Bucket, bus: EventBus) -> None:
-        self._table = table
+        self._loops = Loops(table)
         self._bucket = bucket
         self._bus = bus
         self._template = task_template()
@@ -37,20 +45,20 @@ class TableStore:
         """Open and completed tasks with a short `input_content`. Finishes loops that a process left ANSWERED when it died."""
         self.finish_answered()
         return [
-            self._task(item, item)
-            for state in ("OPEN", "ANSWERED", "COMPLETED")
-            for item in self._table.query_index("by_status", f"LOOPS#{state}")
+            self._task(loop, loop.model_dump(include=_LISTED, exclude_none=True))
+            for state in _STATUS
+            for loop in self._loops.of_state(state)
         ]
 
     def get(self, name: str) -> Task | None:
-        item = self._loop(name)
-        return None if item is None else self._task(item, self._input(item))
+        loop = self._loops.get(name)
+        return None if loop is None else self._task(loop, self._input(loop))
 
     def submit(self, name: str, answer_content: dict[str, Any], worker_id: str, seconds: float) -> None:
-        item = self._loop(name)
-        if item is None:
+        loop = self._loops.get(name)
+        if loop is None:
             raise UnknownTask(name)
-        if item["state"] == "OPEN":
+        if loop.state == "OPEN":
             submitted = timestamp()
             answer = {
                 "answerContent": answer_content,
@@ -61,48 +69,42 @@ class TableStore:
             body = json.dumps(answer).encode()
             key = f"reviews/{name}/answers/{hashlib.sha256(body).hexdigest()[:16]}.json"
             self._bucket.write(key, body, "application/json")
-            accepted = self._table.update(
-                item["pk"], item["sk"],
-                "SET #state = :answered, status_pk = :status_pk, answer_key = :key, submitted = :submitted",
-                {":answered": "ANSWERED", ":status_pk": "LOOPS#ANSWERED", ":open": "OPEN",
-                 ":key": key, ":submitted": submitted},
-                "#state = :open",
-            )  # fmt: skip
+            accepted = self._loops.answer(name, key, submitted)
+            loop = self._loops.get(name) or loop
             if accepted:
-                self._finish({**item, "answer_key": key, "state": "ANSWERED"})
+                self._finish(loop)
                 return
-            item = self._loop(name) or item
-        self._finish(item)
+        self._finish(loop)
         raise AlreadyAnswered(name)
 
     def finish_answered(self) -> int:
         """Send the events of accepted answers whose events nobody has confirmed; returns how many there were."""
-        answered = list(self._table.query_index("by_status", "LOOPS#ANSWERED"))
-        for item in answered:
-            self._finish(self._loop(item["loop_name"]) or item)
+        answered = list(self._loops.of_state("ANSWERED"))
+        for loop in answered:
+            self._finish(self._loops.get(loop.loop_name) or loop)
         return len(answered)
 
     def read_object(self, name: str, s3_uri: str) -> tuple[bytes, str]:
-        item = self._loop(name)
+        loop = self._loops.get(name)
         own = self._bucket.uri("")
-        if item is None or not s3_uri.startswith(own) or s3_uri not in self._input(item).values():
+        if loop is None or not s3_uri.startswith(own) or s3_uri not in self._input(loop).values():
             raise KeyError(s3_uri)
         try:
             return self._bucket.read(s3_uri.removeprefix(own), MAX_IMAGE_BYTES), "image/png"
         except FileNotFoundError as error:
             raise KeyError(s3_uri) from error
 
-    def _finish(self, item: Item) -> None:
-        if item["state"] != "ANSWERED":
+    def _finish(self, loop: LoopRow) -> None:
+        if loop.state != "ANSWERED" or loop.answer_key is None:
             return
-        name = item["loop_name"]
-        created = datetime.fromisoformat(item["created"]).astimezone(UTC)
+        name = loop.loop_name
+        created = datetime.fromisoformat(loop.created).astimezone(UTC)
         key = f"reviews/{name}/a2i/{created:%Y/%m/%d/%H/%M/%S}/{name}/output.json"
         output = {
             "flowDefinitionArn": FLOW_DEFINITION_ARN,
-            "humanAnswers": [json.loads(self._bucket.read(item["answer_key"], MAX_INPUT_BYTES))],
+            "humanAnswers": [json.loads(self._bucket.read(loop.answer_key, MAX_INPUT_BYTES))],
             "humanLoopName": name,
-            "inputContent": self._input(item),
+            "inputContent": self._input(loop),
         }
         self._bucket.write(key, json.dumps(output).encode(), "application/json")
         self._bus.send(
@@ -111,27 +113,22 @@ class TableStore:
                 humanLoopStatus="Completed",
                 humanLoopArn=FLOW_DEFINITION_ARN.replace("flow-definition/firnline-portal", f"human-loop/{name}"),
                 flowDefinitionArn=FLOW_DEFINITION_ARN,
-                creationTime=item["created"],
+                creationTime=loop.created,
                 humanLoopOutput=HumanLoopOutput(outputS3Uri=self._bucket.uri(key)),
             ),
             source=PORTAL_SOURCE,
         )
-        self._table.update(
-            item["pk"], item["sk"], "SET #state = :completed, status_pk = :status_pk",
-            {":completed": "COMPLETED", ":status_pk": "LOOPS#COMPLETED", ":answered": "ANSWERED"}, "#state = :answered",
-        )  # fmt: skip
+        self._loops.complete(name)
 
-    def _loop(self, name: str) -> Item | None:
-        return self._table.get(f"LOOP#{name}", "LOOP")
+    def _input(self, loop: LoopRow) -> dict[str, Any]:
+        content: dict[str, Any] = json.loads(self._bucket.read(loop.input_key, MAX_INPUT_BYTES))
+        return content
 
-    def _input(self, item: Item) -> dict[str, Any]:
-        return json.loads(self._bucket.read(item["input_key"], MAX_INPUT_BYTES))
-
-    def _task(self, item: Item, input_content: dict[str, Any]) -> Task:
+    def _task(self, loop: LoopRow, input_content: dict[str, Any]) -> Task:
         return Task(
-            name=item["loop_name"],
-            created=datetime.fromisoformat(item["created"]),
-            status=_STATUS[item["state"]],  # type: ignore[arg-type]
+            name=loop.loop_name,
+            created=datetime.fromisoformat(loop.created),
+            status=_STATUS[loop.state],
             input_content=input_content,
             template=self._template,
         )

@@ -4,7 +4,7 @@ import json
 from typing import Any, Protocol
 
 from firnline.store.bucket import Bucket
-from firnline.store.frame_register import timestamp
+from firnline.store.loops import Loops
 from firnline.store.table import Table
 
 
@@ -38,21 +38,16 @@ def loop_input_key(loop_name: str) -> str:
 
 
 class Portal:
-    """A loop is an item of the table; its InputContent, which may be larger than an item, lies in S3."""
+    """A loop is a row of the table; its InputContent, which may be larger than an item, lies in S3."""
 
     def __init__(self, table: Table, bucket: Bucket) -> None:
-        self._table = table
+        self._loops = Loops(table)
         self._bucket = bucket
 
     def start(self, loop_name: str, input_content: dict[str, Any]) -> None:
-        if self._table.get(f"LOOP#{loop_name}", "LOOP"):
+        if self._loops.get(loop_name):
             return
         key = loop_input_key(loop_name)
         self._bucket.write(key, json.dumps(input_content).encode(), "application/json")
-        created = timestamp()
         summary = {k: input_content[k] for k in ("frame_id", "revision", "model_version", "confidence", "reason")}
-        self._table.put(
-            {"pk": f"LOOP#{loop_name}", "sk": "LOOP", "loop_name": loop_name, "state": "OPEN", "created": created,
-             "input_key": key, "status_pk": "LOOPS#OPEN", "status_sk": f"{created}#{loop_name}", **summary},
-            "attribute_not_exists(pk)",
-        )  # fmt: skip
+        self._loops.open(loop_name, key, **summary)

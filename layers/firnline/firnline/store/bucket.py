@@ -30,7 +30,8 @@ class Bucket:
             raise
         if answer["ContentLength"] > limit:
             raise too_large(key, answer["ContentLength"], limit, advice)
-        return answer["Body"].read()
+        body: bytes = answer["Body"].read()
+        return body
 
     def write(self, key: str, body: bytes, content_type: str) -> None:
         self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)

@@ -1,4 +1,4 @@
-"""The register of frames: which revision counts, and how far it has come.
+"""The register of frames: which revision counts, how far it has come, and its reviews.
 
 A frame's status only moves along READY → PREDICTED → IN_REVIEW → CORRECTED, or PREDICTED → ACCEPTED; a new revision
 starts again at READY (or REJECTED). Every move is conditional on the revision and on the status it comes from, so that
@@ -6,11 +6,22 @@ an event that comes twice, late or out of order moves nothing.
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from enum import Enum
-from typing import Any
+from typing import Any, Literal, NamedTuple, TypedDict, Unpack
 
+from firnline.documents.polarity import Polarity
 from firnline.errors import legible
+from firnline.store.rows import (
+    Coverage,
+    FrameRow,
+    FrameStatus,
+    LoopFrameRow,
+    PredictionRow,
+    ProviderName,
+    ReviewBudgetRow,
+    ReviewRow,
+)
+from firnline.store.sortable import comparable, timestamp
 from firnline.store.table import Item, Table
 
 
@@ -20,148 +31,238 @@ class Registered(Enum):
     STALE = "older than the revision that counts, or from another file of the same name"
 
 
-def timestamp() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+class PictureDetails(TypedDict, total=False):
+    """What a frame's row says of its file and of the picture that was made of it."""
+
+    width: int
+    height: int
+    format: str
+    polarity: Polarity
+    polarity_confidence: float | None
+    picks_reason: str
 
 
-def comparable(sequencer: str) -> str:
-    """S3's sequencer, hexadecimal, so that two of one key compare as text: padded with zeros on the right."""
-    return sequencer.ljust(32, "0").upper()
+class _Move(NamedTuple):
+    """Where a status may come from, and where it goes to."""
+
+    come_from: tuple[FrameStatus, ...]
+    to: FrameStatus
 
 
-def _sentences(details: dict[str, Any]) -> dict[str, Any]:
-    """Details of a frame, with reasons that the table can take, whatever they quote."""
-    return {
-        name: legible(value) if name.endswith("reason") and isinstance(value, str) else value
-        for name, value in details.items()
-    }
+_PREDICTED = _Move(("READY",), "PREDICTED")
+_REJECTED_BY_NETWORK = _Move(("READY",), "REJECTED")
+_IN_REVIEW = _Move(("PREDICTED",), "IN_REVIEW")
+_ACCEPTED = _Move(("PREDICTED",), "ACCEPTED")
+_CORRECTED = _Move(("PREDICTED", "IN_REVIEW", "ACCEPTED"), "CORRECTED")
+_PUT_BACK = _Move(("IN_REVIEW",), "PREDICTED")
+_REVIEW_FAILED = _Move(("PREDICTED", "IN_REVIEW"), "PREDICTED")
 
 
 class FrameRegister:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def get(self, frame_id: str) -> Item | None:
-        return self._table.get(f"FRAME#{frame_id}", "STATUS")
+    def get(self, frame_id: str) -> FrameRow | None:
+        return FrameRow.get(self._table, frame_id=frame_id)
+
+    def of_status(self, status: FrameStatus) -> Iterator[FrameRow]:
+        """Frames of a status, longest unchanged first."""
+        return map(FrameRow.of, self._table.query_index("by_status", f"STATUS#{status}"))
+
+    def of_segment(self, campaign: str, segment: str) -> Iterator[FrameRow]:
+        return map(FrameRow.of, self._table.query_index("by_segment", f"SEGMENT#{campaign}/{segment}"))
 
     def register(
-        self, frame_id: str, source_key: str, sequencer: str, revision: str, status: str, **details: Any
+        self,
+        frame_id: str,
+        source_key: str,
+        sequencer: str,
+        revision: str,
+        status: Literal["READY", "REJECTED"],
+        reason: str = "",
+        **details: Unpack[PictureDetails],
     ) -> Registered:
         """Make `revision` the one that counts, unless a later upload has done so already.
 
-        `sequencer` is S3's. `status` is READY or REJECTED. A frame of another file of the same name is in the way only
-        if that file could be read.
+        `sequencer` is S3's; `reason` says why a frame is REJECTED. A frame of another file of the same name is in the
+        way only if that file could be read.
         """
-        sequencer = comparable(sequencer)
-        campaign, segment, stem = frame_id.split("/")
-        updated = timestamp()
-        item = {
-            "pk": f"FRAME#{frame_id}", "sk": "STATUS", "frame_id": frame_id, "status": status, "revision": revision,
-            "source_key": source_key, "sequencer": sequencer, "updated": updated,
-            "status_pk": f"STATUS#{status}", "status_sk": f"{updated}#{frame_id}",
-            "segment_pk": f"SEGMENT#{campaign}/{segment}", "segment_sk": stem,
-            **_sentences(details),
-        }  # fmt: skip
+        given: dict[str, Any] = dict(details)
+        if reason:
+            given["reason"] = reason
+        row = FrameRow(
+            frame_id=frame_id,
+            status=status,
+            revision=revision,
+            source_key=source_key,
+            sequencer=comparable(sequencer),
+            updated=timestamp(),
+            **_legible(given),
+        )
         fresh = (
             "attribute_not_exists(pk) OR (source_key = :key AND sequencer < :sequencer AND revision <> :revision) "
             "OR (source_key <> :key AND #status = :rejected)"
         )
-        values = {":key": source_key, ":sequencer": sequencer, ":revision": revision, ":rejected": "REJECTED"}
-        if self._table.put(item, fresh, values):
+        values = {":key": source_key, ":sequencer": row.sequencer, ":revision": revision, ":rejected": "REJECTED"}
+        if self._table.put(row.item(), fresh, values):
             return Registered.NEW
         known = self.get(frame_id)
-        if known is None or known["source_key"] != source_key or known["revision"] != revision:
+        if known is None or known.source_key != source_key or known.revision != revision:
             return Registered.STALE
-        self._table.update(
-            item["pk"], item["sk"], "SET sequencer = :sequencer",
-            {":sequencer": sequencer, ":revision": revision}, "revision = :revision AND sequencer < :sequencer",
-        )  # fmt: skip
+        self._write(frame_id, {"sequencer": row.sequencer}, "revision = :revision AND sequencer < :sequencer", revision)
         return Registered.SAME
 
-    def advance(self, frame_id: str, revision: str, to: str, come_from: tuple[str, ...], **details: Any) -> bool:
-        """Move the frame's status on; False if another revision counts now or the status is not one of `come_from`."""
-        updated = timestamp()
-        values = {":to": to, ":revision": revision, ":updated": updated,
-                  ":status_pk": f"STATUS#{to}", ":status_sk": f"{updated}#{frame_id}"}  # fmt: skip
-        values |= {f":come{n}": status for n, status in enumerate(come_from)}
-        values |= {f":{name}": value for name, value in _sentences(details).items()}
-        sets = ["#status = :to", "updated = :updated", "status_pk = :status_pk", "status_sk = :status_sk"]
-        sets += [f"#{name} = :{name}" for name in details]
-        allowed = ", ".join(f":come{n}" for n in range(len(come_from)))
-        return self._table.update(
-            f"FRAME#{frame_id}",
-            "STATUS",
-            "SET " + ", ".join(sets),
-            values,
-            f"revision = :revision AND #status IN ({allowed})",
-        )
+    def predicted(self, frame_id: str, revision: str, model_version: str, confidence: float) -> bool:
+        """READY → PREDICTED. Like every move, False if another revision counts by now or the status is another."""
+        return self._move(frame_id, revision, _PREDICTED, confidence=confidence, model_version=model_version)
 
-    def note(self, frame_id: str, revision: str, **details: Any) -> bool:
-        """Write details on the frame without moving its status; False if another revision counts by now."""
-        sets = ", ".join(f"#{name} = :{name}" for name in details)
-        values = {f":{name}": value for name, value in _sentences(details).items()} | {":revision": revision}
-        return self._table.update(f"FRAME#{frame_id}", "STATUS", f"SET {sets}", values, "revision = :revision")
+    def rejected_by_network(self, frame_id: str, revision: str, reason: str) -> bool:
+        """READY → REJECTED: the endpoint will never take the frame's picture."""
+        return self._move(frame_id, revision, _REJECTED_BY_NETWORK, reason=reason)
 
-    def mark_annotated(self, frame_id: str, revision: str, coverage: str, reason: str = "") -> bool:
+    def in_review(self, frame_id: str, revision: str, loop_name: str) -> bool:
+        """PREDICTED → IN_REVIEW: the human loop has been started."""
+        return self._move(frame_id, revision, _IN_REVIEW, review=loop_name, review_reason="")
+
+    def accepted(self, frame_id: str, revision: str, note: str) -> bool:
+        """PREDICTED → ACCEPTED: nobody needs to look at it, or, as `note` then says, nobody has the time."""
+        return self._move(frame_id, revision, _ACCEPTED, review_reason=note)
+
+    def corrected(self, frame_id: str, revision: str, loop_name: str) -> bool:
+        """PREDICTED, IN_REVIEW or ACCEPTED → CORRECTED: an answer may come before or after all that start_review does."""
+        return self._move(frame_id, revision, _CORRECTED, review=loop_name, review_reason="")
+
+    def put_back(self, frame_id: str, revision: str, reason: str) -> bool:
+        """IN_REVIEW → PREDICTED: the review had failed before the frame went into it."""
+        return self._move(frame_id, revision, _PUT_BACK, review_reason=reason)
+
+    def review_failed(self, frame_id: str, revision: str, reason: str) -> bool:
+        """PREDICTED or IN_REVIEW → PREDICTED, with the reason for whoever asks for the frame's status."""
+        return self._move(frame_id, revision, _REVIEW_FAILED, review_reason=reason)
+
+    def mark_annotated(self, frame_id: str, revision: str, coverage: Coverage | Literal[""], reason: str = "") -> bool:
         """Say that the frame's `partial.json` counts in the next snapshot; False if another revision counts by now.
 
-        `coverage` is the document's, `complete` or `partial`; empty if no document counts. `reason` says why
-        the annotation beside the frame was refused. A new revision begins without a mark.
+        `coverage` is the document's, or empty if no document counts. `reason` says why the annotation beside
+        the frame was refused. A new revision begins without a mark.
         """
-        return self.note(frame_id, revision, annotated=coverage, annotation_reason=reason)
+        marks = {"annotated": coverage, "annotation_reason": legible(reason)}
+        return self._write(frame_id, marks, "revision = :revision", revision)
 
-    def of_status(self, status: str) -> Iterator[Item]:
-        """Frames of a status, longest unchanged first."""
-        return self._table.query_index("by_status", f"STATUS#{status}")
+    def mark_organised(self, frame_id: str, revision: str, etag: str) -> bool:
+        """Say by which organiser the layers of the frame's layer file were named; False if another revision counts."""
+        return self._write(frame_id, {"organiser": etag}, "revision = :revision", revision)
 
-    def of_segment(self, campaign: str, segment: str) -> Iterator[Item]:
-        return self._table.query_index("by_segment", f"SEGMENT#{campaign}/{segment}")
+    def record_prediction(
+        self,
+        frame_id: str,
+        revision: str,
+        model_version: str,
+        *,
+        confidence: float,
+        layers: int,
+        layers_key: str,
+        overlay_key: str,
+    ) -> None:
+        row = PredictionRow(
+            frame_id=frame_id, revision=revision, model_version=model_version, created=timestamp(),
+            confidence=confidence, layers=layers, layers_key=layers_key, overlay_key=overlay_key,
+        )  # fmt: skip
+        self._table.put(row.item())
 
-    def record_prediction(self, frame_id: str, revision: str, model_version: str, **details: Any) -> None:
-        self._table.put({
-            "pk": f"FRAME#{frame_id}", "sk": f"PREDICTION#{revision}#{model_version}",
-            "frame_id": frame_id, "revision": revision, "model_version": model_version,
-            "created": timestamp(), **details,
-        })  # fmt: skip
+    def prediction(self, frame_id: str, revision: str, model_version: str) -> PredictionRow | None:
+        return PredictionRow.get(self._table, frame_id=frame_id, revision=revision, model_version=model_version)
 
-    def prediction(self, frame_id: str, revision: str, model_version: str) -> Item | None:
-        return self._table.get(f"FRAME#{frame_id}", f"PREDICTION#{revision}#{model_version}")
-
-    def open_review(self, frame_id: str, loop_name: str, revision: str, budget: int = 0, **details: Any) -> bool:
+    def open_review(
+        self,
+        frame_id: str,
+        loop_name: str,
+        revision: str,
+        budget: int = 0,
+        *,
+        provider: ProviderName,
+        model_version: str,
+        asked_because: str,
+    ) -> bool:
         """Note a review before it is started, so that every answer finds its frame.
 
         At most `budget` reviews are opened in a flight segment (0: no limit). False if the review is noted already, or
         if the budget is used up: `review` tells which.
         """
-        segment = frame_id.rpartition("/")[0]
-        counted: Item = {"key": (f"SEGMENT#{segment}", "REVIEWS"), "update": "ADD opened :one", "values": {":one": 1}}
+        review = ReviewRow(
+            frame_id=frame_id, loop_name=loop_name, revision=revision, state="STARTED", created=timestamp(),
+            provider=provider, model_version=model_version, asked_because=asked_because,
+        )  # fmt: skip
+        counted: Item = {
+            "key": ReviewBudgetRow.key(segment=frame_id.rpartition("/")[0]),
+            "update": "ADD opened :one",
+            "values": {":one": 1},
+        }
         if budget:
             counted |= {"condition": "attribute_not_exists(opened) OR opened < :budget",
                         "values": {":one": 1, ":budget": budget}}  # fmt: skip
         return self._table.transact(
-            {"put": {"pk": f"FRAME#{frame_id}", "sk": f"REVIEW#{loop_name}", "frame_id": frame_id,
-                     "loop_name": loop_name, "revision": revision, "state": "STARTED", "created": timestamp(),
-                     **details},
-             "condition": "attribute_not_exists(pk)"},
-            {"put": {"pk": f"LOOP#{loop_name}", "sk": "FRAME", "frame_id": frame_id}},
+            {"put": review.item(), "condition": "attribute_not_exists(pk)"},
+            {"put": LoopFrameRow(loop_name=loop_name, frame_id=frame_id).item()},
             counted,
-        )  # fmt: skip
+        )
 
     def frame_of_review(self, loop_name: str) -> str | None:
         """The frame_id that a review was noted under, or None if no such review was ever opened."""
-        item = self._table.get(f"LOOP#{loop_name}", "FRAME")
-        return None if item is None else item["frame_id"]
+        row = LoopFrameRow.get(self._table, loop_name=loop_name)
+        return None if row is None else row.frame_id
 
-    def review(self, frame_id: str, loop_name: str) -> Item | None:
-        return self._table.get(f"FRAME#{frame_id}", f"REVIEW#{loop_name}")
+    def review(self, frame_id: str, loop_name: str) -> ReviewRow | None:
+        return ReviewRow.get(self._table, frame_id=frame_id, loop_name=loop_name)
 
-    def close_review(self, frame_id: str, loop_name: str, state: str, reason: str | None = None) -> bool:
-        """STARTED → COMPLETED or FAILED; False if it is closed already. A good answer after a failure still completes
-        it."""
-        values = {":state": state, ":closed": timestamp(), ":started": "STARTED"}
-        sets, open_to = "SET #state = :state, closed = :closed", "#state = :started"
-        if state == "COMPLETED":
-            values, open_to = values | {":failed": "FAILED"}, "#state IN (:started, :failed)"
-        if reason:
-            sets, values = sets + ", reason = :reason", values | {":reason": legible(reason)}
-        return self._table.update(f"FRAME#{frame_id}", f"REVIEW#{loop_name}", sets, values, open_to)
+    def complete_review(self, frame_id: str, loop_name: str) -> bool:
+        """STARTED or FAILED → COMPLETED: a good answer counts after a failure, too. False if it is completed already."""
+        return self._table.update(
+            *ReviewRow.key(frame_id=frame_id, loop_name=loop_name),
+            "SET #state = :state, closed = :closed",
+            {":state": "COMPLETED", ":closed": timestamp(), ":started": "STARTED", ":failed": "FAILED"},
+            "#state IN (:started, :failed)",
+        )
+
+    def fail_review(self, frame_id: str, loop_name: str, reason: str) -> bool:
+        """STARTED → FAILED; False if it is closed already."""
+        return self._table.update(
+            *ReviewRow.key(frame_id=frame_id, loop_name=loop_name),
+            "SET #state = :state, closed = :closed, reason = :reason",
+            {":state": "FAILED", ":closed": timestamp(), ":started": "STARTED", ":reason": legible(reason)},
+            "#state = :started",
+        )
+
+    def _move(self, frame_id: str, revision: str, move: _Move, **details: str | float) -> bool:
+        updated = timestamp()
+        allowed = {f":come{number}": status for number, status in enumerate(move.come_from)}
+        return self._write(
+            frame_id,
+            {
+                "status": move.to,
+                "updated": updated,
+                **FrameRow.index_keys("status_pk", "status_sk", status=move.to, updated=updated, frame_id=frame_id),
+                **_legible(details),
+            },
+            f"revision = :revision AND #status IN ({', '.join(allowed)})",
+            revision,
+            allowed,
+        )
+
+    def _write(
+        self, frame_id: str, attributes: Item, condition: str, revision: str, values: Item | None = None
+    ) -> bool:
+        """Write attributes on a frame; `:revision` is of the condition, and every attribute's value has its name."""
+        sets = ", ".join(f"#{name} = :{name}" for name in attributes)
+        given = {f":{name}": value for name, value in attributes.items()}
+        return self._table.update(
+            *FrameRow.key(frame_id=frame_id), f"SET {sets}", given | (values or {}) | {":revision": revision}, condition
+        )
+
+
+def _legible(details: dict[str, Any]) -> dict[str, Any]:
+    """Details of a frame whose reasons are such that the table takes them, whatever they quote."""
+    return {
+        name: legible(value) if name.endswith("reason") and isinstance(value, str) else value
+        for name, value in details.items()
+    }

@@ -1,60 +1,89 @@
 """Which model serves, and what was decided about every model that was trained."""
 
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
-from firnline.store.frame_register import timestamp
-from firnline.store.table import Item, Table
+from firnline.store.rows import ChampionRow, Decision, ModelRow
+from firnline.store.sortable import timestamp
+from firnline.store.table import Table
 
-_CHAMPION = ("MODEL", "CHAMPION")
+
+class Deployment(TypedDict, total=False):
+    """What a champion's row says of how it serves; the first three are always given."""
+
+    model_name: str
+    model_data: str
+    endpoint_config: str
+    model_package: str
+    execution: str
+    snapshot: str
+    scores: dict[str, Any]
+
+
+class ModelDetails(TypedDict, total=False):
+    """What can be written down about a model, a part at a time."""
+
+    decision: Decision
+    reason: str
+    model_data: str
+    snapshot: str
+    scores: dict[str, Any]
+    champion: str
+    champion_scores: dict[str, Any]
+    execution: str
+    comparison: str
+    deployed_by: str
+    model_name: str
+    endpoint_config: str
+    model_package: str
 
 
 class Models:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def champion(self) -> Item | None:
-        return self._table.get(*_CHAMPION)
+    def champion(self) -> ChampionRow | None:
+        return ChampionRow.get(self._table)
 
-    def promote(self, model_version: str, expected: str | None, **details: Any) -> bool:
+    def promote(self, model_version: str, expected: str | None, **details: Unpack[Deployment]) -> bool:
         """Point at a new champion if `expected` is still the old one (None: there is none yet); True also if done.
 
-        The old champion's item is kept inside the new one's as `before`, for `withdraw`.
+        The old champion's row is kept inside the new one's as `before`, for `withdraw`.
         """
-        champion = self.champion() or {}
-        if champion.get("model_version") == model_version and champion.get("execution") == details.get("execution"):
+        old = self.champion()
+        if old and old.model_version == model_version and old.execution == details.get("execution"):
             return True
-        pk, sk = _CHAMPION
-        item = {"pk": pk, "sk": sk, "model_version": model_version, "previous": expected,
-                "promoted": timestamp(), **details}  # fmt: skip
+        new = ChampionRow(model_version=model_version, previous=expected, promoted=timestamp(), **details)
         if expected is None:
-            return self._table.put(item, "attribute_not_exists(pk)")
-        item["before"] = {name: value for name, value in champion.items() if name not in ("pk", "sk", "before")}
-        return self._table.put(item, "model_version = :expected", {":expected": expected})
+            return self._table.put(new.item(), "attribute_not_exists(pk)")
+        if old:
+            new = new.model_copy(update={"before": old.model_copy(update={"before": None})})
+        return self._table.put(new.item(), "model_version = :expected", {":expected": expected})
 
     def withdraw(self, model_version: str, execution: str) -> bool:
         """Take back the promotion that `execution` made: the champion before it is champion again.
 
         False if there is none to take back.
         """
-        champion = self.champion() or {}
-        ours = champion.get("model_version") == model_version and champion.get("execution") == execution
-        if not ours or "before" not in champion:
+        champion = self.champion()
+        if champion is None or champion.before is None:
             return False
-        pk, sk = _CHAMPION
+        if (champion.model_version, champion.execution) != (model_version, execution):
+            return False
         return self._table.put(
-            {"pk": pk, "sk": sk, **champion["before"]},
+            champion.before.item(),
             "model_version = :version AND execution = :execution",
             {":version": model_version, ":execution": execution},
         )
 
-    def record(self, model_version: str, **details: Any) -> None:
+    def record(self, model_version: str, **details: Unpack[ModelDetails]) -> None:
         """Write down what was decided about a model, and why. Earlier attributes that are not given again stay."""
-        known = self._table.get("MODEL", f"VERSION#{model_version}") or {}
-        self._table.put({**known, "pk": "MODEL", "sk": f"VERSION#{model_version}", "model_version": model_version,
-                         "recorded": timestamp(), **details})  # fmt: skip
+        known = self.version(model_version)
+        before = known.attributes() if known else {}
+        said = {"model_version": model_version, "recorded": timestamp(), **details}
+        self._table.put(ModelRow.model_validate(before | said).item())
 
-    def version(self, model_version: str) -> Item | None:
-        return self._table.get("MODEL", f"VERSION#{model_version}")
+    def version(self, model_version: str) -> ModelRow | None:
+        return ModelRow.get(self._table, model_version=model_version)
 
-    def versions(self) -> list[Item]:
-        return list(self._table.query("MODEL", "VERSION#"))
+    def versions(self) -> list[ModelRow]:
+        return [ModelRow.of(item) for item in self._table.query("MODEL", "VERSION#")]

@@ -7,21 +7,22 @@ import hashlib
 from collections import Counter
 from fnmatch import fnmatchcase
 
-from firnline.store.frame_register import timestamp
+from firnline.store.rows import Split, SplitRow
+from firnline.store.sortable import timestamp
 from firnline.store.table import Table
 
-SHARES = {"holdout": 0.2, "validation": 0.1, "train": 0.7}
+SHARES: dict[Split, float] = {"holdout": 0.2, "validation": 0.1, "train": 0.7}
 
 
 class Splits:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def known(self, segments: set[str]) -> dict[str, str]:
-        items = {segment: self._table.get(f"SPLIT#{segment}", "SPLIT") for segment in segments}
-        return {segment: item["split"] for segment, item in items.items() if item}
+    def known(self, segments: set[str]) -> dict[str, Split]:
+        rows = {segment: SplitRow.get(self._table, segment=segment) for segment in segments}
+        return {segment: row.split for segment, row in rows.items() if row}
 
-    def assign(self, segments: dict[str, int], pinned_holdout: tuple[str, ...] = ()) -> dict[str, str]:
+    def assign(self, segments: dict[str, int], pinned_holdout: tuple[str, ...] = ()) -> dict[str, Split]:
         """The split of every segment (`<campaign>/<segment>` → number of its frames); new ones are fixed for good.
 
         A segment that matches a `pinned_holdout` pattern is holdout and then no other is; else each new segment, in the
@@ -39,9 +40,11 @@ class Splits:
             split = max(shares, key=lambda name: shares[name] * total - frames[name])
             if any(fnmatchcase(segment, pattern) for pattern in pinned_holdout):
                 split = "holdout"
-            item = {"pk": f"SPLIT#{segment}", "sk": "SPLIT", "segment": segment, "split": split, "fixed": timestamp()}
-            if not self._table.put(item, "attribute_not_exists(pk)"):
-                split = self.known({segment})[segment]
-            splits[segment] = split
+            splits[segment] = split = self._fix(segment, split)
             frames[split] += segments[segment]
         return splits
+
+    def _fix(self, segment: str, split: Split) -> Split:
+        """Fix a segment's split for good; returns the one that somebody else has fixed, if so."""
+        row = SplitRow(segment=segment, split=split, fixed=timestamp())
+        return split if self._table.put(row.item(), "attribute_not_exists(pk)") else self.known({segment})[segment]

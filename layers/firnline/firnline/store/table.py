@@ -1,6 +1,7 @@
 """The one table: conditional writes that say whether they happened, and listings by index.
 
-`Table` knows DynamoDB and nothing of radar; `frame_register`, `corrections` and `champion` know what the items mean.
+`Table` knows DynamoDB and nothing of radar; `rows` knows what the items are, and `frame_register`, `corrections`,
+`loops`, `models` and `splits` how they may change.
 """
 
 import random
