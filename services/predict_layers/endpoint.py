@@ -1,5 +1,6 @@
 """Asking the SageMaker endpoint for the layers of an echogram."""
 
+import json
 from typing import Any
 
 import numpy as np
@@ -68,5 +69,14 @@ def _refusal(error: ClientError) -> str | None:
     """Why the model refuses the echogram; None if the fault lies elsewhere and may pass."""
     response: dict[str, Any] = dict(error.response)
     if response["Error"]["Code"] == "ModelError" and 400 <= int(response.get("OriginalStatusCode", 500)) < 500:
-        return response.get("OriginalMessage") or response["Error"].get("Message") or "it gives no reason"
+        return _sentence(response.get("OriginalMessage") or response["Error"].get("Message") or "it gives no reason")
     return None
+
+
+def _sentence(told: str) -> str:
+    """The sentence in a model's refusal, `{"error": "..."}`; what is none of that form stays as it came."""
+    try:
+        error = json.loads(told)["error"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return told
+    return error if isinstance(error, str) else told

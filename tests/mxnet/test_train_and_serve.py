@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -10,7 +11,7 @@ from pathlib import Path
 import code_files
 import numpy as np
 import pytest
-from conftest import draw_frame, png_of, write_channel
+from conftest import ROOT, draw_frame, png_of, write_channel
 
 from firnline.learning import model_code
 
@@ -132,6 +133,16 @@ def test_the_job_reports_metrics_and_writes_the_artefact(job):
     assert card["scores"]["validation"]["frames"] == 3
     assert card["scores"]["holdout"] is None
     assert (base / "output" / "success").exists()
+
+
+def test_retraining_reads_the_metrics_that_the_job_reports(job):
+    machine = (ROOT / "statemachines" / "retrain.asl.yaml").read_text()
+    definitions = dict(re.findall(r'Name: "(\S+)", Regex: "([^"]+)"', machine))
+    read = {name: re.findall(regex, job[1]) for name, regex in definitions.items()}
+    assert {name for name, values in read.items() if values} == {
+        name for name in definitions if name.startswith("validation:")
+    }
+    assert float(read["validation:score"][-1]) == max(map(float, read["validation:score"]))
 
 
 def test_the_endpoint_answers_with_layers_where_they_are(job, tmp_path):
