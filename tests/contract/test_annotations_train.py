@@ -20,6 +20,7 @@ from firnline.learning import records
 from firnline.learning.annotated import annotated_frames
 from firnline.settings import load_settings
 from firnline.store.models import Models
+from firnline.store.rows import FrameRow
 from tests.support.ingest_files import grey, impdar, picture
 from tests.support.retraining_world import Died, correct, death
 from tests.support.review_world import ENVIRONMENT, Context, World, make_world
@@ -76,7 +77,7 @@ class Uploads:
     def deliver(self, *records: dict[str, Any]) -> None:
         assert self.app.handler({"Records": list(records)}, Context()) == {"batchItemFailures": []}
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> FrameRow:
         row = self.world.register.get(FRAME_ID)
         assert row is not None
         return row
