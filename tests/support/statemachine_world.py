@@ -192,16 +192,7 @@ class StateMachines:
                 "type": "STANDARD",
                 "definition": json.dumps(definition(name)),
             }
-        for cached in (build_dataset.app.planner, compare_models.app.comparer, record_deployment.app.records):
-            cached.cache_clear()
-        Models(world.table).promote(
-            "first",
-            None,
-            model_name="firnline-first",
-            model_data="s3://workspace/models/first/model.tar.gz",
-            endpoint_config="firnline-first",
-            scores={"f1_2px": 0.5},
-        )
+        world.serve_the_first_model(scores={"f1_2px": 0.5})
 
     def run(self, machine: str, name: str, **given: Any) -> dict[str, Any]:
         answer = json.loads(
