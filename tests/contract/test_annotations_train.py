@@ -1,35 +1,26 @@
 """What ingest makes of uploaded annotations is what build_dataset learns from: both run as their handlers, on moto."""
 
-import importlib
-import itertools
 import json
 import random
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
-import boto3
 import numpy as np
 import pytest
-from moto import mock_aws
 
 from build_dataset import app as build_dataset
 from firnline.documents.frame import FrameDocument
 from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
 from firnline.learning import records
 from firnline.learning.annotated import annotated_frames
-from firnline.settings import load_settings
-from firnline.store.models import Models
 from firnline.store.rows import FrameRow
 from tests.support.ingest_files import grey, impdar, picture
 from tests.support.retraining_world import Died, correct, death
-from tests.support.review_world import ENVIRONMENT, Context, World, make_world
+from tests.support.review_world import Context, on_moto
+from tests.support.samples import sample
+from tests.support.uploads_bucket import FRAME_ID, FRAMES, UploadsBucket
 
-FRAMES = "firnline-frames"
-EVENTS = Path(__file__).parents[2] / "events"
-UPLOADED = json.loads((EVENTS / "ingest_frame.json").read_text())["Records"][0]
-REQUEST = json.loads((EVENTS / "build_dataset.json").read_text())
-FRAME_ID = "greenland/20120330_04/f_007"
+REQUEST = sample("build_dataset")
 TRACES, SAMPLES = 24, 40
 REFUSED = b"bed_row\n999\n"
 
@@ -46,36 +37,12 @@ def drawn(row: float, coverage: str = "complete") -> bytes:
     ).to_json()  # fmt: skip
 
 
-class Uploads:
-    """The uploads bucket, and what S3 says of it to ingest's handler."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.s3 = boto3.client("s3")
-        self.s3.create_bucket(Bucket=FRAMES)
-        self.s3.put_bucket_versioning(Bucket=FRAMES, VersioningConfiguration={"Status": "Enabled"})
-        self._sequence = itertools.count(0x55AED6DCD90281E5)
-        self.app = importlib.import_module("ingest_frame.app")
+class Uploads(UploadsBucket):
+    @property
+    def clients(self) -> list[Any]:
+        """Those that ingest makes its calls with."""
         ingest = self.app.ingest()
-        self.clients = [ingest._uploads.client, ingest._register._table._resource.meta.client]
-
-    def put(self, key: str, content: bytes) -> dict[str, Any]:
-        """Upload; returns the SQS record."""
-        version = self.s3.put_object(Bucket=FRAMES, Key=key, Body=content)["VersionId"]
-        return self._record("Object Created", key, version)
-
-    def delete(self, key: str) -> dict[str, Any]:
-        version = self.s3.delete_object(Bucket=FRAMES, Key=key).get("VersionId", "never there")
-        return self._record("Object Deleted", key, version)
-
-    def _record(self, happened: str, key: str, version: str) -> dict[str, Any]:
-        body = json.loads(UPLOADED["body"]) | {"detail-type": happened}
-        body["detail"]["bucket"]["name"] = FRAMES
-        body["detail"]["object"] |= {"key": key, "version-id": version, "sequencer": f"{next(self._sequence):X}"}
-        return UPLOADED | {"messageId": version, "body": json.dumps(body)}
-
-    def deliver(self, *records: dict[str, Any]) -> None:
-        assert self.app.handler({"Records": list(records)}, Context()) == {"batchItemFailures": []}
+        return [ingest._uploads.client, ingest._register._table._resource.meta.client]
 
     def row(self) -> FrameRow:
         row = self.world.register.get(FRAME_ID)
@@ -95,22 +62,10 @@ class Uploads:
 
 
 @pytest.fixture
-def uploads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Uploads]:
-    for name, value in (ENVIRONMENT | {"FRAMES_BUCKET": FRAMES, "HOLDOUT_SEGMENTS": ""}).items():
-        monkeypatch.setenv(name, value)
-    app = importlib.import_module("ingest_frame.app")
-    caches = load_settings, app.ingest, build_dataset.planner
-    with mock_aws():
-        for cache in caches:
-            cache.cache_clear()
-        world = make_world()
-        Models(world.table).promote(
-            "first", None, model_name="firnline-first", model_data="s3://workspace/models/first/model.tar.gz",
-            endpoint_config="firnline-first",
-        )  # fmt: skip
+def uploads() -> Iterator[Uploads]:
+    with on_moto(FRAMES_BUCKET=FRAMES, HOLDOUT_SEGMENTS="") as world:
+        world.serve_the_first_model()
         yield Uploads(world)
-        for cache in caches:
-            cache.cache_clear()
 
 
 def test_annotations_alone_make_a_snapshot(uploads: Uploads) -> None:

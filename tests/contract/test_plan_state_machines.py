@@ -68,10 +68,7 @@ def reads(document: dict[str, Any], path: tuple[str, ...]) -> bool:
 @pytest.fixture
 def world() -> Iterator[World]:
     with on_moto(HOLDOUT_SEGMENTS="", PROMOTION_MARGIN="0.005", MAE_TOLERANCE_PX="0.1") as made:
-        Models(made.table).promote(
-            "first", None, model_name="firnline-first", model_data="s3://workspace/models/first/model.tar.gz",
-            endpoint_config="firnline-first", scores={"f1_2px": 0.5},
-        )  # fmt: skip
+        made.serve_the_first_model(scores={"f1_2px": 0.5})
         yield made
 
 

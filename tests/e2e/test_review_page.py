@@ -5,7 +5,6 @@ from threading import Thread
 
 import numpy as np
 import pytest
-from moto import mock_aws
 from scipy.ndimage import gaussian_filter
 
 from complete_review import app
@@ -17,7 +16,7 @@ from firnline.review.policy import Policy
 from firnline.review.providers import Portal
 from start_review.review import ReviewStarter
 from tests.support.review_editor import Editor, needs_chromium
-from tests.support.review_world import ENVIRONMENT, MODEL, REVISION, Context, make_world, sqs_event
+from tests.support.review_world import MODEL, REVISION, Context, sqs_event
 
 FRAME = "2012_Greenland/20120330_04/0939"
 WIDTH, HEIGHT = 320, 200
@@ -41,20 +40,12 @@ def proposed():
 
 
 @pytest.fixture
-def world(monkeypatch):
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    app.completer.cache_clear()
-    app.load_settings.cache_clear()
-    with mock_aws():
-        world = make_world()
-        starter = ReviewStarter(
-            world.register, world.bucket, Portal(world.table, world.bucket), "portal", Policy(1, 0), 0
-        )
-        for frame_id, confidence in ((FRAME, 0.4), ("2012_Greenland/20120330_04/0940", 0.6)):
-            world.predicted_frame(frame_id, confidence, snow_echogram(), proposed())
-            starter.handle(LayersPredicted(frame_id=frame_id, revision=REVISION, model_version=MODEL))
-        yield world
+def world(world):
+    starter = ReviewStarter(world.register, world.bucket, Portal(world.table, world.bucket), "portal", Policy(1, 0), 0)
+    for frame_id, confidence in ((FRAME, 0.4), ("2012_Greenland/20120330_04/0940", 0.6)):
+        world.predicted_frame(frame_id, confidence, snow_echogram(), proposed())
+        starter.handle(LayersPredicted(frame_id=frame_id, revision=REVISION, model_version=MODEL))
+    return world
 
 
 @pytest.fixture

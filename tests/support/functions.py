@@ -16,7 +16,6 @@ from starlette.testclient import TestClient
 from firnline.portal.application import make_app
 from firnline.portal.table_store import TableStore
 from firnline.review.human_loop import loop_name
-from firnline.store.models import Models
 from tests.support.ingest_files import picture
 from tests.support.model_code import answer_of_the_model
 from tests.support.review_world import Context, World, on_moto, sqs_event
@@ -45,10 +44,7 @@ class Functions:
         self.model_version = "first"
         self.start_human_loop: list[dict[str, Any]] = []
         self.answer: Callable[[bytes], bytes] = lambda png: answer_of_the_model(png, ROWS, self.model_version)
-        Models(world.table).promote(
-            "first", None, model_name="firnline-first", model_data="s3://workspace/models/first/model.tar.gz",
-            endpoint_config="firnline-first",
-        )  # fmt: skip
+        world.serve_the_first_model()
 
     def deliver(self, event: dict[str, Any]) -> None:
         """Bring an EventBridge event to the function that the template sends it to, through its queue."""

@@ -54,6 +54,14 @@ def mat73(variables: dict[str, Any]) -> bytes:
     return bytes(content)
 
 
+def cell(*parts: Any) -> np.ndarray:
+    """A cell array of MATLAB's, one row."""
+    array = np.empty((1, len(parts)), dtype=object)
+    for place, part in enumerate(parts):
+        array[0, place] = part
+    return array
+
+
 def irsno1b(trace_axis: Literal[0, 1] = 0, scales: bool = False, **changes: Any) -> bytes:
     power_db = changes.pop("power_db", echoes())
     samples, traces = power_db.shape

@@ -26,7 +26,7 @@ from firnline.radar.annotations import Geometry, document_of, read_annotation, r
 from firnline.radar.formats import read_frame
 from firnline.review.answer import choose, read_answer
 from firnline.review.human_loop import LoopOutput
-from tests.support.ingest_files import cresis_variables, echoes, grey, impdar, irsno1b, mat5, mat73, picture
+from tests.support.ingest_files import cell, cresis_variables, echoes, grey, impdar, irsno1b, mat5, mat73, picture
 
 SECONDS, MEGABYTES = 10, 1_000
 TRACES, SAMPLES = 24, 40
@@ -91,13 +91,6 @@ def _answer(content: bytes) -> object:
     return read_answer(answer, TRACES, SAMPLES)
 
 
-def _cell(*parts: Any) -> np.ndarray:
-    array = np.empty((1, len(parts)), dtype=object)
-    for place, part in enumerate(parts):
-        array[0, place] = part
-    return array
-
-
 def _layers() -> dict[str, Any]:
     times = GPS + 0.1 * np.arange(TRACES)
     return {
@@ -131,9 +124,9 @@ def seeds() -> list[tuple[str, bytes, Reader]]:
     mask = np.zeros((SAMPLES, TRACES), np.uint8)
     mask[[8, 20, 33]] = 255
     layers = _layers()
-    value = _cell({"data": layers["twtt"][:1] * np.nan}, {"data": layers["twtt"][:1]})
+    value = cell({"data": layers["twtt"][:1] * np.nan}, {"data": layers["twtt"][:1]})
     older = mat5(
-        {"GPS_time": layers["gps_time"], "layerData": _cell({"value": value, "name": "surface"})}, compressed=False
+        {"GPS_time": layers["gps_time"], "layerData": cell({"value": value, "name": "surface"})}, compressed=False
     )
     table = b"col,surface_row,bed_row\n" + b"".join(b"%d,%d.5,30\n" % (x, x % 9) for x in range(TRACES))
     answers = [{"answerContent": _drawing(), "timeSpentInSeconds": 4.5, "submissionTime": "2026-11-22T10:00:00Z"}] * 2
@@ -168,7 +161,7 @@ def seeds() -> list[tuple[str, bytes, Reader]]:
         ("layerData", older, _annotation(".layers.mat")),
         (
             "organiser",
-            mat5({"lyr_id": np.array([[1]]), "lyr_name": _cell("surface")}, compressed=False),
+            mat5({"lyr_id": np.array([[1]]), "lyr_name": cell("surface")}, compressed=False),
             _organiser,
         ),
         ("layers document", json.dumps(document).encode(), _annotation(".layers.json")),

@@ -25,6 +25,7 @@ from firnline.store import keys
 from firnline.store.bucket import Bucket
 from firnline.store.corrections import Corrections
 from firnline.store.frame_register import FrameRegister, PictureDetails
+from firnline.store.models import Models
 from firnline.store.table import Table
 
 REVISION = "0123456789ab"
@@ -67,6 +68,13 @@ class World:
                 self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
                 found.append(json.loads(message["Body"]))
         return [event for event in found if detail_type in (None, event["detail-type"])]
+
+    def serve_the_first_model(self, **details: Any) -> Models:
+        """Make the model in the box the champion, as provisioning does."""
+        details = {"model_data": "s3://workspace/models/first/model.tar.gz", **details}
+        models = Models(self.table)
+        assert models.promote("first", None, model_name="firnline-first", endpoint_config="firnline-first", **details)
+        return models
 
     def predicted_frame(
         self,

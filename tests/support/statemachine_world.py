@@ -195,14 +195,7 @@ class StateMachines:
         self.define()
         for cached in (build_dataset.app.planner, compare_models.app.comparer, record_deployment.app.records):
             cached.cache_clear()
-        Models(world.table).promote(
-            "first",
-            None,
-            model_name="firnline-first",
-            model_data="s3://workspace/models/first/model.tar.gz",
-            endpoint_config="firnline-first",
-            scores={"f1_2px": 0.5},
-        )
+        world.serve_the_first_model(scores={"f1_2px": 0.5})
 
     def define(self) -> None:
         """Put both machines in place, with the substitutions as they are now."""

@@ -22,7 +22,7 @@ from firnline.radar.annotations import Geometry, document_of, read_annotation, r
 from firnline.radar.formats import read_frame
 from firnline.radar.layer_files import read_organiser
 from firnline.radar.radar_frame import Picks
-from tests.support.ingest_files import mat5, mat73, picture
+from tests.support.ingest_files import cell, mat5, mat73, picture
 
 UPLOADED = datetime(2026, 11, 22, tzinfo=UTC)
 TRACES, SAMPLES = 60, 200
@@ -38,13 +38,6 @@ def twtt(*rows: float, points: int = TRACES) -> np.ndarray:
 def layer_file(ids: list[int], *rows: float, form=mat5, **changes: Any) -> bytes:
     variables = {"gps_time": GPS + np.arange(TRACES)[None], "id": np.array([ids], np.uint8), "twtt": twtt(*rows)}
     return form(variables | changes)
-
-
-def cell(*parts: Any) -> np.ndarray:
-    array = np.empty((1, len(parts)), dtype=object)
-    for place, part in enumerate(parts):
-        array[0, place] = part
-    return array
 
 
 def organiser(**names: str) -> bytes:

@@ -1,10 +1,8 @@
 import io
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
-from moto import mock_aws
 
 from build_dataset import app
 from build_dataset.plan import AlreadyRetraining, NoChampion, PlanRequest
@@ -14,28 +12,20 @@ from firnline.learning.annotated import annotated_frames
 from firnline.learning.shards import ShardWriter
 from firnline.learning.snapshot import NotEnoughData, SnapshotBuilder
 from firnline.store import keys
-from firnline.store.models import Models
 from firnline.store.splits import Splits
 from tests.support.retraining_world import Died, correct, death, document
-from tests.support.review_world import ENVIRONMENT, REVISION, Context, echogram, line, make_world
+from tests.support.review_world import REVISION, Context, echogram, line, on_moto
+from tests.support.samples import sample
 
-SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "build_dataset.json").read_text())
+SAMPLE = sample("build_dataset")
 FRAMES = [f"2012_Greenland/2012033{segment}_01/{frame:04d}" for segment in range(5) for frame in range(4)]
 
 
 @pytest.fixture
-def world(monkeypatch):
-    for name, value in {**ENVIRONMENT, "HOLDOUT_SEGMENTS": "2012_Greenland/20120332_*, *_99"}.items():
-        monkeypatch.setenv(name, value)
-    app.planner.cache_clear()
-    with mock_aws():
-        made = make_world()
-        Models(made.table).promote(
-            "first", None, model_name="firnline-first", model_data="s3://workspace/models/first/model.tar.gz",
-            endpoint_config="firnline-first",
-        )  # fmt: skip
+def world():
+    with on_moto(HOLDOUT_SEGMENTS="2012_Greenland/20120332_*, *_99") as made:
+        made.serve_the_first_model()
         yield made
-    app.planner.cache_clear()
 
 
 def plan(**changes):

@@ -1,19 +1,18 @@
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from compare_models import app
 from compare_models.comparison import TooFewAnswers
 from firnline.learning.judgement import HoldoutFrame, decide, judge
 from firnline.store.models import Models
 from tests.support.retraining_world import document
-from tests.support.review_world import ENVIRONMENT, Context, line, make_world
+from tests.support.review_world import Context, line, on_moto
+from tests.support.samples import sample
 
-SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "compare_models.json").read_text())
+SAMPLE = sample("compare_models")
 SURFACE = line("surface", 10)
 CANDIDATE, CHAMPION = SAMPLE["candidate"], SAMPLE["champion"]
 
@@ -143,13 +142,9 @@ def test_never_promotes_what_is_not_better(new, old, margin, new_mae, old_mae):
 
 
 @pytest.fixture
-def world(monkeypatch):
-    for name, value in {**ENVIRONMENT, "PROMOTION_MARGIN": "0.01"}.items():
-        monkeypatch.setenv(name, value)
-    app.comparer.cache_clear()
-    with mock_aws():
-        yield make_world()
-    app.comparer.cache_clear()
+def world():
+    with on_moto(PROMOTION_MARGIN="0.01") as made:
+        yield made
 
 
 def test_the_judgement_is_written_down(world):

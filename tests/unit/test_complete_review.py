@@ -1,5 +1,4 @@
 import json
-from pathlib import Path
 
 import boto3
 import numpy as np
@@ -7,7 +6,6 @@ import pytest
 from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from complete_review import app
 from complete_review.completion import ReviewCompleter
@@ -32,23 +30,15 @@ from tests.support.review_world import (
     Context,
     answer,
     loop_event,
-    make_world,
     polyline,
     sqs_event,
 )
+from tests.support.samples import sample
 
 FRAME = "2012_Greenland/20120330_04/0939"
-SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "complete_review.json").read_text())
+SAMPLE = sample("complete_review")
 SURFACE = polyline("surface", (0, 11), (63, 12))
 LAYER = polyline("layer", (0, 21), (30, 22.5), (63, 22))
-
-
-@pytest.fixture
-def world(monkeypatch):
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        yield make_world()
 
 
 def completer(world, every=100, a2i=None):

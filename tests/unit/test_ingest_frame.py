@@ -1,6 +1,5 @@
 """Uploads through the handler, against S3, DynamoDB and EventBridge as moto plays them."""
 
-import importlib
 import io
 import itertools
 import json
@@ -8,54 +7,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import numpy as np
 import pytest
-from moto import mock_aws
 from PIL import Image
 
 from firnline.documents.frame import FrameDocument
 from firnline.documents.layers import LayersDocument
 from firnline.documents.polarity import polarity_of_row
 from firnline.radar.polarity import guess_polarity
-from firnline.settings import load_settings
 from firnline.store import keys
 from firnline.store.rows import FrameRow
 from tests.support.ingest_files import cresis_variables, echoes, grey, impdar, irsno1b, mat5, picture
-from tests.support.review_world import ENVIRONMENT, Context, World, make_world
+from tests.support.review_world import ENVIRONMENT, Context, on_moto
+from tests.support.samples import sample
+from tests.support.uploads_bucket import FRAME_ID, FRAMES, UploadsBucket
 
-FRAMES = "firnline-frames"
-KEY = "greenland/20120330_04/f_007"
-FRAME_ID = KEY
+KEY = FRAME_ID
 CSV = ("bed_row\n" + "30\n" * 24).encode()
-EVENT = json.loads((Path(__file__).parents[2] / "events" / "ingest_frame.json").read_text())
+EVENT = sample("ingest_frame")
 
 
-class Uploads:
-    """The uploads bucket, and the messages that S3 sends through EventBridge for it."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.s3 = boto3.client("s3")
-        self.s3.create_bucket(Bucket=FRAMES)
-        self.s3.put_bucket_versioning(Bucket=FRAMES, VersioningConfiguration={"Status": "Enabled"})
-        self._sequence = itertools.count(0x55AED6DCD90281E5)
-        self.app = importlib.import_module("ingest_frame.app")
-
-    def put(self, key: str, content: bytes, metadata: dict[str, str] | None = None) -> dict[str, Any]:
-        """Upload; returns the SQS record."""
-        version = self.s3.put_object(Bucket=FRAMES, Key=key, Body=content, Metadata=metadata or {})["VersionId"]
-        record = json.loads(json.dumps(EVENT["Records"][0]))
-        body = json.loads(record["body"])
-        body["detail"]["bucket"]["name"] = FRAMES
-        body["detail"]["object"] |= {"key": key, "version-id": version, "sequencer": f"{next(self._sequence):X}"}
-        record["messageId"] = version
-        return record | {"body": json.dumps(body)}
-
-    def deliver(self, *records: dict[str, Any]) -> None:
-        answer = self.app.handler({"Records": list(records)}, Context())
-        assert answer == {"batchItemFailures": []}
-
+class Uploads(UploadsBucket):
     def row(self, frame_id: str = FRAME_ID) -> dict[str, Any]:
         row = self.world.register.get(frame_id)
         assert row is not None
@@ -80,16 +52,9 @@ class Uploads:
 
 
 @pytest.fixture
-def uploads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Uploads]:
-    for name, value in (ENVIRONMENT | {"FRAMES_BUCKET": FRAMES}).items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        load_settings.cache_clear()
-        uploads = Uploads(make_world())
-        uploads.app.ingest.cache_clear()
-        yield uploads
-        uploads.app.ingest.cache_clear()
-        load_settings.cache_clear()
+def uploads() -> Iterator[Uploads]:
+    with on_moto(FRAMES_BUCKET=FRAMES) as world:
+        yield Uploads(world)
 
 
 def test_a_frame_becomes_picture_document_row_and_event(uploads: Uploads) -> None:

@@ -21,14 +21,13 @@ import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from moto import mock_aws
 from PIL import Image
 from typer.testing import CliRunner
 
 from firnline.documents.echogram import to_grey
 from firnline.documents.layers import LayersDocument
 from layer_model.echogram_input import CHANNELS
-from tests.support.review_world import ENVIRONMENT, make_world
+from tests.support.review_world import ENVIRONMENT, on_moto
 from workbench import onnx_export
 from workbench.cli import app
 from workbench.connection import Connection
@@ -406,10 +405,7 @@ def test_a_translation_that_differs_is_not_written(
 def connection(monkeypatch: pytest.MonkeyPatch):
     """A stack whose champion is the model in the box; parity is checked elsewhere."""
     monkeypatch.setattr(onnx_export, "MXNET_PYTHON", Path("none/bin/python"))
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        world = make_world()
+    with on_moto() as world:
         outputs = {"TableName": ENVIRONMENT["TABLE_NAME"], "WorkspaceBucketName": world.bucket.name}
         world.bucket.write("models/job-1/output/model.tar.gz", IN_THE_BOX.read_bytes(), "application/gzip")
         uri = world.bucket.uri("models/job-1/output/model.tar.gz")

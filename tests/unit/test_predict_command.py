@@ -4,19 +4,17 @@ import dataclasses
 import hashlib
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 from typer.testing import CliRunner
 
 from firnline.documents.polarity import polarity_of_row, told_polarity
 from firnline.documents.upload_key import revision_of
 from firnline.store import keys
 from firnline.store.rows import FrameRow
-from tests.support.review_world import ENVIRONMENT, World, make_world
+from tests.support.review_world import ENVIRONMENT, World
 from workbench import cli, uploads
 from workbench.cli import terminal
 from workbench.connection import Connection
@@ -28,14 +26,6 @@ def refused_by_the_stack(world: World, key: str, sequencer: str, reason: str) ->
     """What ingest_frame writes of an upload that can have no frame of its own."""
     digest = hashlib.sha256(key.encode()).hexdigest()[:16]
     world.register.register(f"_keys/refused/{digest}", key, sequencer, digest[:12], "REJECTED", reason=reason)
-
-
-@pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        yield make_world()
 
 
 @pytest.fixture

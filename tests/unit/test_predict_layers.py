@@ -2,36 +2,28 @@
 
 import io
 import json
-from pathlib import Path
-from types import SimpleNamespace
 
 import boto3
 import numpy as np
 import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
-from moto import mock_aws
 
 from firnline.documents.answer import MalformedAnswer
 from firnline.documents.echogram import decode_png, encode_png
 from firnline.documents.layers import LayersDocument
 from firnline.documents.tiles import Tile, tiles
-from firnline.events import EventBus, FrameReady
-from firnline.settings import load_settings
+from firnline.events import FrameReady
 from firnline.store import keys
-from firnline.store.bucket import Bucket
-from firnline.store.frame_register import FrameRegister
-from firnline.store.table import Table
 from predict_layers import app
 from predict_layers.endpoint import Endpoint
 from predict_layers.prediction import Predictor
+from tests.support.review_world import Context
+from tests.support.samples import sample
 
-MESSAGE = json.loads((Path(__file__).parents[2] / "events" / "predict_layers.json").read_text())
+MESSAGE = sample("predict_layers")
 READY = FrameReady.model_validate(json.loads(MESSAGE["Records"][0]["body"])["detail"])
 HEIGHT, WIDTH = 40, 60
-CONTEXT = SimpleNamespace(
-    function_name="predict_layers", memory_limit_in_mb=1, invoked_function_arn="arn", aws_request_id="1"
-)
 WHERE = (READY.frame_id, READY.revision, "first")
 
 
@@ -54,31 +46,13 @@ def layers_document(**changes):
 class Loop:
     """The AWS that the function sees: moto's, but for the endpoint, whose answers each test gives."""
 
-    def __init__(self, monkeypatch):
-        dynamodb = boto3.resource("dynamodb")
-        key = {"AttributeType": "S"}
-        dynamodb.create_table(
-            TableName="table",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, **key} for name in ("pk", "sk")],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        )
-        self.s3 = boto3.client("s3")
-        self.s3.create_bucket(Bucket="workspace")
-        self.workspace = Bucket(self.s3, "workspace")
-        self.register = FrameRegister(Table(dynamodb.Table("table")))
-        self._events = boto3.client("events")
-        self._sqs = boto3.client("sqs")
-        self._queue = self._sqs.create_queue(QueueName="sent")["QueueUrl"]
-        attributes = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]
-        self._events.put_rule(Name="all", EventPattern=json.dumps({"source": ["firnline"]}))
-        self._events.put_targets(Rule="all", Targets=[{"Id": "queue", "Arn": attributes["QueueArn"]}])
+    def __init__(self, world, monkeypatch):
+        self.world = world
+        self.workspace, self.register = world.bucket, world.register
         self.runtime = boto3.client("sagemaker-runtime")
         self.endpoint = Stubber(self.runtime)
         self.endpoint.activate()
-        self.predictor = Predictor(
-            self.register, self.workspace, Endpoint(self.runtime, "firnline"), EventBus(self._events, "default")
-        )
+        self.predictor = Predictor(self.register, self.workspace, Endpoint(self.runtime, "firnline"), world.bus)
         monkeypatch.setattr(app, "predictor", lambda: self.predictor)
 
     def upload(self, revision=READY.revision, sequencer="01"):
@@ -100,26 +74,18 @@ class Loop:
         self.endpoint.add_client_error("invoke_endpoint", code, message, status, modeled_fields=fields)
 
     def deliver(self):
-        return app.handler(MESSAGE, CONTEXT)
+        return app.handler(MESSAGE, Context())
 
     def sent(self):
-        messages = self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages", [])
-        return [(body["detail-type"], body["detail"]) for body in (json.loads(m["Body"]) for m in messages)]
+        return [(event["detail-type"], event["detail"]) for event in self.world.events()]
 
     def frame(self):
         return self.register.get(READY.frame_id)
 
 
 @pytest.fixture
-def loop(monkeypatch):
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/123456789012/sent")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    load_settings.cache_clear()
-    with mock_aws():
-        yield Loop(monkeypatch)
+def loop(world, monkeypatch):
+    return Loop(world, monkeypatch)
 
 
 def test_a_ready_frame_gets_its_layers_its_overlay_and_its_event(loop):

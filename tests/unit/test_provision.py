@@ -6,30 +6,23 @@ import tarfile
 import threading
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
-from types import SimpleNamespace
 
 import boto3
 import pytest
 from botocore.stub import ANY, Stubber
-from moto import mock_aws
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sagemaker.models import sagemaker_backends
 
 from firnline.learning import model_code
-from firnline.settings import load_settings
 from firnline.store import keys
-from firnline.store.bucket import Bucket
 from firnline.store.models import Models
-from firnline.store.table import Table
 from provision import app, provisioning, review_flow, serving
 from provision.request import Properties
 from provision.review_flow import NO_FLOW, FlowFailed, ReviewFlow
+from tests.support.review_world import Context
+from tests.support.samples import sample
 
-EVENT = json.loads((Path(__file__).parents[2] / "events" / "provision.json").read_text())
-CONTEXT = SimpleNamespace(
-    function_name="provision", memory_limit_in_mb=1, invoked_function_arn="arn", aws_request_id="1"
-)
+EVENT = sample("provision")
 PROPERTIES = Properties.model_validate(EVENT["ResourceProperties"])
 
 
@@ -59,18 +52,10 @@ class CloudFormation:
 
 
 class Account:
-    def __init__(self, cloudformation):
+    def __init__(self, world, cloudformation):
         self._cloudformation = cloudformation
-        dynamodb = boto3.resource("dynamodb")
-        dynamodb.create_table(
-            TableName="table",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk")],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
-        )
-        boto3.client("s3").create_bucket(Bucket="workspace")
-        self.workspace = Bucket(boto3.client("s3"), "workspace")
-        self.models = Models(Table(dynamodb.Table("table")))
+        self.workspace = world.bucket
+        self.models = Models(world.table)
         self.sagemaker = boto3.client("sagemaker")
         self.stack = {"StackName": "firnline", "StackStatus": "CREATE_IN_PROGRESS"}
 
@@ -88,7 +73,7 @@ class Account:
         known = EVENT["ResourceProperties"] | {"ReviewProvider": "portal"} | properties
         event = EVENT | {"RequestType": request_type, "ResponseURL": self._cloudformation.url}
         self._cloudformation.heard.clear()
-        app.handler(event | {"ResourceProperties": known}, CONTEXT)
+        app.handler(event | {"ResourceProperties": known}, Context())
         [(content_type, answer)] = self._cloudformation.heard
         assert not content_type
         return answer
@@ -101,32 +86,19 @@ class Account:
 
 
 @pytest.fixture
-def account(monkeypatch, tmp_path):
-    for name, value in {
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_ACCESS_KEY_ID": "testing",
-        "AWS_SECRET_ACCESS_KEY": "testing",
-        "TABLE_NAME": "table",
-        "WORKSPACE_BUCKET": "workspace",
-        "EVENT_BUS": "firnline",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+def account(world, monkeypatch, tmp_path):
     model = tmp_path / "model.tar.gz"
     model.write_bytes(b"the parameters of a network")
     monkeypatch.setattr(provisioning, "FIRST_MODEL", model)
     # moto knows no flows; how they are removed has a test of its own below.
     monkeypatch.setattr(ReviewFlow, "remove", lambda _: None)
-    load_settings.cache_clear()
     cloudformation = CloudFormation()
     client = boto3.client
-    with mock_aws():
-        account = Account(cloudformation)
-        others = lambda name, **options: account if name == "cloudformation" else client(name, **options)  # noqa: E731
-        monkeypatch.setattr(app.boto3, "client", others)
-        yield account
+    account = Account(world, cloudformation)
+    others = lambda name, **options: account if name == "cloudformation" else client(name, **options)  # noqa: E731
+    monkeypatch.setattr(app.boto3, "client", others)
+    yield account
     cloudformation.close()
-    load_settings.cache_clear()
 
 
 def test_create_brings_code_model_endpoint_and_champion(account):

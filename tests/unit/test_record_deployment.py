@@ -1,16 +1,12 @@
-import json
-from pathlib import Path
-
 import pytest
-from moto import mock_aws
 
-from firnline.store.models import Models
 from record_deployment import app
 from record_deployment.failure import MAX_CHARACTERS, explain
 from record_deployment.record import ChampionChanged
-from tests.support.review_world import ENVIRONMENT, Context, make_world
+from tests.support.review_world import Context
+from tests.support.samples import sample
 
-PROMOTED = json.loads((Path(__file__).parents[2] / "events" / "record_deployment.json").read_text())
+PROMOTED = sample("record_deployment")
 VERSION, EXECUTION = PROMOTED["model_version"], PROMOTED["execution"]
 FAILED = {
     "outcome": "failed",
@@ -21,19 +17,10 @@ FAILED = {
 
 
 @pytest.fixture
-def models(monkeypatch):
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    app.records.cache_clear()
-    with mock_aws():
-        world = make_world()
-        made = Models(world.table)
-        made.promote(
-            "first", None, model_name="firnline-first", model_data="s3://b/first", endpoint_config="firnline-first"
-        )
-        made.record("first", scores={"f1_2px": 0.5}, model_data="s3://b/first")
-        yield made
-    app.records.cache_clear()
+def models(world):
+    made = world.serve_the_first_model(model_data="s3://b/first")
+    made.record("first", scores={"f1_2px": 0.5}, model_data="s3://b/first")
+    return made
 
 
 def test_a_promotion_moves_the_pointer_and_says_so_twice_alike(models):

@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 import pytest
 from liquid import Environment
-from moto import mock_aws
 from starlette.testclient import TestClient
 
 from firnline.events import LayersPredicted
@@ -23,19 +22,11 @@ from firnline.portal.table_store import FLOW_DEFINITION_ARN, TableStore
 from firnline.review.policy import Policy
 from firnline.review.providers import Portal
 from start_review.review import ReviewStarter
-from tests.support.review_world import ENVIRONMENT, MODEL, REVISION, answer, make_world, polyline
+from tests.support.review_world import MODEL, REVISION, answer, polyline
 
 ORIGIN = {"Host": "127.0.0.1:8765", "Origin": "http://127.0.0.1:8765"}
 JSON = {**ORIGIN, "Content-Type": "application/json; charset=utf-8"}
 SURFACE = polyline("surface", (0, 11), (63, 12))
-
-
-@pytest.fixture
-def world(monkeypatch):
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        yield make_world()
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
-from moto import mock_aws
 
 from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex
 from firnline.errors import Refused
@@ -17,17 +16,9 @@ from firnline.store.rows import CounterRow
 from firnline.store.splits import SHARES, Splits
 from firnline.store.table import Table
 from tests.support.retraining_world import count_corrections, document, of_one_answer, one_call_at_a_time
-from tests.support.review_world import ENVIRONMENT, REVISION, line, make_world
+from tests.support.review_world import REVISION, line
 
 FRAME = "2012_Greenland/20120330_04/0939"
-
-
-@pytest.fixture
-def world(monkeypatch):
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        yield make_world()
 
 
 def test_items_come_back_as_they_went_in(world):

@@ -1,34 +1,28 @@
 import io
-import json
-from pathlib import Path
 
 import boto3
 import numpy as np
 import pytest
 from botocore.response import StreamingBody
 from botocore.stub import Stubber
-from moto import mock_aws
 
 from firnline.documents.echogram import encode_png
 from smoke_test import app
 from smoke_test.smoke import SmokeTestFailed, SmokeTestRequest, smoke_test
 from tests.support.retraining_world import document
-from tests.support.review_world import ENVIRONMENT, Context, echogram, make_world
+from tests.support.review_world import Context, echogram
+from tests.support.samples import sample
 
-SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "smoke_test.json").read_text())
+SAMPLE = sample("smoke_test")
 VERSION = SAMPLE["model_version"]
 GOOD = document("", kind="model", model_version=VERSION).to_json()
 
 
 @pytest.fixture
-def world(monkeypatch):
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        made = make_world()
-        made.bucket.write("frames/c/s/f/r/frame.json", b"{}", "application/json")
-        made.bucket.write("frames/c/s/f/r/echogram.png", encode_png(echogram()), "image/png")
-        yield made
+def world(world):
+    world.bucket.write("frames/c/s/f/r/frame.json", b"{}", "application/json")
+    world.bucket.write("frames/c/s/f/r/echogram.png", encode_png(echogram()), "image/png")
+    return world
 
 
 def endpoint(body):

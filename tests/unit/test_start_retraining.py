@@ -1,10 +1,7 @@
-import json
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from firnline.store.corrections import Corrections
 from firnline.store.rows import CounterRow
@@ -22,18 +19,16 @@ from tests.support.retraining_world import (
     executions,
     one_call_at_a_time,
 )
-from tests.support.review_world import ENVIRONMENT, Context, make_world, sqs_event
+from tests.support.review_world import ENVIRONMENT, Context, on_moto, sqs_event
+from tests.support.samples import sample
 
-EVENT = json.loads((Path(__file__).parents[2] / "events" / "start_retraining.json").read_text())
+EVENT = sample("start_retraining")
 EVERY = 10
 
 
 @pytest.fixture
-def world(monkeypatch):
-    for name, value in {**ENVIRONMENT, "RETRAIN_EVERY": str(EVERY), "RETRAIN_STATE_MACHINE_ARN": MACHINE}.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        made = make_world()
+def world():
+    with on_moto(RETRAIN_EVERY=str(EVERY), RETRAIN_STATE_MACHINE_ARN=MACHINE) as made:
         assert create_machine() == MACHINE
         yield made
 

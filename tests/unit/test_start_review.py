@@ -1,11 +1,9 @@
 import json
-from pathlib import Path
 
 import boto3
 import numpy as np
 import pytest
 from botocore.stub import Stubber
-from moto import mock_aws
 
 from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
 from firnline.events import LayersPredicted
@@ -20,19 +18,12 @@ from firnline.store.loops import Loops
 from firnline.store.rows import ReviewBudgetRow
 from start_review import app
 from start_review.review import ReviewStarter
-from tests.support.review_world import ENVIRONMENT, MODEL, REVISION, Context, line, make_world
+from tests.support.review_world import ENVIRONMENT, MODEL, REVISION, Context, line
+from tests.support.samples import sample
 
 FRAME = "2012_Greenland/20120330_04/0939"
 EVENT = LayersPredicted(frame_id=FRAME, revision=REVISION, model_version=MODEL)
-SAMPLE = json.loads((Path(__file__).parents[2] / "events" / "start_review.json").read_text())
-
-
-@pytest.fixture
-def world(monkeypatch):
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    with mock_aws():
-        yield make_world()
+SAMPLE = sample("start_review")
 
 
 def starter(world, budget=0, confidence=0.9, audit_rate=0.0, provider=None):

@@ -2,11 +2,10 @@ import re
 
 import pytest
 import yaml
-from moto import mock_aws
 
 from firnline.store.models import Models
 from tests.support.retraining_world import MACHINE, correct
-from tests.support.review_world import ENVIRONMENT, make_world
+from tests.support.review_world import on_moto
 from tests.support.statemachine_world import DEPLOY_MACHINE, FOLDER, SUBSTITUTIONS, StateMachines, definition, failed
 
 NAMES = ("retrain", "deploy_model")
@@ -77,16 +76,14 @@ def test_the_files_do_without_anchors_and_merges_which_not_every_reader_of_yaml_
 
 @pytest.fixture
 def machines(monkeypatch):
-    environment = {
+    settings = {
         "HOLDOUT_SEGMENTS": "",
         "PROMOTION_MARGIN": "0.005",
         "MAE_TOLERANCE_PX": "0.1",
         "RETRAIN_EVERY": "12",
     }
-    for key, value in {**ENVIRONMENT, **environment}.items():
-        monkeypatch.setenv(key, value)
-    with mock_aws():
-        yield StateMachines(make_world(), monkeypatch)
+    with on_moto(**settings) as world:
+        yield StateMachines(world, monkeypatch)
 
 
 def retrain(machines, frames=FRAMES):
