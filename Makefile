@@ -8,6 +8,7 @@ UV := .tools/uv/bin/uv
 APP := .venv/app
 MXNET := .venv/mxnet
 DOCS := .venv/docs
+CHECKS := .venv/checks
 export PATH := $(CURDIR)/$(APP)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 export SAM_CLI_TELEMETRY := 0
@@ -73,6 +74,8 @@ lock: | $(UV) ## pin what requirements/*.in ask for, with hashes
 	$(LOCK) requirements/app.in -o requirements/app.txt
 	$(LOCK) requirements/mxnet.in -o requirements/mxnet.txt
 	$(LOCK) requirements/docs.in -o requirements/docs.txt
+	$(LOCK) requirements/image.in -o requirements/image.txt
+	$(LOCK) requirements/checks.in -o requirements/checks.txt
 	cd layers/firnline && ../../$(LOCK) --python-platform x86_64-manylinux2014 --only-binary :all: requirements.in \
 	  $(addprefix --no-emit-package ,boto3 botocore urllib3 python-dateutil six) -o requirements.txt
 
@@ -105,13 +108,26 @@ docs: $(DOCS)/.ready ## build the documentation site, with the library's referen
 test: setup ## everything but the tests marked slow (under 15 minutes on two cores)
 	@OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 -q tests/unit tests/contract
 	@python -m pytest -m "not slow" -q tests/e2e
-	@cd layer_model && ../../$(MXNET)/bin/python -m pytest -c ../../tests/mxnet/pytest.ini -m "not slow" -q ../../tests/mxnet
+	@cd layer_model && ../$(MXNET)/bin/python -m pytest -c ../tests/mxnet/pytest.ini -m "not slow" -q ../tests/mxnet
 
 test-slow: setup ## only the tests marked slow
 	@python -m pytest -m slow tests/unit tests/contract tests/e2e
-	@cd layer_model && ../../$(MXNET)/bin/python -m pytest -c ../../tests/mxnet/pytest.ini -m slow ../../tests/mxnet
+	@cd layer_model && ../$(MXNET)/bin/python -m pytest -c ../tests/mxnet/pytest.ini -m slow ../tests/mxnet
 
-check: setup ## format, lint, types, template
-	@ruff format --check . && ruff check . && mypy && mypy --config-file layer_model.mypy.ini && AWS_DEFAULT_REGION=us-east-1 sam validate --lint
+check: setup lint-template ## format, lint, types, import rules, template and state machines
+	@ruff format --check . && ruff check . && mypy && mypy --config-file layer_model.mypy.ini && lint-imports
 
-.PHONY: help setup lock demo up down demo-down first-model bench pictures docs test test-slow check
+$(CHECKS)/.ready: requirements/checks.txt | $(UV)
+	@echo "· installing the template's checks (checkov) in an environment of their own"
+	@$(UV) venv -q --clear --python 3.11 $(CHECKS)
+	@$(WITHOUT_TRACES) $(UV) pip install -q --python $(CHECKS)/bin/python --require-hashes -r requirements/checks.txt
+	@touch $@
+
+lint-template: setup $(CHECKS)/.ready ## cfn-lint for all regions, state machines, checkov
+	@AWS_DEFAULT_REGION=us-east-1 sam validate --lint
+	@python -m workbench.lint_template
+
+images: setup ## write the accounts of AWS's MXNet images into template.yaml, from the SageMaker SDK's list
+	@python -m workbench.image_accounts
+
+.PHONY: help setup lock demo up down demo-down first-model bench pictures docs test test-slow check lint-template images

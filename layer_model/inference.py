@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import json
+import os
+import traceback
 from typing import Any, Dict, Optional, Tuple
 
 import artefact
@@ -37,14 +39,29 @@ def model_fn(model_dir: str) -> Model:
     return Model(model_dir)
 
 
+def in_batch_transform() -> bool:
+    """Whether this is a batch transform, whose job SageMaker fails if one object fails: it sets SAGEMAKER_BATCH."""
+    return os.environ.get("SAGEMAKER_BATCH", "").lower() == "true"
+
+
 def transform_fn(
     model: Model, data: bytes, content_type: str, accept: str, context: Optional[Any] = None
 ) -> Tuple[str, str]:
     """A request's answer. What the sender can mend is answered with a sentence and a 4xx status.
 
+    In a batch transform every failure is an answer, `{"error": sentence}`, so that one frame does not fail the job; whoever
+    judges the model counts it.
+
     sagemaker-inference gives a context since 1.7. Before, an error is all that can carry a status: then the sentence comes
     with what the toolkit adds to it, from 1.5 on a trace.
     """
+    if in_batch_transform():
+        try:
+            document = model.predict(decode_png(data))
+        except Exception as error:  # of whatever kind: it is this model's on this frame
+            traceback.print_exc()
+            document = {"error": f"{type(error).__name__}: {error}"}
+        return json.dumps(document), JSON
     try:
         if content_type not in CONTENT_TYPES:
             raise EchogramError(f"The endpoint takes image/png, not {content_type}.", 415)

@@ -107,7 +107,7 @@ class Training:
         )
         self._resume()
         self.began = time.monotonic() - self.progress.elapsed
-        if self.warm and not self.progress.epochs:
+        if self.warm and not self.progress.history:
             self._validate(None)
         while self.progress.epochs < self.options.epochs and not self._done():
             if not self._epoch():
@@ -129,6 +129,7 @@ class Training:
             share = steps / steps_per_epoch if steps_per_epoch else 0.0
             losses.append(self._step(batch, before + steps, share))
             steps += 1
+            self.progress.steps = before + steps
             if len(losses) > 1:
                 losses[-2].wait_to_read()
             if time.monotonic() - told > REPORT_SECONDS:
@@ -138,6 +139,7 @@ class Training:
                 mean = _mean(losses)
                 self.progress.seconds += time.monotonic() - resumed
                 self._validate(mean)
+                self._save_checkpoint()
                 losses, resumed = [], time.monotonic()
             if self._done():
                 break
@@ -145,7 +147,6 @@ class Training:
             mean = _mean(losses)
             self.progress.seconds += time.monotonic() - resumed
             self._validate(mean)
-        self.progress.steps += steps
         return steps
 
     def _batches(self) -> Iterator[Tuple[np.ndarray, ...]]:
@@ -242,7 +243,9 @@ class Training:
         return self.judge.calibrated(channel, self.best, self.progress.ridge, self.curves)
 
     def _save_checkpoint(self) -> None:
-        """All that another attempt needs to go on as if nothing had happened, if there is a folder for it."""
+        """All that another attempt needs to go on as if nothing had happened, if there is a folder for it. Saved in the midst
+        of a long pass over the data, it goes on with that pass from its start.
+        """
         folder, progress = self.options.checkpoint_dir, self.progress
         if not os.path.isdir(folder):
             return

@@ -64,7 +64,7 @@ class Connection:
 
     @cached_property
     def events(self) -> EventBus:
-        return EventBus(self.client("events"), "default")
+        return EventBus(self.client("events"), self.outputs["EventBusName"])
 
 
 def connect(stack_name: str | None = None) -> Connection:

@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import Field
 
 from build_dataset.plan import Planner, PlanRequest
-from firnline.observability import logger, tracer
+from firnline.observability import logger
 from firnline.settings import Settings, load_settings
 from firnline.store.bucket import Bucket
 from firnline.store.corrections import Corrections
@@ -22,6 +22,8 @@ class DatasetSettings(Settings):
     holdout_segments: str = Field("", alias="HOLDOUT_SEGMENTS")
     """Patterns of `<campaign>/<segment>`, separated by commas; without any the holdout is drawn by hash."""
 
+    job_prefix: str = Field(alias="JOB_PREFIX")
+
     @property
     def pinned_holdout(self) -> tuple[str, ...]:
         return tuple(pattern.strip() for pattern in self.holdout_segments.split(",") if pattern.strip())
@@ -33,12 +35,17 @@ def planner() -> Planner:
     table = Table(boto3.resource("dynamodb").Table(settings.table_name))
     bucket = Bucket(boto3.client("s3"), settings.workspace_bucket)
     return Planner(
-        FrameRegister(table), Corrections(table), Splits(table), Models(table), bucket, settings.pinned_holdout
+        FrameRegister(table),
+        Corrections(table),
+        Splits(table),
+        Models(table),
+        bucket,
+        settings.pinned_holdout,
+        settings.job_prefix,
     )
 
 
 @logger.inject_lambda_context
-@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     plan = planner().plan(PlanRequest.model_validate(event))
     logger.info("snapshot ready", extra={"snapshot": plan["snapshot"], "counts": plan["counts"]})

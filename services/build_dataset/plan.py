@@ -1,6 +1,7 @@
 """Everything that the state machine needs to know to train, judge and deploy one candidate."""
 
 import hashlib
+import re
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -42,6 +43,7 @@ class Planner:
         models: Models,
         bucket: Bucket,
         pinned_holdout: tuple[str, ...],
+        job_prefix: str,
     ) -> None:
         self.register = register
         self.corrections = corrections
@@ -49,6 +51,7 @@ class Planner:
         self.models = models
         self.bucket = bucket
         self.pinned_holdout = pinned_holdout
+        self.job_prefix = job_prefix
 
     def plan(self, request: PlanRequest) -> dict[str, Any]:
         """Build the snapshot named after the execution, or find it built, and say what follows from it."""
@@ -70,7 +73,7 @@ class Planner:
             "prefix": prefix,
             "counts": counts,
             "left_out": len(manifest["left_out"]),
-            "job_name": f"firnline-{request.batch}-{request.attempt}-{digest}",
+            "job_name": f"{self.job_prefix}-{request.batch}-{request.attempt}-{digest}",
             "channels": [
                 {"name": split, "uri": self.bucket.uri(f"{prefix}{split}/")}
                 for split in ("train", "validation", "holdout")
@@ -78,9 +81,17 @@ class Planner:
             ]
             + [{"name": "model", "uri": champion.model_data}],
             "holdout_images_uri": self.bucket.uri(f"{prefix}holdout-images/"),
-            "comparison_uri": self.bucket.uri(keys.comparison_prefix(snapshot)),
+            "answers_uri": self.bucket.uri(keys.answers_prefix(snapshot)),
+            "checkpoints_uri": self.bucket.uri(keys.checkpoints_prefix(self._asked_for(request, snapshot))),
             "champion": champion.model_dump(include={"model_version", "model_name", "model_data"}),
         }
+
+    def _asked_for(self, request: PlanRequest, snapshot: str) -> str:
+        """A name that all attempts at a request share. Batch 0 is every operator's: the time of asking tells them apart."""
+        batch = self.corrections.batch(request.batch)
+        if batch is None:
+            return snapshot
+        return f"{request.batch}-" + re.sub(r"\D", "", batch.claimed_at)
 
     def _build(self, builder: SnapshotBuilder, snapshot: str) -> dict[str, Any]:
         frames = annotated_frames(self.register, self.corrections)

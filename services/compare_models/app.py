@@ -8,7 +8,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import Field
 
 from compare_models.comparison import Comparer, ComparisonRequest
-from firnline.observability import logger, tracer
+from firnline.observability import logger
 from firnline.settings import Settings, load_settings
 from firnline.store.bucket import Bucket
 from firnline.store.models import Models
@@ -29,7 +29,6 @@ def comparer() -> Comparer:
 
 
 @logger.inject_lambda_context
-@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     decision = comparer().compare(ComparisonRequest.model_validate(event))
     logger.info("compared", extra={"promote": decision["promote"], "reason": decision["reason"]})

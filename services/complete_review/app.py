@@ -12,7 +12,7 @@ from pydantic import Field
 
 from complete_review.completion import ReviewCompleter
 from firnline.events import EventBus
-from firnline.observability import QueueProcessor, logger, metrics, tracer
+from firnline.observability import QueueProcessor, logger, metrics
 from firnline.review.human_loop import LoopEvent
 from firnline.settings import Settings, load_settings
 from firnline.store.bucket import Bucket
@@ -52,6 +52,5 @@ def complete_review(record: SQSRecord) -> None:
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return process_partial_response(event, complete_review, processor, context)

@@ -12,7 +12,7 @@ from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEve
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from firnline.events import EventBus
-from firnline.observability import QueueProcessor, logger, metrics, tracer
+from firnline.observability import QueueProcessor, logger, metrics
 from firnline.settings import load_settings
 from firnline.store.bucket import Bucket
 from firnline.store.frame_register import FrameRegister
@@ -48,6 +48,5 @@ def ingest_upload(record: SQSRecord) -> None:
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return process_partial_response(event, ingest_upload, processor, context)

@@ -12,7 +12,7 @@ from botocore.config import Config
 from pydantic import Field
 
 from firnline.events import EventBus, FrameReady
-from firnline.observability import QueueProcessor, logger, metrics, tracer
+from firnline.observability import QueueProcessor, logger, metrics
 from firnline.settings import Settings, load_settings
 from firnline.store.bucket import Bucket
 from firnline.store.frame_register import FrameRegister
@@ -49,6 +49,5 @@ def predict_layers(record: SQSRecord) -> None:
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return process_partial_response(event, predict_layers, processor, context)

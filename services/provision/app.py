@@ -6,7 +6,7 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import ValidationError
 
-from firnline.observability import logger, tracer
+from firnline.observability import logger
 from firnline.settings import Settings, load_settings
 from firnline.store.bucket import Bucket
 from firnline.store.models import Models
@@ -17,7 +17,7 @@ from provision.review_flow import ReviewFlow
 from provision.serving import EndpointKeeper
 
 
-def provisioning(properties: Properties) -> Provisioning:
+def provisioning(properties: Properties, stack_id: str) -> Provisioning:
     settings = load_settings(Settings)
     client = boto3.client("sagemaker")
     models = Models(Table(boto3.resource("dynamodb").Table(settings.table_name)))
@@ -26,6 +26,8 @@ def provisioning(properties: Properties) -> Provisioning:
         EndpointKeeper(client, models, properties),
         ReviewFlow(client, properties, settings.workspace_bucket),
         client.meta.region_name,
+        boto3.client("cloudformation"),
+        stack_id,
     )
 
 
@@ -37,13 +39,12 @@ def carry_out(request: CloudFormationRequest) -> dict[str, str]:
             return {}  # a resource with such properties was never made; a refusal would leave a stack that nobody can delete
         raise
     if request.request_type == "Delete":
-        provisioning(properties).delete()
+        provisioning(properties, request.stack_id).delete()
         return {}
-    return provisioning(properties).create_or_update()
+    return provisioning(properties, request.stack_id).create_or_update()
 
 
 @logger.inject_lambda_context
-@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> None:
     request = CloudFormationRequest.model_validate(event)
     try:

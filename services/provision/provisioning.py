@@ -1,6 +1,7 @@
 """What a deployment needs that CloudFormation has no resource for."""
 
 from pathlib import Path
+from typing import Any
 
 from firnline.learning import model_code
 from firnline.review.task_template import task_template
@@ -11,19 +12,32 @@ from provision.review_flow import ReviewFlow
 from provision.serving import EndpointKeeper
 
 FIRST_MODEL = Path(code_files.FOLDER) / "first_model" / "model.tar.gz"
+OWN_PREFIXES = ("code/", keys.FIRST_MODEL)
 
 
 class Provisioning:
-    def __init__(self, workspace: Bucket, endpoint: EndpointKeeper, flow: ReviewFlow, region: str) -> None:
+    """`cloudformation` is a boto3 client, `stack_id` this stack's."""
+
+    def __init__(
+        self,
+        workspace: Bucket,
+        endpoint: EndpointKeeper,
+        flow: ReviewFlow,
+        region: str,
+        cloudformation: Any,
+        stack_id: str,
+    ) -> None:
         self._workspace = workspace
         self._endpoint = endpoint
         self._flow = flow
         self._region = region
+        self._cloudformation = cloudformation
+        self._stack_id = stack_id
 
     def create_or_update(self) -> dict[str, str]:
         """Bring everything to where it should be; what is there already stays. Returns the resource's attributes.
 
-        The endpoint takes minutes to start and is not waited for: until it serves, predictions are tried again.
+        An endpoint that is made here is waited for: one that fails is a deployment that fails, and says why.
         """
         source_dir = self._upload_code()
         first_model = self._upload_first_model()
@@ -36,6 +50,21 @@ class Provisioning:
         """Take away what bills and what only this stack could use. Buckets, table and registered models stay."""
         self._endpoint.remove()
         self._flow.remove()
+        if self._creation_is_rolled_back():
+            self._remove_own_objects()
+
+    def _creation_is_rolled_back(self) -> bool:
+        """Whether the stack goes because it never came to be: then CloudFormation deletes its buckets too."""
+        [stack] = self._cloudformation.describe_stacks(StackName=self._stack_id)["Stacks"]
+        return stack["StackStatus"] == "ROLLBACK_IN_PROGRESS"
+
+    def _remove_own_objects(self) -> None:
+        """S3 deletes no bucket that holds anything, and the versions of what was written here are such things."""
+        client, bucket = self._workspace.client, self._workspace.name
+        for prefix in OWN_PREFIXES:
+            for page in client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix):
+                for item in (*page.get("Versions", []), *page.get("DeleteMarkers", [])):
+                    client.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
 
     def _upload_code(self) -> str:
         name, packed = model_code.pack(code_files.training_files())

@@ -13,11 +13,12 @@ class Properties(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     # Endpoint, model and flow carry the name; SageMaker writes ARNs in lower case, and flows are named in nothing else.
-    stack_name: str = Field(alias="StackName", pattern=r"^[a-z][a-z0-9-]{0,39}$")
+    stack_name: str = Field(alias="StackName", pattern=r"^[a-z][a-z0-9-]{0,29}$")
     endpoint_name: str = Field(alias="EndpointName")
     endpoint_instance_type: str = Field(alias="EndpointInstanceType")
     inference_image_uri: str = Field(alias="InferenceImageUri")
-    sagemaker_role_arn: str = Field(alias="SageMakerRoleArn")
+    serving_role_arn: str = Field(alias="ServingRoleArn")
+    serving_workers: str = Field(alias="ServingWorkers", pattern=r"^[1-9][0-9]*$")
     model_package_group_name: str = Field(alias="ModelPackageGroupName")
     review_provider: Literal["a2i", "portal"] = Field(alias="ReviewProvider")
     workteam_arn: str = Field("", alias="WorkteamArn")

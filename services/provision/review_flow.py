@@ -1,6 +1,7 @@
 """The worker template and the human review workflow of Amazon A2I."""
 
 import hashlib
+import time
 from typing import Any
 
 from provision.request import Properties
@@ -10,6 +11,12 @@ MAX_TEMPLATE_CHARACTERS = 128_000
 TASK_AVAILABLE_SECONDS = 864_000
 TASK_TIME_LIMIT_SECONDS = 3_600
 NO_FLOW = "none"
+READY_SECONDS = 300
+POLL_SECONDS = 2
+
+
+class FlowFailed(Exception):
+    """A2I did not take the flow; the message says why, as far as A2I does."""
 
 
 class ReviewFlow:
@@ -39,9 +46,12 @@ class ReviewFlow:
         ui_arn = self._ensure_ui(self._prefix + _digest(template), template)
         output = f"s3://{self._workspace_bucket}/a2i"
         name = self._prefix + _digest(ui_arn, properties.workteam_arn, properties.review_flow_role_arn, output)
-        flow = find(self._client.describe_flow_definition, FlowDefinitionName=name)
+        flow = self._settled(name)
+        if flow and flow["FlowDefinitionStatus"] == "Failed":  # by an earlier deployment; it can't be changed
+            self._client.delete_flow_definition(FlowDefinitionName=name)
+            flow = self._settled(name)
         if flow is None:
-            flow = self._client.create_flow_definition(
+            self._client.create_flow_definition(
                 FlowDefinitionName=name,
                 HumanLoopConfig={
                     "WorkteamArn": properties.workteam_arn,
@@ -55,7 +65,26 @@ class ReviewFlow:
                 OutputConfig={"S3OutputPath": output},
                 RoleArn=properties.review_flow_role_arn,
             )
+            flow = self._settled(name)
+        if flow is None or flow["FlowDefinitionStatus"] != "Active":
+            state = flow or {}
+            raise FlowFailed(
+                f"Amazon A2I did not take the review flow {name} for the work team {properties.workteam_arn}: it is "
+                f"{state.get('FlowDefinitionStatus', 'gone')}. {state.get('FailureReason', 'No reason is given.')} "
+                "Check WorkteamArn, or deploy with ReviewProvider=portal, which needs no work team."
+            )
         return flow["FlowDefinitionArn"]
+
+    def _settled(self, name: str) -> dict[str, Any] | None:
+        """The flow once it is neither being made nor being deleted, which takes seconds; None if there is none."""
+        until = time.monotonic() + READY_SECONDS
+        while True:
+            flow = find(self._client.describe_flow_definition, FlowDefinitionName=name)
+            if flow is None or flow["FlowDefinitionStatus"] not in ("Initializing", "Deleting"):
+                return flow
+            if time.monotonic() > until:
+                return flow
+            time.sleep(POLL_SECONDS)
 
     def remove(self) -> None:
         """Take away every flow and template of this stack."""

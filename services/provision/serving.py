@@ -13,7 +13,7 @@ from provision.request import Properties
 FIRST = "first"
 IN_MOTION = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 SETTLE_SECONDS = 780
-"""Below the function's own limit, so that CloudFormation hears what is wrong."""
+"""For all waiting of one request: below the function's own limit, so that CloudFormation hears what is wrong."""
 POLL_SECONDS = 5
 MAX_TRANSFORM_BYTES = 20 << 20
 """A request of batch transform; the model server refuses more than 6.5 MB if it is not told."""
@@ -48,6 +48,10 @@ def _serving(champion: ChampionRow) -> Serving:
     return Serving(champion.model_name, champion.model_data, champion.endpoint_config)
 
 
+class EndpointFailed(Exception):
+    """The endpoint that was made does not come up; the message says what SageMaker says, and what to do."""
+
+
 class EndpointKeeper:
     """Makes the endpoint where there is none. It leaves an existing one alone, unless that failed.
 
@@ -58,9 +62,13 @@ class EndpointKeeper:
         self._client = client
         self._models = models
         self._properties = properties
+        self._until = time.monotonic() + SETTLE_SECONDS
 
     def ensure(self, first_model_uri: str, region: str) -> None:
-        """See that the endpoint exists or is being made, with the champion; the first model becomes champion if there is none."""
+        """The endpoint stands or is on its way: with the champion, or with the first model, then the champion.
+
+        One that is made here is waited for, as long as CloudFormation waits; raises `EndpointFailed` where it fails.
+        """
         champion = self._models.champion()
         wanted = _serving(champion) if champion else self._first(first_model_uri)
         name = self._properties.endpoint_name
@@ -80,6 +88,8 @@ class EndpointKeeper:
                 FIRST, decision="in the box", reason="It came with Firnline.", model_data=wanted.model_data
             )
             self._models.promote(FIRST, expected=None, **wanted._asdict())
+        if standing is None:
+            self._wait_until_it_serves()
 
     def first_model_failed(self) -> bool:
         """Whether the endpoint failed with the model in the box, before any other was promoted."""
@@ -108,12 +118,25 @@ class EndpointKeeper:
             if find(self._client.describe_model, ModelName=variant["ModelName"]):
                 self._client.delete_model(ModelName=variant["ModelName"])
 
+    def _wait_until_it_serves(self) -> None:
+        """An image that cannot be pulled or a quota of no instances shows minutes after the endpoint was asked for.
+
+        One that is still on its way when the time is up counts as made: should it fail, there is an alarm.
+        """
+        endpoint = self._settled()
+        if endpoint and endpoint["EndpointStatus"] == "Failed":
+            raise EndpointFailed(
+                f"The endpoint {self._properties.endpoint_name} does not start on "
+                f"{self._properties.endpoint_instance_type} with the image {self._properties.inference_image_uri}: "
+                f"{endpoint.get('FailureReason', 'SageMaker gives no reason.')} Mend that (a quota, InferenceImageUri, "
+                "EndpointInstanceType) and deploy again."
+            )
+
     def _settled(self) -> dict[str, Any] | None:
-        """The endpoint once it is neither being made nor changed, since SageMaker deletes none before."""
-        until = time.monotonic() + SETTLE_SECONDS
+        """The endpoint as it stands; SageMaker deletes none that is being made or changed, so that is waited for."""
         while True:
             endpoint = find(self._client.describe_endpoint, EndpointName=self._properties.endpoint_name)
-            if endpoint is None or endpoint["EndpointStatus"] not in IN_MOTION or time.monotonic() > until:
+            if endpoint is None or endpoint["EndpointStatus"] not in IN_MOTION or time.monotonic() > self._until:
                 return endpoint
             time.sleep(POLL_SECONDS)
 
@@ -128,7 +151,8 @@ class EndpointKeeper:
             return
         self._client.create_model(
             ModelName=wanted.model_name,
-            ExecutionRoleArn=self._properties.sagemaker_role_arn,
+            ExecutionRoleArn=self._properties.serving_role_arn,
+            EnableNetworkIsolation=True,
             PrimaryContainer={
                 "Image": self._properties.inference_image_uri,
                 "ModelDataUrl": wanted.model_data,
@@ -137,6 +161,7 @@ class EndpointKeeper:
                     "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
                     "SAGEMAKER_CONTAINER_LOG_LEVEL": "20",
                     "SAGEMAKER_REGION": region,
+                    "SAGEMAKER_MODEL_SERVER_WORKERS": self._properties.serving_workers,
                     "MMS_MAX_REQUEST_SIZE": str(MAX_TRANSFORM_BYTES),
                 },
             },

@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from firnline.observability import logger, tracer
+from firnline.observability import logger
 from firnline.settings import Settings, load_settings
 from firnline.store.corrections import Corrections
 from firnline.store.models import Models
@@ -21,7 +21,6 @@ def records() -> tuple[Models, Corrections]:
 
 
 @logger.inject_lambda_context
-@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     outcome = Outcome.model_validate(event)
     recorded = record(outcome, *records())

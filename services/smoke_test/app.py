@@ -6,7 +6,7 @@ from typing import Any
 import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from firnline.observability import logger, tracer
+from firnline.observability import logger
 from firnline.settings import Settings, load_settings
 from firnline.store.bucket import Bucket
 from smoke_test.smoke import SmokeTestRequest, smoke_test
@@ -19,7 +19,6 @@ def clients() -> tuple[Bucket, Any]:
 
 
 @logger.inject_lambda_context
-@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     passed = smoke_test(SmokeTestRequest.model_validate(event), *clients())
     logger.info("smoke test passed", extra=passed)

@@ -10,7 +10,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import BaseModel, ConfigDict, Field
 
 from firnline.events import CorrectionBatchClaimed
-from firnline.observability import QueueProcessor, logger, tracer
+from firnline.observability import QueueProcessor, logger
 from firnline.settings import Settings, load_settings
 from firnline.store.corrections import Corrections
 from firnline.store.table import Table
@@ -55,6 +55,5 @@ def start_retraining(record: SQSRecord) -> None:
 
 
 @logger.inject_lambda_context
-@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return process_partial_response(event, start_retraining, processor, context)

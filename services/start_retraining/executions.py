@@ -31,8 +31,14 @@ class Executions:
             raise
 
     def is_lost(self, execution: str) -> bool:
-        """Whether an execution was ended by the local cloud's own end, through no fault of its own or of its data."""
+        """Whether an execution ended by no fault of its own or of its data: with what ran it, or with its stack."""
+        if not self.is_ours(execution):
+            return True
         return self._client.describe_execution(executionArn=execution).get("error") == _LOST
+
+    def is_ours(self, execution: str) -> bool:
+        """Whether it is of this state machine. A table that outlived its stack names executions of that stack's."""
+        return execution.startswith(self._state_machine_arn.replace(":stateMachine:", ":execution:") + ":")
 
     def start(self, execution: str, batch: int, attempt: int) -> None:
         """Start the execution of this ARN, once: its name can be taken only by an earlier call of the same."""

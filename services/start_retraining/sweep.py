@@ -25,8 +25,9 @@ class Sweep:
         self.corrections.claim_batches(self.retrain_every)
         lock = self.corrections.retraining()
         if lock:
-            status = self.executions.status(lock.execution)
-            if status is None and lock.attempt_at:
+            ours = self.executions.is_ours(lock.execution)
+            status = self.executions.status(lock.execution) if ours else None
+            if ours and status is None and lock.attempt_at:
                 self.executions.start(lock.execution, *lock.attempt_at)
                 return lock.execution
             if status not in (None, *ENDED):
@@ -44,7 +45,9 @@ class Sweep:
             batch = self.corrections.batch(lock.batch)
             failures = (batch.failures if batch else 0) + (0 if self.executions.is_lost(lock.execution) else 1)
             if batch is None or batch.outcome_of != lock.execution:
-                reason = f"The execution ended as {status} before it could say why."
+                reason = (
+                    f"The execution ended as {status} before it could say why." if status else "Its stack was deleted."
+                )
                 self.corrections.note_outcome(lock.batch, lock.execution, "failed", reason)
             if status != "ABORTED" and failures < MAX_FAILURES:
                 self.corrections.end_retraining(lock, "PENDING", failures)

@@ -11,7 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import Field
 
 from firnline.events import LayersPredicted
-from firnline.observability import QueueProcessor, logger, metrics, tracer
+from firnline.observability import QueueProcessor, logger, metrics
 from firnline.review.policy import Policy
 from firnline.review.providers import A2I, Portal, ReviewProvider
 from firnline.settings import Settings, load_settings
@@ -54,6 +54,5 @@ def start_review(record: SQSRecord) -> None:
 
 @logger.inject_lambda_context
 @metrics.log_metrics
-@tracer.capture_lambda_handler
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     return process_partial_response(event, start_review, processor, context)

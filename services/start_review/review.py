@@ -42,7 +42,7 @@ class ReviewStarter:
             return "stale"
         if frame.model_version not in (None, event.model_version):
             return "stale"
-        name = loop_name(event.frame_id, event.revision, event.model_version)
+        name = loop_name(self.bucket.name, event.frame_id, event.revision, event.model_version)
         review = self.register.review(event.frame_id, name)
         if review is None:
             if frame.status != "PREDICTED":

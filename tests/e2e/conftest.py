@@ -24,12 +24,17 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+KEPT_VARIABLES = ("FIRNLINE_REAL_DATA", "FIRNLINE_STOP_SECONDS")
+"""What of Firnline's own in the environment is for the tests, and not of a stack of somebody's."""
+os.environ.setdefault("FIRNLINE_STOP_SECONDS", "6")  # nobody waits two minutes for a training that is stopped
+
+
 @contextmanager
 def deployed_stack(state: Path, **parameters: str) -> Iterator[Connection]:
     """A stack of its own, with these template parameters and an environment that names it; stopped at the end."""
     saved = dict(os.environ)
     for name in [name for name in os.environ if name.startswith(("AWS_", "FIRNLINE_"))]:
-        if name != "FIRNLINE_REAL_DATA":
+        if name not in KEPT_VARIABLES:
             del os.environ[name]
     os.environ |= {"FIRNLINE_STATE": str(state), "FIRNLINE_PORT": str(free_port())}
     boto3.DEFAULT_SESSION = None  # it keeps the credentials of whatever stack was there before
@@ -104,6 +109,6 @@ def only_who_asks_sees_the_stack(request: pytest.FixtureRequest, monkeypatch: py
     """The stack lives for the whole session and so does its environment; a test on moto must not talk to it."""
     if "deployed" not in request.fixturenames:
         for name in [
-            name for name in os.environ if name.startswith(("AWS_", "FIRNLINE_")) and name != "FIRNLINE_REAL_DATA"
+            name for name in os.environ if name.startswith(("AWS_", "FIRNLINE_")) and name not in KEPT_VARIABLES
         ]:
             monkeypatch.delenv(name)

@@ -1,12 +1,24 @@
 """What `sam build` made for the deployment fits into a Lambda and loads there."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import boto3
+import pytest
+
+from workbench import stack
 from workbench.connection import Connection
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILT_LAYER = ROOT / ".aws-sam" / "build" / "FirnlineLayer" / "python"
+BUILT_LAYER = stack.built_folder() / "build" / "FirnlineLayer" / "python"
+AMAZON_LINUX_2023 = 34
+"""Of glibc 2."""
+LAMBDA = "3.13"
+"""The template's runtime."""
 
 
 def test_the_built_layer_and_the_code_fit_into_a_lambda(deployed: Connection) -> None:
@@ -22,4 +34,53 @@ def test_the_built_layer_and_the_code_fit_into_a_lambda(deployed: Connection) ->
         if ".so" in path.name
         for minor in re.findall(rb"GLIBC_2\.(\d+)", path.read_bytes())
     )
-    assert newest <= 26
+    assert newest <= AMAZON_LINUX_2023
+
+
+def python_of_lambda() -> str | None:
+    """A Python of Lambda's version, if this machine has one: on the path, or brought by uv or pyenv."""
+    name, home = f"python{LAMBDA}", Path.home()
+    kept = [*home.glob(f".pyenv/versions/{LAMBDA}.*/bin/{name}"), *home.glob(f".local/share/uv/python/*/bin/{name}")]
+    for candidate in [shutil.which(name), *map(str, kept)]:
+        if candidate:
+            ran = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False)
+            if ran.returncode == 0 and ran.stdout.startswith(f"Python {LAMBDA}."):
+                return candidate
+    return None
+
+
+@pytest.mark.slow
+def test_the_layer_for_lambdas_python_loads_every_handler_there(tmp_path: Path) -> None:
+    """Built as `sam build` builds it by default, and imported beside boto3, which the runtime brings."""
+    python = python_of_lambda()
+    if python is None:
+        pytest.skip(f"this machine has no Python {LAMBDA}; Lambda's runtime is tested where there is one")
+    environment = {**os.environ, "ARTIFACTS_DIR": str(tmp_path), "PYTHON": sys.executable}
+    environment.pop("LAYER_PYTHON", None)
+    subprocess.run(["make", "build-FirnlineLayer"], cwd=ROOT / "layers" / "firnline", env=environment, check=True)
+    boto3_of_the_runtime = tmp_path / "runtime"
+    here = Path(boto3.__file__).parents[1]
+    boto3_of_the_runtime.mkdir()
+    for package in ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py"):
+        (boto3_of_the_runtime / package).symlink_to(here / package)
+    handlers = sorted(path.parent.name for path in (ROOT / "services").glob("*/app.py"))
+    assert len(handlers) == 10
+    program = "\n".join([
+        "import sys", f"assert sys.version_info[:2] == ({LAMBDA.replace('.', ', ')})", "import importlib, io, numpy, PIL.Image",
+        *[f"assert importlib.import_module('{name}.app').handler" for name in handlers],
+        "from firnline.documents.echogram import decode_png, encode_png",
+        "grey = numpy.arange(48 * 64, dtype=numpy.uint8).reshape(48, 64)",
+        "assert (decode_png(encode_png(grey)) == grey).all()",
+        "import h5py, scipy.io, tifffile",
+    ])  # fmt: skip
+    path = os.pathsep.join(map(str, (tmp_path / "python", ROOT / "services", boto3_of_the_runtime)))
+    clean = {
+        "PYTHONPATH": path,
+        "PATH": "/usr/bin:/bin",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    ran = subprocess.run(
+        [python, "-W", "error::SyntaxWarning", "-c", program], env=clean, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr

@@ -5,8 +5,10 @@ import json
 import os
 import signal
 import tarfile
+import time
 import urllib.error
 import urllib.request
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,7 @@ def sagemaker_role(stack):
         "sagemaker.amazonaws.com",
         (["s3:GetObject", "s3:PutObject"], f"arn:aws:s3:::{BUCKET}/*"),
         (["s3:ListBucket"], f"arn:aws:s3:::{BUCKET}"),
+        (["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], "*"),
     )
 
 
@@ -296,7 +299,7 @@ def test_an_endpoint_serves_is_updated_and_rolls_back(stack, sagemaker, model_ro
     assert runtime.invoke_endpoint(EndpointName="layers", Body=b"1")["Body"].read().startswith(b"green")
 
 
-def transformed(stack, sagemaker, model_role, name, bodies, environment=None, **request):
+def transformed(stack, sagemaker, model_role, name, bodies, environment=None, output=None, **request):
     """A transform job over these bodies, once it has ended."""
     for number, body in enumerate(bodies):
         stack.client("s3").put_object(Bucket=BUCKET, Key=f"holdout/{name}/{number}.png", Body=body)
@@ -310,7 +313,7 @@ def transformed(stack, sagemaker, model_role, name, bodies, environment=None, **
         ModelName=name,
         TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
         TransformInput={"ContentType": "image/png", "DataSource": source},
-        TransformOutput={"S3OutputPath": f"s3://{BUCKET}/judged/{name}/"},
+        TransformOutput={"S3OutputPath": output or f"s3://{BUCKET}/judged/{name}"},
         **request,
     )
     return wait_for(
@@ -328,6 +331,16 @@ def test_batch_transform_answers_each_object(stack, sagemaker, model_role):
     assert answer == b"blue image/png 2 bytes"
 
 
+def test_batch_transform_goes_on_after_an_object_that_fails_and_has_failed_then(stack, sagemaker, model_role):
+    """ "A transform job continues to process input files even if it fails to process one" (Batch transform for inference)."""
+    job = transformed(stack, sagemaker, model_role, "judge-poison", [b"x", b"poison", b"xx"])
+    assert job["TransformJobStatus"] == "Failed"
+    assert "1 of 3 objects failed" in job["FailureReason"]
+    assert "no traces" in job["FailureReason"]
+    listed = stack.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="judged/judge-poison/")["Contents"]
+    assert [item["Key"].rpartition("/")[2] for item in listed] == ["0.png.out", "2.png.out"]
+
+
 def test_batch_transform_takes_a_large_picture_where_job_and_model_server_allow_it(stack, sagemaker, model_role):
     large, allowed = [bytes(7_000_000)], {"MMS_MAX_REQUEST_SIZE": "20971520"}
     jobs = {
@@ -338,26 +351,325 @@ def test_batch_transform_takes_a_large_picture_where_job_and_model_server_allow_
             ("judge-large", allowed, {"MaxPayloadInMB": 20}),
         )
     }
-    assert "MaxPayloadInMB" in jobs["judge-small-job"]["FailureReason"]
-    assert "MMS_MAX_REQUEST_SIZE" in jobs["judge-small-server"]["FailureReason"]
+    for name, told in (("judge-small-job", "payload limit"), ("judge-small-server", "MMS_MAX_REQUEST_SIZE")):
+        assert jobs[name]["FailureReason"] == "ClientError: See job logs for more information"
+        assert told in job_log(stack, "/aws/sagemaker/TransformJobs", name)
     assert jobs["judge-large"]["TransformJobStatus"] == "Completed", jobs["judge-large"].get("FailureReason")
+
+
+def job_log(stack, group, prefix):
+    """What the log streams of a group tell whose names begin with `prefix`."""
+    logs = stack.client("logs")
+    streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=prefix)["logStreams"]
+    assert streams
+    events = [
+        event
+        for stream in streams
+        for event in logs.get_log_events(logGroupName=group, logStreamName=stream["logStreamName"])["events"]
+    ]
+    return "\n".join(event["message"] for event in events)
+
+
+def test_one_object_that_fails_fails_the_transform_and_leaves_the_others_answers(stack, sagemaker, model_role):
+    job = transformed(stack, sagemaker, model_role, "judge-poison", [b"x", b"poison", b"xxx"])
+    told = (job["TransformJobStatus"], job["FailureReason"])
+    assert told == ("Failed", "AlgorithmError: See job logs for more information")
+    found = stack.client("s3").list_objects_v2(Bucket=BUCKET, Prefix="judged/judge-poison/")["Contents"]
+    assert [one["Key"].rpartition("/")[2] for one in found] == ["0.png.out", "2.png.out"]
+    log = job_log(stack, "/aws/sagemaker/TransformJobs", "judge-poison/")
+    assert f"{BUCKET}/holdout/judge-poison/1.png: Bad HTTP status received from algorithm: 500" in log
+    assert "no traces" in log
+
+
+def test_a_slash_at_the_end_of_an_output_path_makes_two(stack, sagemaker, model_role):
+    output = f"s3://{BUCKET}/judged/slash/"
+    assert transformed(stack, sagemaker, model_role, "judge-slash", [b"x"], output=output)["TransformJobStatus"] == (
+        "Completed"
+    )
+    assert stack.client("s3").get_object(Bucket=BUCKET, Key="judged/slash//0.png.out")["Body"].read(4) == b"blue"
+
+
+ENDLESS = """
+import os, signal, sys, time
+def heard(number, frame):
+    print("the script heard it", flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, heard)
+for place in (os.environ["SM_MODEL_DIR"], os.environ["SM_OUTPUT_DATA_DIR"]):
+    open(os.path.join(place, "so_far.txt"), "w").write("best so far")
+for second in range(600):
+    print("second %d" % second, flush=True)
+    time.sleep(1)
+"""
+
+
+@pytest.mark.parametrize("end", ["stopped", "timed-out"])
+def test_a_training_that_is_to_end_hears_nothing_and_leaves_its_files(stack, sagemaker, model_role, end):
+    name = f"endless-{end}"
+    stack.client("s3").put_object(Bucket=BUCKET, Key="code/endless.tar.gz", Body=tar({"train.py": ENDLESS}))
+    request = training_request(name, model_role)
+    request["HyperParameters"]["sagemaker_submit_directory"] = json.dumps(f"s3://{BUCKET}/code/endless.tar.gz")
+    if end == "timed-out":
+        request["StoppingCondition"] = {"MaxRuntimeInSeconds": 8}
+    sagemaker.create_training_job(**request)
+
+    def log():
+        return (stack.folder / "jobs" / "training" / name / "job.log").read_text()
+
+    if end == "stopped":
+        wait_for(lambda: (stack.folder / "jobs" / "training" / name / "job.log").exists() and "second 1" in log(), 60)
+        sagemaker.stop_training_job(TrainingJobName=name)
+    job = ended_job(sagemaker, name)
+    assert job["TrainingJobStatus"] == "Stopped"
+    assert job["SecondaryStatus"] == ("Stopped" if end == "stopped" else "MaxRuntimeExceeded")
+    assert "second 2" in log()
+    assert "the script heard it" not in log()
+    for archive in ("model.tar.gz", "output.tar.gz"):
+        packed = stack.client("s3").get_object(Bucket=BUCKET, Key=f"models/{name}/output/{archive}")["Body"].read()
+        with tarfile.open(fileobj=io.BytesIO(packed)) as unpacked:
+            assert unpacked.extractfile("so_far.txt").read() == b"best so far"
+
+
+CREDENTIALS = """
+import os
+def model_fn(model_dir):
+    return " ".join(sorted(name for name in os.environ if name.startswith("AWS_")))
+def transform_fn(model, body, content_type, accept):
+    return model, "text/plain"
+"""
+
+
+def test_an_isolated_model_has_no_credentials_and_no_address(stack, sagemaker, model_role):
+    stack.client("s3").put_object(
+        Bucket=BUCKET, Key="models/tells.tar.gz", Body=tar({"code/inference.py": CREDENTIALS})
+    )
+    answers = {}
+    for name, isolated in (("tells-isolated", True), ("tells-open", False)):
+        sagemaker.create_model(
+            ModelName=name,
+            ExecutionRoleArn=model_role,
+            PrimaryContainer={"Image": INFERENCE_IMAGE, "ModelDataUrl": f"s3://{BUCKET}/models/tells.tar.gz"},
+            EnableNetworkIsolation=isolated,
+        )
+        assert sagemaker.describe_model(ModelName=name)["EnableNetworkIsolation"] is isolated
+        variant = {"VariantName": "AllTraffic", "ModelName": name, "InstanceType": "ml.m5.large"}
+        sagemaker.create_endpoint_config(
+            EndpointConfigName=name, ProductionVariants=[{**variant, "InitialInstanceCount": 1}]
+        )
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        assert settled(sagemaker, name)["EndpointStatus"] == "InService"
+        runtime = stack.client("sagemaker-runtime")
+        answers[name] = runtime.invoke_endpoint(EndpointName=name, Body=b"x")["Body"].read().decode().split()
+        sagemaker.delete_endpoint(EndpointName=name)
+    assert answers["tells-isolated"] == []
+    assert {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL"} <= set(
+        answers["tells-open"]
+    )
+
+
+def queue_with_rule(stack, name, pattern, allowed=True, bus="default"):
+    """A queue for the events of a pattern; its address. Its policy lets EventBridge in if `allowed`."""
+    sqs, events = stack.client("sqs"), stack.client("events")
+    url = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    if allowed:
+        statement = {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+        }
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": policy})
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern), EventBusName=bus)
+    events.put_targets(Rule=name, Targets=[{"Id": "q", "Arn": arn}], EventBusName=bus)
+    return url
+
+
+def received(stack, url, seconds=1):
+    """The details of the events that come into a queue within so many seconds, in their order."""
+    sqs, found = stack.client("sqs"), []
+    while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10, WaitTimeSeconds=seconds).get(
+        "Messages"
+    ):
+        found += [json.loads(message["Body"])["detail"] for message in messages]
+        for message in messages:
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return found
+
+
+def test_an_endpoint_that_cannot_serve_fails_later_with_events_and_a_log(stack, sagemaker, model_role):
+    pattern = {"source": ["aws.sagemaker"], "detail-type": ["SageMaker Endpoint State Change"]}
+    url = queue_with_rule(stack, "endpoint-states", pattern)
+    make_config(sagemaker, "never-serves", "broken", model_role)
+    sagemaker.create_endpoint(EndpointName="never-serves", EndpointConfigName="never-serves")
+    assert sagemaker.describe_endpoint(EndpointName="never-serves")["EndpointStatus"] == "Creating"
+    failed = settled(sagemaker, "never-serves")
+    assert failed["EndpointStatus"] == "Failed"
+    assert failed["FailureReason"].startswith(
+        "The primary container for production variant AllTraffic did not pass the ping health check."
+    )
+    assert "answer.txt" in job_log(stack, "/aws/sagemaker/Endpoints/never-serves", "AllTraffic/")
+    sagemaker.delete_endpoint(EndpointName="never-serves")
+    told = [one for one in received(stack, url) if one["EndpointName"] == "never-serves"]
+    assert [one["EndpointStatus"] for one in told] == ["CREATING", "FAILED", "DELETING"]
+    assert told[1]["FailureReason"] == failed["FailureReason"]
+
+
+def test_jobs_tell_of_every_state_they_enter(stack, sagemaker, model_role):
+    kinds = ["SageMaker Training Job State Change", "SageMaker Transform Job State Change"]
+    url = queue_with_rule(stack, "job-states", {"source": ["aws.sagemaker"], "detail-type": kinds})
+    sagemaker.create_training_job(**training_request("told", model_role))
+    assert ended_job(sagemaker, "told")["TrainingJobStatus"] == "Completed"
+    transformed(stack, sagemaker, model_role, "judge-told", [b"x"])
+    details = received(stack, url)
+    states = [one["SecondaryStatus"] for one in details if one.get("TrainingJobName") == "told"]
+    assert states == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
+    ends = [one["TransformJobStatus"] for one in details if one.get("TransformJobName") == "judge-told"]
+    assert ends == ["InProgress", "Completed"]
+    assert all(isinstance(one["CreationTime"], int) for one in details)
+
+
+def test_a_queue_whose_policy_does_not_let_eventbridge_in_gets_nothing(stack):
+    pattern = {"source": ["policies"]}
+    urls = [queue_with_rule(stack, f"policy-{allowed}".lower(), pattern, allowed) for allowed in (True, False)]
+    stack.client("events").put_events(Entries=[{"Source": "policies", "DetailType": "t", "Detail": '{"n": 1}'}])
+    assert [received(stack, url) for url in urls] == [[{"n": 1}], []]
+
+
+def test_one_stack_does_not_send_to_the_bus_of_another(stack):
+    """Two buses: each one's function may put events on its own, and a bus's policy may refuse what its caller may do."""
+    events = stack.client("events")
+    arns = {name: events.create_event_bus(Name=name)["EventBusArn"] for name in ("north", "south")}
+    urls = {name: queue_with_rule(stack, f"of-{name}", {"source": ["firnline"]}, bus=name) for name in arns}
+    sender = role(stack, "north-sender", "lambda.amazonaws.com", (["events:PutEvents"], arns["north"]))
+    as_north = stack.client("events", session_of(stack, sender))
+    entry = {"Source": "firnline", "DetailType": "FrameReady", "Detail": '{"frame": 1}'}
+    assert as_north.put_events(Entries=[{**entry, "EventBusName": "north"}])["FailedEntryCount"] == 0
+    for entries in ([{**entry, "EventBusName": "south"}], [{**entry, "EventBusName": name} for name in arns], [entry]):
+        assert error_of(as_north.put_events, Entries=entries)["Code"] == "AccessDeniedException"
+    assert received(stack, urls["north"]) == [{"frame": 1}]
+    assert received(stack, urls["south"]) == []
+
+    denied = {"Sid": "own", "Effect": "Deny", "Principal": "*", "Action": "events:PutEvents", "Resource": arns["north"]}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [denied]})
+    events.put_permission(EventBusName="north", Policy=policy)
+    refused = error_of(as_north.put_events, Entries=[{**entry, "EventBusName": "north"}])
+    assert refused["Code"] == "AccessDeniedException"
+
+
+def test_late_lines_of_a_deleted_log_group_make_it_anew_only_if_the_role_may(stack):
+    functions, logs = stack.client("lambda"), stack.client("logs")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context):\n    print('a line')\n")
+    may = {
+        "late-may": (["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], "*"),
+        "late-may-not": (["logs:CreateLogStream", "logs:PutLogEvents"], "arn:aws:logs:*:*:log-group:/aws/lambda/late*"),
+        "late-silent": (["s3:GetObject"], "*"),
+    }
+    groups = {}
+    for name, statement in may.items():
+        functions.create_function(
+            FunctionName=name,
+            Runtime="python3.11",
+            Role=role(stack, name, "lambda.amazonaws.com", statement),
+            Handler="app.handler",
+            Code={"ZipFile": buffer.getvalue()},
+        )
+        wait_for(lambda: functions.get_function(FunctionName=name)["Configuration"]["State"] == "Active", 10)  # noqa: B023
+        group = f"/aws/lambda/{name}"
+        logs.create_log_group(logGroupName=group)
+        functions.invoke(FunctionName=name, Payload=b"{}")
+        written = bool(logs.describe_log_streams(logGroupName=group)["logStreams"])
+        logs.delete_log_group(logGroupName=group)
+        functions.invoke(FunctionName=name, Payload=b"{}")
+        back = logs.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
+        groups[name] = (written, any(one["logGroupName"] == group for one in back))
+    assert groups == {"late-may": (True, True), "late-may-not": (True, False), "late-silent": (False, False)}
+
+
+def test_a_function_takes_a_queues_messages_only_if_its_role_may(stack):
+    functions, sqs = stack.client("lambda"), stack.client("sqs")
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("app.py", "def handler(event, context):\n    return None\n")
+    functions.create_function(
+        FunctionName="taker",
+        Runtime="python3.11",
+        Role=role(stack, "taker", "lambda.amazonaws.com", (["sqs:DeleteMessage", "sqs:GetQueueAttributes"], "*")),
+        Handler="app.handler",
+        Code={"ZipFile": buffer.getvalue()},
+    )
+    wait_for(lambda: functions.get_function(FunctionName="taker")["Configuration"]["State"] == "Active", 10)
+    url = sqs.create_queue(QueueName="taken")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    functions.create_event_source_mapping(FunctionName="taker", EventSourceArn=arn, BatchSize=1)
+    sqs.send_message(QueueUrl=url, MessageBody="for the taker")
+
+    def untouched():
+        counts = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=counts)["Attributes"]
+        return [int(found[name]) for name in counts]
+
+    time.sleep(3)
+    assert untouched() == [1, 0]
+    allowed = {"Effect": "Allow", "Action": "sqs:ReceiveMessage", "Resource": arn}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+    stack.client("iam").put_role_policy(RoleName="taker", PolicyName="receive", PolicyDocument=policy)
+    wait_for(lambda: untouched() == [0, 0], 20)
+
+
+def flow_request(name, role_arn, ui, output):
+    config = {"TaskTitle": "Layers", "TaskDescription": "Correct", "WorkteamArn": WORKTEAM, "TaskCount": 1}
+    return {
+        "FlowDefinitionName": name,
+        "RoleArn": role_arn,
+        "OutputConfig": {"S3OutputPath": output},
+        "HumanLoopConfig": {"HumanTaskUiArn": ui, **config},
+    }
+
+
+def test_a_flow_is_active_later_or_has_failed_and_no_loop_starts_before(stack, sagemaker, model_role):
+    ui = sagemaker.create_human_task_ui(HumanTaskUiName="later", UiTemplate={"Content": "<crowd-form></crowd-form>"})
+    a2i, outputs = stack.client("sagemaker-a2i-runtime"), {"flow-good": BUCKET, "flow-bad": "no-such-bucket"}
+    for name, bucket in outputs.items():
+        request = flow_request(name, model_role, ui["HumanTaskUiArn"], f"s3://{bucket}/reviews")
+        arn = sagemaker.create_flow_definition(**request)["FlowDefinitionArn"]
+        loop = {
+            "HumanLoopName": name,
+            "FlowDefinitionArn": arn,
+            "HumanLoopInput": {"InputContent": "{}"},
+        }
+        assert sagemaker.describe_flow_definition(FlowDefinitionName=name)["FlowDefinitionStatus"] == "Initializing"
+        early = error_of(a2i.start_human_loop, **loop)
+        assert (early["Code"], "Initializing" in early["Message"]) == ("ValidationException", True)
+        flow = wait_for(
+            lambda: (
+                (f := sagemaker.describe_flow_definition(FlowDefinitionName=name))["FlowDefinitionStatus"]  # noqa: B023
+                != "Initializing"
+                and f
+            ),
+            20,
+        )
+        if name == "flow-good":
+            assert flow["FlowDefinitionStatus"] == "Active"
+            assert a2i.start_human_loop(**loop)["HumanLoopArn"].endswith("human-loop/flow-good")
+        else:
+            assert flow["FlowDefinitionStatus"] == "Failed"
+            assert "no-such-bucket" in flow["FailureReason"]
+            assert "Failed" in error_of(a2i.start_human_loop, **loop)["Message"]
 
 
 @pytest.fixture(scope="module")
 def flow(stack, sagemaker, model_role):
     ui = sagemaker.create_human_task_ui(HumanTaskUiName="layers", UiTemplate={"Content": "<crowd-form></crowd-form>"})
-    return sagemaker.create_flow_definition(
-        FlowDefinitionName="layers",
-        RoleArn=model_role,
-        OutputConfig={"S3OutputPath": f"s3://{BUCKET}/reviews"},
-        HumanLoopConfig={
-            "HumanTaskUiArn": ui["HumanTaskUiArn"],
-            "TaskTitle": "Layers",
-            "TaskDescription": "Correct",
-            "WorkteamArn": WORKTEAM,
-            "TaskCount": 1,
-        },
-    )["FlowDefinitionArn"]
+    request = flow_request("layers", model_role, ui["HumanTaskUiArn"], f"s3://{BUCKET}/reviews")
+    arn = sagemaker.create_flow_definition(**request)["FlowDefinitionArn"]
+    wait_for(
+        lambda: sagemaker.describe_flow_definition(FlowDefinitionName="layers")["FlowDefinitionStatus"] == "Active", 20
+    )
+    return arn
 
 
 def test_a_human_loop_is_kept_apart_from_another_of_its_name(stack, flow):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import urllib.error
 import urllib.request
@@ -16,7 +17,7 @@ from workbench.local_cloud.testing import temporary_stack, wait_for
 BUCKET = "frames"
 WORKTEAM = "arn:aws:sagemaker:us-east-1:000000000000:workteam/private-crowd/x"
 HANDLER = """
-import boto3, json
+import boto3, json, time
 table = boto3.client("dynamodb")
 def handler(event, context):
     for record in event["Records"]:
@@ -26,6 +27,16 @@ def handler(event, context):
         if event["detail-type"] == "Object Deleted":
             name = "deleted " + name
         table.put_item(TableName="seen", Item={"name": {"S": name}})
+def count(event, context):
+    for record in event["Records"]:
+        detail = json.loads(record["body"])["detail"]
+        table.update_item(
+            TableName="seen",
+            Key={"name": {"S": "flood " + detail["object"]["key"]}},
+            UpdateExpression="ADD deliveries :one",
+            ExpressionAttributeValues={":one": {"N": "1"}},
+        )
+        time.sleep(0.2)
 class UnreadableFrame(Exception): pass
 def fail(event, context):
     try:
@@ -64,6 +75,16 @@ def make_role(stack, name, service, *actions):
     return arn
 
 
+def let_events_in(queue_arn):
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": "events.amazonaws.com"},
+        "Action": "sqs:SendMessage",
+        "Resource": queue_arn,
+    }
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
 def deploy(stack):
     """Uploads, deletions and finished reviews go to a queue, whose Lambda writes their names to a table."""
     s3, sqs, events, functions = (stack.client(n) for n in ("s3", "sqs", "events", "lambda"))
@@ -78,24 +99,7 @@ def deploy(stack):
     s3.put_bucket_notification_configuration(Bucket=BUCKET, NotificationConfiguration={"EventBridgeConfiguration": {}})
     url = sqs.create_queue(QueueName="arrivals", Attributes={"VisibilityTimeout": "60"})["QueueUrl"]
     arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    sqs.set_queue_attributes(
-        QueueUrl=url,
-        Attributes={
-            "Policy": json.dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Effect": "Allow",
-                            "Principal": {"Service": "events.amazonaws.com"},
-                            "Action": "sqs:SendMessage",
-                            "Resource": arn,
-                        }
-                    ],
-                }
-            )
-        },
-    )
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": let_events_in(arn)})
     events.put_rule(
         Name="arrivals",
         EventPattern=json.dumps(
@@ -120,7 +124,7 @@ def deploy(stack):
     functions.create_event_source_mapping(FunctionName="writer", EventSourceArn=arn, BatchSize=1)
     sagemaker = stack.client("sagemaker")
     ui = sagemaker.create_human_task_ui(HumanTaskUiName="ui", UiTemplate={"Content": "<crowd-form></crowd-form>"})
-    return sagemaker.create_flow_definition(
+    arn = sagemaker.create_flow_definition(
         FlowDefinitionName="layers",
         OutputConfig={"S3OutputPath": f"s3://{BUCKET}/a2i"},
         RoleArn=make_role(stack, "flow", "sagemaker.amazonaws.com", "s3:GetObject", "s3:PutObject"),
@@ -132,6 +136,47 @@ def deploy(stack):
             "WorkteamArn": WORKTEAM,
         },
     )["FlowDefinitionArn"]
+    wait_for(
+        lambda: sagemaker.describe_flow_definition(FlowDefinitionName="layers")["FlowDefinitionStatus"] == "Active", 20
+    )
+    return arn
+
+
+def deploy_counting(stack):
+    """Uploads to the bucket `flood` go to a queue whose Lambda counts how often each one reaches it."""
+    s3, sqs, events, functions = (stack.client(n) for n in ("s3", "sqs", "events", "lambda"))
+    s3.create_bucket(Bucket="flood")
+    s3.put_bucket_notification_configuration(Bucket="flood", NotificationConfiguration={"EventBridgeConfiguration": {}})
+    arns = {}
+    for name in ("flood-dead", "flood"):
+        redrive = {"deadLetterTargetArn": arns.get("flood-dead"), "maxReceiveCount": 2}
+        attributes = {"VisibilityTimeout": "60"}
+        attributes |= {"RedrivePolicy": json.dumps(redrive)} if arns else {}
+        url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        arns[name] = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": let_events_in(arns[name])})
+    pattern = {"source": ["aws.s3"], "detail": {"bucket": {"name": ["flood"]}}}
+    events.put_rule(Name="flood", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="flood", Targets=[{"Id": "queue", "Arn": arns["flood"]}])
+    actions = ("dynamodb:UpdateItem", "sqs:*", "logs:*")
+    functions.create_function(
+        FunctionName="count",
+        Runtime="python3.11",
+        Role=make_role(stack, "count", "lambda.amazonaws.com", *actions),
+        Handler="app.count",
+        Timeout=10,
+        Code={"ZipFile": zipped(HANDLER)},
+    )
+    wait_for(lambda: functions.get_function(FunctionName="count")["Configuration"]["State"] == "Active", 10)
+    functions.create_event_source_mapping(FunctionName="count", EventSourceArn=arns["flood"], BatchSize=1)
+
+
+def waiting(stack, queue):
+    """How many messages a queue holds, in flight or not."""
+    counts = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
+    url = stack.client("sqs").get_queue_url(QueueName=queue)["QueueUrl"]
+    answer = stack.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=list(counts))
+    return sum(int(answer["Attributes"][name]) for name in counts)
 
 
 def seen(stack):
@@ -200,6 +245,29 @@ def test_nothing_accepted_is_lost_by_kill_9(stack):
         4.5,
         {"frame_id": "a/b/c"},
     )
+
+
+def test_ten_kills_during_uploads_flood_no_queue(stack):
+    """What is announced again is what a function held at a kill, and no kill counts as a receive."""
+    deploy_counting(stack)
+    wait_for(lambda: (stack.folder / "state" / "lambda.json").read_text().count("app.count"), 20)
+    kills, uploads = 10, 60
+    put = []
+    for number in range(uploads):
+        key = f"{number:02d}.nc"
+        stack.client("s3").put_object(Bucket="flood", Key=key, Body=b"1")
+        put.append(f"flood {key}")
+        if number % (uploads // kills) == uploads // kills - 1:
+            stack.kill()
+            stack.start()
+    wait_for(lambda: waiting(stack, "flood") == 0, 120)
+    items = stack.client("dynamodb").scan(TableName="seen")["Items"]
+    deliveries = {item["name"]["S"]: int(item["deliveries"]["N"]) for item in items if "deliveries" in item}
+    assert sorted(deliveries) == put
+    at_once = os.cpu_count() or 1  # what a queue's functions may hold
+    print(f"{sum(deliveries.values())} deliveries of {uploads} uploads over {kills} kills")
+    assert sum(deliveries.values()) <= uploads + kills * at_once
+    assert waiting(stack, "flood-dead") == 0
 
 
 def test_what_was_deployed_works_after_the_restart(stack):

@@ -20,7 +20,7 @@ from workbench.local_cloud.testing import temporary_stack, wait_for
 from workbench.simulator import campaigns, simulate_frame
 
 ROOT = Path(__file__).parents[2]
-NEEDED = ("WorkspaceBucket", "WorkspaceBucketPolicy", "FirnlineTable", "SageMakerRole")
+NEEDED = ("WorkspaceBucket", "WorkspaceBucketPolicy", "FirnlineTable", "TrainingRole")
 TOLD = (
     "WorkspaceBucketName",
     "TableName",
@@ -40,7 +40,7 @@ def part_of_the_template() -> str:
     """The deployed template, less what trainings do not touch: its bucket, its table, the role of training jobs."""
     template = yaml_parse((ROOT / "template.yaml").read_text())
     kept = {name: template["Resources"][name] for name in NEEDED}
-    parts = {"Parameters": template["Parameters"], "Conditions": template["Conditions"], "Resources": kept}
+    parts = {part: template[part] for part in ("Parameters", "Mappings", "Conditions")} | {"Resources": kept}
     return json.dumps(parts | {"Outputs": {name: template["Outputs"][name] for name in TOLD}})
 
 

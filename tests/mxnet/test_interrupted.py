@@ -109,6 +109,27 @@ def test_an_attempt_that_goes_on_has_a_model_before_its_first_step(data, monkeyp
     assert card_of(data / "second")["stopped_early"]
 
 
+def test_a_long_pass_is_gone_on_from_in_its_midst(data, monkeypatch, capsys):
+    (data / "checkpoints").mkdir()
+    whole, seen = train.Training._step, []
+
+    def step(self, *given):
+        seen.append(self.progress.steps)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return whole(self, *given)
+
+    monkeypatch.setattr(train.Training, "_step", step)
+    often = {"validation-seconds": 1e-6, "epochs": 1}
+    with pytest.raises(KeyboardInterrupt):
+        train.main(command(data, "first", data / "checkpoints", **often))
+    train.main(command(data, "second", data / "checkpoints", **often))
+    assert "going on after epoch 0" in capsys.readouterr().out
+    assert seen == [0, 1, 1, 2], "what the first attempt learnt is kept, and the pass is made whole"
+    history = json.loads((data / "second" / "out" / "history.json").read_text())
+    assert [entry["epoch"] for entry in history] == [1, 1, 1]
+
+
 def test_time_that_earlier_attempts_took_counts(data, capsys):
     (data / "checkpoints").mkdir()
     train.main(command(data, "first", data / "checkpoints", epochs=1))

@@ -71,7 +71,7 @@ def run_job(base, hyperparameters, channels):
         os.environ,
         SAGEMAKER_BASE_DIR=str(base),
         TRAINING_JOB_NAME="firnline-1-1-abc",
-        OMP_NUM_THREADS="2",
+        OMP_NUM_THREADS="1",
         SAGEMAKER_TRAINING_MODULE="sagemaker_mxnet_container.training:main",
     )
     environment["PATH"] = str(Path(sys.executable).parent) + os.pathsep + environment["PATH"]

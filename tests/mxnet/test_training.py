@@ -15,6 +15,7 @@ import training
 import validation
 import weights
 from conftest import write_channel
+from hyperparameters import BY_NAME, HYPERPARAMETERS
 
 
 @pytest.fixture
@@ -67,6 +68,28 @@ def test_a_terminated_job_saves_what_it_has(job, monkeypatch):
     signal.signal(signal.SIGTERM, handler)
     assert card["stopped_early"]
     assert card["epochs"] == 1
+
+
+def test_every_hyperparameter_is_an_argument_and_checked():
+    options = train.arguments(["--model-version", "v"])
+    told = {parameter.name: getattr(options, parameter.name.replace("-", "_")) for parameter in HYPERPARAMETERS}
+    assert told == dict({parameter.name: parameter.default for parameter in HYPERPARAMETERS}, **{"model-version": "v"})
+    assert set(BY_NAME["network"].choices) == set(network.NETWORKS)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["--crop-rows", "100"], "crop-rows is a multiple of 16, which 100 is not"),
+        (["--epochs", "0"], "epochs is at least 1, not 0"),
+        (["--network", "other"], "network is one of layers, reference, not 'other'"),
+        (["--learning-rate", "nan"], "learning-rate takes a number, not 'nan'"),
+    ],
+)
+def test_a_hyperparameter_out_of_its_range_ends_the_job_with_a_sentence(capsys, given, said):
+    with pytest.raises(SystemExit):
+        train.arguments(given)
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("gone", ["validation", "train"])

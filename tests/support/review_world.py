@@ -34,7 +34,8 @@ WIDTH, HEIGHT = 64, 48
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
     "TABLE_NAME": "firnline", "WORKSPACE_BUCKET": "workspace", "EVENT_BUS": "default",
-    "POWERTOOLS_TRACE_DISABLED": "1", "POWERTOOLS_METRICS_NAMESPACE": "Firnline", "POWERTOOLS_SERVICE_NAME": "test",
+    "QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/events", "JOB_PREFIX": "firnline",
+    "POWERTOOLS_METRICS_NAMESPACE": "Firnline", "POWERTOOLS_SERVICE_NAME": "test",
     "FLOW_DEFINITION_ARN": "arn:aws:sagemaker:us-east-1:000000000000:flow-definition/firnline-review-1",
     "REVIEW_PROVIDER": "portal", "REVIEW_CONFIDENCE": "0.9", "AUDIT_RATE": "0", "REVIEW_BUDGET": "0",
     "RETRAIN_EVERY": "100",
@@ -105,7 +106,7 @@ class World:
             layers_key=keys.prediction(*prediction), overlay_key=keys.prediction_overlay(*prediction),
         )  # fmt: skip
         self.register.predicted(frame_id, REVISION, MODEL, confidence)
-        return loop_name(*prediction)
+        return loop_name(self.bucket.name, *prediction)
 
     def answered(self, name: str, *answers: dict[str, Any], **output: Any) -> dict[str, Any]:
         """Write output.json as A2I does and return A2I's event."""
@@ -214,7 +215,7 @@ def sqs_event(*bodies: dict[str, Any]) -> dict[str, Any]:
     """What Lambda hands to a handler behind a queue."""
     return {
         "Records": [
-            {"messageId": str(number), "receiptHandle": "r", "body": json.dumps(body), "attributes": {},
+            {"messageId": str(number), "receiptHandle": "r", "body": json.dumps(body), "attributes": {"ApproximateReceiveCount": "1"},
              "messageAttributes": {}, "md5OfBody": "", "eventSource": "aws:sqs", "awsRegion": "us-east-1",
              "eventSourceARN": "arn:aws:sqs:us-east-1:000000000000:queue"}
             for number, body in enumerate(bodies)

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from compare_models import app
+from compare_models.comparison import TooFewAnswers
 from firnline.learning.judgement import HoldoutFrame, decide, judge
 from firnline.store.models import Models
 from tests.support.retraining_world import document
@@ -76,7 +77,8 @@ def test_a_model_that_finds_a_harder_layer_is_not_blamed_for_its_error():
     [
         (None, "no answer"),
         (b"", "not a layers document"),
-        (b'{"error": "out of memory"}', "not a layers document"),
+        (b'{"error": "MemoryError: 2 GB"}', "the model failed: MemoryError: 2 GB"),
+        (b'["error"]', "not a layers document"),
         (answer("another", 20), "another model"),
         (
             document("", SURFACE, kind="model", model_version=CANDIDATE)
@@ -163,7 +165,7 @@ def test_the_judgement_is_written_down(world):
         )
         for role, version, row in (("candidate", CANDIDATE, 20.2), ("champion", CHAMPION, 20.2 if number == 2 else 30)):
             if (role, number) != ("champion", 4):
-                key = f"comparisons/retrain-1/{role}/{number:06d}.png.out"
+                key = f"answers/retrain-1/{role}/{number:06d}.png.out"
                 world.bucket.write(key, answer(version, row), "application/json")
     decision = app.handler(SAMPLE, Context())
     assert decision["promote"], decision
@@ -178,3 +180,65 @@ def test_the_judgement_is_written_down(world):
     record = Models(world.table).version(CANDIDATE)
     assert (record.decision, record.snapshot, record.scores["f1_2px"]) == ("better", "retrain-1", 1)
     assert app.handler(SAMPLE, Context()) == decision
+
+
+def holdout_of(world, numbers, **answered):
+    """A snapshot whose holdout has these frames, answered by each model where `answered` has the number."""
+    frames = [
+        {"number": n, "split": "holdout", "frame_id": f"c/s/{n}", "revision": "r", "segment": "c/s"} for n in numbers
+    ]
+    world.bucket.write("datasets/retrain-1/manifest.json", json.dumps({"frames": frames}).encode(), "application/json")
+    for number in numbers:
+        key = f"datasets/retrain-1/holdout-truth/{number:06d}.json"
+        world.bucket.write(key, truth(1)[0].to_json(), "application/json", "firnline-snapshot=judged")
+    for role, (version, row) in {"candidate": (CANDIDATE, 20.2), "champion": (CHAMPION, 30)}.items():
+        for number in answered.get(role, numbers):
+            key = f"answers/retrain-1/{role}/{number:06d}.png.out"
+            world.bucket.write(key, answer(version, row), "application/json")
+
+
+def test_a_champion_that_fails_on_one_frame_can_be_replaced(world):
+    # Given a transform job that failed on one of three frames, as SageMaker leaves it: the others are answered
+    holdout_of(world, range(3), champion=(0, 2))
+    decision = app.handler({**SAMPLE, "champion_failure": "States.TaskFailed: bad input"}, Context())
+    # Then that frame counts against the champion, and the run goes on
+    assert decision["promote"]
+    assert decision["champion"]["unusable_answers"] == 1
+
+
+@pytest.mark.parametrize(
+    ("frames", "answered", "failure", "told"),
+    [
+        (3, (), "ClientError: cannot pull", r"candidate answered 0 of 3 .* said: ClientError: cannot pull"),
+        (3, (), "", r"candidate answered 0 of 3 .* did not fail"),
+        (3, (1,), "InternalServerError", r"candidate answered 1 of 3"),
+        (1, (), "InternalServerError", r"candidate answered 0 of 1"),
+    ],
+)
+def test_few_answers_are_the_runs_failure_and_not_the_models(world, frames, answered, failure, told):
+    holdout_of(world, range(frames), candidate=answered)
+    with pytest.raises(TooFewAnswers, match=told):
+        app.handler({**SAMPLE, "candidate_failure": failure}, Context())
+    assert Models(world.table).version(CANDIDATE) is None
+
+
+@pytest.mark.parametrize("between", ["/", "//", "/holdout-images/"])
+def test_answers_are_found_however_sagemaker_joins_their_path(world, between):
+    holdout_of(world, range(2), candidate=(), champion=())
+    for role, version in (("candidate", CANDIDATE), ("champion", CHAMPION)):
+        for number in range(2):
+            key = f"answers/retrain-1/{role}{between}{number:06d}.png.out"
+            world.bucket.write(key, answer(version, 20.2), "application/json")
+    assert app.handler(SAMPLE, Context())["candidate"]["unusable_answers"] == 0
+
+
+@pytest.mark.parametrize(("row", "kept"), [(20.2, True), (40.0, False)])
+def test_what_a_promoted_model_was_judged_by_does_not_expire(world, row, kept):
+    holdout_of(world, range(2), candidate=())
+    for number in range(2):
+        key = f"answers/retrain-1/candidate/{number:06d}.png.out"
+        world.bucket.write(key, answer(CANDIDATE, row), "application/json")
+    assert app.handler(SAMPLE, Context())["promote"] is kept
+    key = "datasets/retrain-1/holdout-truth/000000.json"
+    tags = world.bucket.client.get_object_tagging(Bucket=world.bucket.name, Key=key)["TagSet"]
+    assert (tags == []) is kept

@@ -1,18 +1,24 @@
 """The local cloud's parts that need no running stack."""
 
 import json
+import signal
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
 import pytest
 
+from workbench.local_cloud import state_events, training
 from workbench.local_cloud.durability import Durability
 from workbench.local_cloud.errors import UnknownOperationException, ValidationException
 from workbench.local_cloud.http_api import checked_arn, identify
 from workbench.local_cloud.images import require_mxnet
 from workbench.local_cloud.journal import Journal
 from workbench.local_cloud.lambda_runtime import error_type
-from workbench.local_cloud.s3_paths import relative_name, split_uri
+from workbench.local_cloud.process_group import end_container
+from workbench.local_cloud.retention import cut
+from workbench.local_cloud.s3_paths import relative_name, split_uri, transform_output
 from workbench.local_cloud.sagemaker_api import resource_arn
 from workbench.local_cloud.service_model import _matches, check, operation_model, service_model, shaped
 from workbench.local_cloud.step_functions import permissions
@@ -179,6 +185,7 @@ def test_a_message_that_a_killed_function_had_was_not_received_and_one_that_it_f
         "never received": {"receive_count": 0, "visible_at": 0},
         "delayed": {"receive_count": 0, "visible_at": later},
         "in flight": {"receive_count": 1, "visible_at": later},
+        "in flight for longer than the kill": {"receive_count": 1, "visible_at": 0},
         "failed on": {"receive_count": 3, "visible_at": later},
         "failed on, and in flight again": {"receive_count": 3, "visible_at": later},
     }
@@ -193,5 +200,108 @@ def test_a_message_that_a_killed_function_had_was_not_received_and_one_that_it_f
     messages["failed on, and in flight again"]["receive_count"] += 1
     queues = {"url": {"messages": list(messages.values())}}
     Durability._release_in_flight(SimpleNamespace(_queues=SimpleNamespace(_data=queues)))
-    assert [message["receive_count"] for message in messages.values()] == [0, 0, 0, 3, 3]
-    assert [message["visible_at"] == later for message in messages.values()] == [False, True, False, True, False]
+    assert [message["receive_count"] for message in messages.values()] == [0, 0, 0, 0, 3, 3]
+    assert [message["visible_at"] == later for message in messages.values()] == [False, True, False, False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("output", "address"),
+    [("s3://b/judged", "s3://b/judged/a/1.png.out"), ("s3://b/judged/", "s3://b/judged//a/1.png.out")],
+)
+def test_a_slash_at_the_end_of_a_transforms_output_stays(output, address):
+    assert transform_output(output, "a/1.png") == address
+
+
+@pytest.mark.parametrize(
+    ("spot", "condition", "told"),
+    [
+        (True, {"MaxRuntimeInSeconds": 600}, "Invalid MaxWaitTimeInSeconds"),
+        (True, {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 599}, "Invalid MaxWaitTimeInSeconds"),
+        (False, {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 900}, "managed spot training only"),
+        (True, {"MaxRuntimeInSeconds": 600, "MaxWaitTimeInSeconds": 600}, None),
+    ],
+)
+def test_spot_wants_a_time_to_wait(spot, condition, told):
+    request = {
+        "AlgorithmSpecification": {"TrainingImage": "mxnet-training:1.9.0"},
+        "EnableManagedSpotTraining": spot,
+        "StoppingCondition": condition,
+        "OutputDataConfig": {"S3OutputPath": "s3://b/models"},
+    }
+    if told:
+        with pytest.raises(ValidationException, match=told):
+            training.check_request(request)
+    else:
+        training.check_request(request)
+        assert training.new_document(request, "arn", 0.0)["EnableManagedSpotTraining"] is True
+
+
+CHILD = """
+import signal, sys, time
+def heard(number, frame):
+    print("child heard", flush=True)
+signal.signal(signal.SIGTERM, heard)
+print("ready", flush=True)
+for _ in range(600):
+    time.sleep(0.1)
+"""
+PARENT = """
+import signal, subprocess, sys
+HANDLER
+subprocess.run([sys.executable, "-c", sys.argv[1]])
+"""
+
+
+@pytest.mark.parametrize(
+    ("handler", "heard"),
+    [
+        ("", "ready\n"),
+        ("signal.signal(signal.SIGTERM, lambda *_: print('parent heard', flush=True))", "ready\nparent heard\n"),
+    ],
+)
+def test_a_containers_end_is_told_to_its_first_process_only(handler, heard):
+    process = subprocess.Popen(
+        [sys.executable, "-c", PARENT.replace("HANDLER", handler), CHILD],
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    line = process.stdout.readline()
+    end_container(process, 0.5)
+    assert line + process.stdout.read() == heard
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_an_event_of_a_job_says_what_describe_says_with_times_in_milliseconds(monkeypatch):
+    told = []
+    monkeypatch.setattr(state_events, "emit", lambda *event: told.append(event))
+    job = {"TrainingJobName": "t", "TrainingJobArn": "arn:t", "TrainingJobStatus": "InProgress", "own": 1}
+    moved = [{"Status": "Starting", "StartTime": 1.5, "EndTime": 2.25}]
+    state_events.training_job({**job, "CreationTime": 1.5, "SecondaryStatusTransitions": moved})
+    [(detail_type, resources, detail)] = told
+    assert (detail_type, resources) == ("SageMaker Training Job State Change", ["arn:t"])
+    detail = json.loads(detail)
+    assert (detail["TrainingJobStatus"], detail["CreationTime"], "own" in detail) == ("InProgress", 1500, False)
+    assert detail["SecondaryStatusTransitions"] == [{"Status": "Starting", "StartTime": 1500, "EndTime": 2250}]
+
+
+@pytest.mark.parametrize(
+    ("status", "spelled"), [("Creating", "CREATING"), ("InService", "IN_SERVICE"), ("Failed", "FAILED")]
+)
+def test_an_endpoints_event_spells_its_status_as_aws_does(monkeypatch, status, spelled):
+    told = []
+    monkeypatch.setattr(state_events, "emit", lambda *event: told.append(event))
+    endpoint = {"EndpointName": "e", "EndpointArn": "arn:e", "EndpointStatus": status, "FailureReason": "because"}
+    state_events.endpoint(endpoint)
+    [(detail_type, _, detail)] = told
+    assert (detail_type, json.loads(detail)["EndpointStatus"]) == ("SageMaker Endpoint State Change", spelled)
+    assert json.loads(detail)["FailureReason"] == "because"
+
+
+def test_records_are_cut_to_the_newest_now_and_then():
+    kept, taken = [], []
+    for number in range(1000):
+        kept.append(number)
+        taken += cut(kept, 100)
+        assert len(kept) <= 110
+    assert taken + kept == list(range(1000))

@@ -228,7 +228,7 @@ def test_a_polarity_that_was_guessed_is_told_by_predict_and_status(
     predicted = world.register.get("adhoc/s/f")
     assert predicted is not None
     guessed = {"format": "png", "polarity": "dark-strong", "polarity_confidence": 0.62}
-    make_revision(world, predicted | guessed, revision_of(frame.read_bytes()))
+    make_revision(world, predicted.model_copy(update=guessed), revision_of(frame.read_bytes()))
     _, said = predict(frame, "--segment", "s", "--out", tmp_path)
     assert "dark-strong? 0.62" in said
     assert "upload it with --polarity bright-strong" in said

@@ -16,9 +16,9 @@ from moto.sagemaker.models import sagemaker_backends
 from firnline.learning import model_code
 from firnline.store import keys
 from firnline.store.models import Models
-from provision import app, provisioning, serving
+from provision import app, provisioning, review_flow, serving
 from provision.request import Properties
-from provision.review_flow import NO_FLOW, ReviewFlow
+from provision.review_flow import NO_FLOW, FlowFailed, ReviewFlow
 from tests.support.review_world import Context
 from tests.support.samples import sample
 
@@ -57,6 +57,16 @@ class Account:
         self.workspace = world.bucket
         self.models = Models(world.table)
         self.sagemaker = boto3.client("sagemaker")
+        self.stack = {"StackName": "firnline", "StackStatus": "CREATE_IN_PROGRESS"}
+
+    @property
+    def clients(self):
+        return {"sagemaker": self.sagemaker, "s3": self.workspace.client, "cloudformation": self}
+
+    def describe_stacks(self, StackName):
+        """CloudFormation's, which moto has only with more packages."""
+        assert StackName == EVENT["StackId"]
+        return {"Stacks": [self.stack]}
 
     def asks(self, request_type, **properties):
         """Send a request as CloudFormation does and return the one answer that it got."""
@@ -83,7 +93,11 @@ def account(world, monkeypatch, tmp_path):
     # moto knows no flows; how they are removed has a test of its own below.
     monkeypatch.setattr(ReviewFlow, "remove", lambda _: None)
     cloudformation = CloudFormation()
-    yield Account(world, cloudformation)
+    client = boto3.client
+    account = Account(world, cloudformation)
+    others = lambda name, **options: account if name == "cloudformation" else client(name, **options)  # noqa: E731
+    monkeypatch.setattr(app.boto3, "client", others)
+    yield account
     cloudformation.close()
 
 
@@ -190,8 +204,7 @@ def test_delete_waits_for_an_endpoint_that_is_still_being_made(account, monkeypa
     account.sagemaker.meta.events.register("before-call.sagemaker.DeleteEndpoint", lambda **_: deletions.append("sent"))
     monkeypatch.setattr(serving.time, "sleep", lambda _: (deletions.append("waited"), account.endpoint_is("InService")))
     # When it is deleted, then the endpoint is in service before it goes
-    clients = {"sagemaker": account.sagemaker, "s3": account.workspace.client}
-    monkeypatch.setattr(app.boto3, "client", clients.get)
+    monkeypatch.setattr(app.boto3, "client", account.clients.get)
     assert account.asks("Delete")["Status"] == "SUCCESS"
     assert deletions == ["waited", "sent"]
     assert account.sagemaker.list_endpoints()["Endpoints"] == []
@@ -208,6 +221,50 @@ def test_delete_takes_away_what_bills_and_keeps_the_data(account):
     assert account.sagemaker.list_endpoint_configs()["EndpointConfigs"] == []
     assert account.sagemaker.list_models()["Models"] == []
     assert account.workspace.exists(keys.FIRST_MODEL)
+
+
+def test_an_endpoint_that_does_not_start_fails_the_deployment_and_says_why(account, monkeypatch):
+    # Given an endpoint that SageMaker makes for a while and then gives up
+    made = account.sagemaker.meta.events
+    made.register("after-call.sagemaker.CreateEndpoint", lambda **_: account.endpoint_is("Creating"))
+    waited = []
+    monkeypatch.setattr(serving.time, "sleep", lambda _: (waited.append(1), account.endpoint_is("Failed")))
+    monkeypatch.setattr(app.boto3, "client", account.clients.get)
+    # When the stack is created, then CloudFormation hears of it
+    answer = account.asks("Create", InferenceImageUri="gone:1")
+    assert waited == [1]
+    assert answer["Status"] == "FAILED"
+    assert "with the image gone:1" in answer["Reason"]
+    assert answer["Reason"].endswith("deploy again.")
+
+
+def test_the_model_serves_without_a_network_with_the_serving_role(account, monkeypatch):
+    made = []
+    monkeypatch.setattr(app.boto3, "client", account.clients.get)
+    account.sagemaker.meta.events.register(
+        "provide-client-params.sagemaker.CreateModel", lambda params, **_: made.append(params)
+    )
+    account.asks("Create")
+    [model] = made
+    assert model["EnableNetworkIsolation"] is True
+    assert model["ExecutionRoleArn"] == PROPERTIES.serving_role_arn
+    assert model["PrimaryContainer"]["Environment"]["SAGEMAKER_MODEL_SERVER_WORKERS"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("status", "gone"),
+    [("ROLLBACK_IN_PROGRESS", True), ("DELETE_IN_PROGRESS", False), ("UPDATE_ROLLBACK_IN_PROGRESS", False)],
+)
+def test_only_a_creation_that_is_rolled_back_empties_the_bucket_of_what_it_wrote(account, status, gone):
+    client = account.workspace.client
+    client.put_bucket_versioning(Bucket="workspace", VersioningConfiguration={"Status": "Enabled"})
+    account.asks("Create")
+    account.workspace.write("frames/c/s/1/frame.json", b"{}", "application/json")
+    account.stack["StackStatus"] = status
+    assert account.asks("Delete")["Status"] == "SUCCESS"
+    versions = client.list_object_versions(Bucket="workspace")["Versions"]
+    left = {item["Key"].partition("/")[0] for item in versions}
+    assert left == ({"frames"} if gone else {"frames", "code", "models"})
 
 
 def test_a_failure_is_told_with_its_reason(account, monkeypatch, tmp_path):
@@ -241,7 +298,39 @@ def test_the_same_code_packs_to_the_same_bytes(tmp_path):
     assert model_code.pack(files)[0] != first[0]
 
 
-def test_the_review_flow_is_made_once_and_named_after_its_content():
+def described(arn, status, **more):
+    """What SageMaker says of a flow in this state."""
+    return {
+        "FlowDefinitionArn": arn, "FlowDefinitionName": arn.rpartition("/")[2], "FlowDefinitionStatus": status,
+        "CreationTime": datetime(2026, 11, 22, tzinfo=UTC), "OutputConfig": {"S3OutputPath": "s3://workspace/a2i"},
+        "RoleArn": PROPERTIES.review_flow_role_arn, **more,
+    }  # fmt: skip
+
+
+def test_a_flow_that_a2i_does_not_take_fails_the_deployment_in_a_sentence(monkeypatch):
+    # Given a flow that an earlier deployment left failed, which is made anew and fails again
+    monkeypatch.setattr(review_flow.time, "sleep", lambda _: None)
+    client = boto3.client(
+        "sagemaker", region_name="eu-central-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+    )
+    arn = "arn:aws:sagemaker:eu-central-1:123456789012:flow-definition/firnline-review-0123456789ab"
+    ui = {"HumanTaskUiArn": arn.replace("flow-definition", "human-task-ui"), "HumanTaskUiName": "ui",
+          "CreationTime": datetime(2026, 11, 22, tzinfo=UTC), "UiTemplate": {}}  # fmt: skip
+    with Stubber(client) as aws:
+        aws.add_response("describe_human_task_ui", ui)
+        aws.add_response("describe_flow_definition", described(arn, "Failed"))
+        aws.add_response("delete_flow_definition", {})
+        aws.add_response("describe_flow_definition", described(arn, "Deleting"))
+        aws.add_client_error("describe_flow_definition", "ResourceNotFound")
+        aws.add_response("create_flow_definition", {"FlowDefinitionArn": arn})
+        aws.add_response("describe_flow_definition", described(arn, "Failed", FailureReason="The work team is gone."))
+        with pytest.raises(FlowFailed, match=r"it is Failed\. The work team is gone\. Check WorkteamArn"):
+            ReviewFlow(client, PROPERTIES, "workspace").ensure("<crowd-form></crowd-form>")
+        aws.assert_no_pending_responses()
+
+
+def test_the_review_flow_is_made_once_and_named_after_its_content(monkeypatch):
+    monkeypatch.setattr(review_flow.time, "sleep", lambda _: None)
     # Given an account without a flow (moto knows none of this, so botocore checks the calls against its own models)
     client = boto3.client(
         "sagemaker", region_name="eu-central-1", aws_access_key_id="testing", aws_secret_access_key="testing"
@@ -260,6 +349,8 @@ def test_the_review_flow_is_made_once_and_named_after_its_content():
         )
         aws.add_client_error("describe_flow_definition", "ResourceNotFound")
         aws.add_response("create_flow_definition", {"FlowDefinitionArn": arn})
+        aws.add_response("describe_flow_definition", described(arn, "Initializing"))
+        aws.add_response("describe_flow_definition", described(arn, "Active"))
         # When it is asked for, then template and flow are made, with names that start as the template's rule expects
         assert flow.ensure("<crowd-form></crowd-form>") == arn
         aws.assert_no_pending_responses()

@@ -55,16 +55,17 @@ def test_keys_that_name_no_frame_are_refused_in_a_sentence(key):
 @given(PART, PART, PART)
 def test_loop_names_are_a2is(campaign, segment, stem):
     frame_id = f"{campaign}/{segment}/{stem}"
-    name = loop_name(frame_id, "0" * 12, "first")
+    name = loop_name("workspace", frame_id, "0" * 12, "first")
     assert re.fullmatch(r"[a-z0-9](-*[a-z0-9])*", name)
     assert len(name) <= 63
-    assert name == loop_name(frame_id, "0" * 12, "first")
-    assert name != loop_name(frame_id, "1" * 12, "first")
-    assert name != loop_name(frame_id, "0" * 12, "second")
+    assert name == loop_name("workspace", frame_id, "0" * 12, "first")
+    assert name != loop_name("workspace", frame_id, "1" * 12, "first")
+    assert name != loop_name("workspace", frame_id, "0" * 12, "second")
+    assert name != loop_name("another", frame_id, "0" * 12, "first"), "names are the account's, frames the stack's"
 
 
 def test_a_loops_name_begins_well_whatever_the_frame_is_called():
-    assert loop_name("A/_/=", "r", "m")[0].isalnum()
+    assert loop_name("workspace", "A/_/=", "r", "m")[0].isalnum()
 
 
 def test_the_same_bytes_are_the_same_revision():

@@ -41,8 +41,11 @@ class Aws:
         outputs = [{"OutputKey": "EndpointName", "OutputValue": "firnline"}]
         return {"Stacks": [{"StackStatus": self.statuses[StackName], "Outputs": outputs}]}
 
-    def describe_stack_events(self, StackName: str) -> dict:
-        return {"StackEvents": self.events}
+    def describe_stack_events(self, StackName: str, NextToken: str = "0") -> dict:
+        """A page of two; AWS's have a hundred, of which a rollback fills one."""
+        start = int(NextToken)
+        more = {"NextToken": str(start + 2)} if start + 2 < len(self.events) else {}
+        return {"StackEvents": self.events[start : start + 2], **more}
 
     def delete_stack(self, StackName: str) -> None:
         self.did.append(f"delete_stack {StackName}")
@@ -81,7 +84,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aws:
             aws.endpoint = aws.endpoint or {"EndpointStatus": "InService", "EndpointConfigName": "first"}
 
     (tmp_path / "state").mkdir()
-    (tmp_path / "clone" / ".aws-sam").mkdir(parents=True)
+    (tmp_path / "clone" / ".aws-sam" / "local").mkdir(parents=True)
     monkeypatch.setenv("FIRNLINE_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("AWS_PROFILE", "glaciology")
     monkeypatch.setattr(deployment.boto3, "client", lambda _service: aws)

@@ -205,3 +205,14 @@ def test_many_sweeps_at_once_start_one_execution(world):
     sweep().run()
     assert world.corrections.counts() == CounterRow(total=3 * EVERY, claimed=3 * EVERY, last_batch=3)
     assert [state(world, batch) for batch in (1, 2, 3, 4)] == [("DONE", 1)] * 3 + [None]
+
+
+def test_an_execution_of_a_stack_that_is_gone_is_lost_and_its_batch_is_tried_here(world):
+    """A table that was adopted by another stack may name an execution of the one that it came from."""
+    corrections = world.corrections
+    corrections.request_retraining("asked")
+    gone = MACHINE.replace("retrain", "earlier-stack").replace(":stateMachine:", ":execution:") + ":retrain-0"
+    assert corrections.start_retraining(corrections.batch(0), gone)
+    assert sweep().run() == MACHINE.replace(":stateMachine:", ":execution:") + ":retrain-0-2"
+    batch = corrections.batch(0)
+    assert (batch["failures"], batch["reason"]) == (0, "Its stack was deleted.")

@@ -2,10 +2,12 @@
 
 MiniStack writes its state at a clean end only. Here a thread writes it while it runs: queues and tables every two
 seconds if they changed, the rest when a request may have changed it. What a snapshot does not hold yet is in the
-journal: DynamoDB writes, messages sent to queues, executions started. All that a restart delivers twice, the
-application takes twice.
+journal: DynamoDB writes, messages that came into queues and left them, executions started, and which of S3's events
+have been accepted and which of them told. A restart says again what was accepted and not confirmed as done, and nothing
+else: messages that a function held, and events of S3 that had not reached their targets.
 """
 
+import contextvars
 import functools
 import hashlib
 import json
@@ -14,6 +16,7 @@ import os
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -21,7 +24,6 @@ from typing import Any
 from tenacity import RetryError, Retrying, retry_if_exception_type, stop_after_attempt, wait_fixed
 
 from .context import scope
-from .human_review import HumanReview
 from .journal import Journal
 from .settings import Settings
 
@@ -30,8 +32,8 @@ COPIES_TRIED, COPY_PAUSE = 20, 0.05
 """How often, and with which pause in seconds, a service that changes under its copy is copied again."""
 ENDED = "firnline_ended"  # in a message: its count of receives when a function had last ended with it
 MARK = "firnline_journal"  # in a snapshot: the first journal file that it lacks
+UNTOLD = "firnline_untold"  # in the queues' snapshot: events of S3 that had not reached their targets
 SLOW_SECONDS = 30.0  # logs and metrics grow with every call, and losing their last half minute costs nothing
-REDELIVERY_MARGIN_SECONDS = 120.0
 JOURNALED = ("dynamodb", "sqs", "stepfunctions")
 SLOW = ("cloudwatch_logs", "cloudwatch")
 TABLE_WRITES = (
@@ -54,6 +56,12 @@ TABLE_WRITES = (
 SERVICE_RESTART = "States.ServiceRestart"  # MiniStack's word, which `start_retraining` knows
 INTERRUPTED_DEPLOYMENTS = {"UPDATE": "UPDATE_ROLLBACK_COMPLETE", "DELETE": "DELETE_FAILED"}
 """What a stack is after its update or its deletion was cut off; one that was being created is CREATE_FAILED."""
+QUEUE_REMOVALS = {
+    "DeleteMessage": "_act_delete_message",
+    "DeleteMessageBatch": "_act_delete_message_batch",
+    "PurgeQueue": "_act_purge_queue",
+}
+"""Operations of SQS that take messages out of a queue, by the function of MiniStack that does it."""
 READS = ("Get", "Describe", "List", "Query", "Scan", "Search", "Filter", "Lookup", "Poll", "Validate", "Assume")
 RECORDED_ELSEWHERE = ("DynamoDB", "AmazonSQS", "SageMaker", "Logs_", "Granite", "AWSEvents.PutEvents")
 
@@ -70,24 +78,23 @@ class Durability:
         self._written: dict[str, str] = {}  # digest of each service's snapshot
         self._covered: dict[str, int] = {}  # per journaled service: first journal file that its snapshot lacks
         self._saving = threading.Lock()
-        self._heartbeat = settings.snapshots / "heartbeat"
-        self._clean = settings.snapshots / "clean"
+        self._untold: dict[str, dict] = {}  # events of S3 on their way to their targets, by a number of our own
 
     # Seams
 
-    def install(self, reviews: HumanReview) -> None:
-        """Hook into MiniStack before it starts."""
+    def install(self, answering: threading.Event) -> None:
+        """Hook into MiniStack before it starts. What may call it waits until the server is `answering`."""
         from ministack import app
-        from ministack.services import dynamodb, eventbridge, lambda_svc, sqs, stepfunctions
+        from ministack.services import dynamodb, eventbridge, lambda_svc, s3, sqs, stepfunctions
 
         lambda_svc._run_sqs_batch = self._noting_ends(lambda_svc._run_sqs_batch)
+        poll = lambda_svc._poll_loop
+        # A function that is given a message before the server listens fails, and the failure counts as a receive.
+        lambda_svc._poll_loop = lambda: answering.wait() and poll()
         for name in TABLE_WRITES:
             setattr(dynamodb, name, self._journaling_table_write(name, getattr(dynamodb, name)))
-        self._send, self._dispatch = sqs._act_send_message, eventbridge._dispatch_to_sqs
-        sqs._act_send_message = self._journaling_send
-        actions = next(table for table in vars(sqs).values() if isinstance(table, dict) and "SendMessage" in table)
-        actions["SendMessage"] = self._journaling_send
-        eventbridge._dispatch_to_sqs = self._journaling_dispatch
+        self._install_queues(sqs, eventbridge)
+        s3._fire_s3_event_async = self._accepting_event(s3)
         stepfunctions._start_execution = self._journaling_execution(stepfunctions._start_execution)
         for name, module in (("dynamodb", dynamodb), ("sqs", sqs), ("stepfunctions", stepfunctions)):
             module.load_persisted_state = self._noting_mark(name, module.load_persisted_state)
@@ -95,29 +102,42 @@ class Durability:
 
         def load_and_replay() -> None:
             self._settings.snapshots.mkdir(parents=True, exist_ok=True)
-            was_clean = self._clean.exists() or not self._heartbeat.exists()
-            last_alive = self._heartbeat.stat().st_mtime if self._heartbeat.exists() else time.time()
             load()
             with scope():
                 self._replay(dynamodb, sqs, stepfunctions)
                 self._release_in_flight(sqs)
             self._end_interrupted_deployments()
-            self._clean.unlink(missing_ok=True)
             self._save_journaled()
-            self._heartbeat.touch()
             threading.Thread(target=self._save_forever, daemon=True, name="snapshots").start()
-            threading.Timer(
-                1.0, self._redeliver, (reviews, None if was_clean else last_alive - REDELIVERY_MARGIN_SECONDS)
-            ).start()
+            again = (answering, dict(self._untold))
+            threading.Thread(target=self._tell_again, args=again, daemon=True).start()
 
         def save_at_end(_: dict) -> None:
             self._save_journaled()
             self._save_others(slow=True)
-            self._clean.touch()
 
         app._load_persisted_state = load_and_replay
         app.save_all = save_at_end
         app._dispatch_service_request = self._counting(app._dispatch_service_request)
+
+    def _install_queues(self, sqs: Any, eventbridge: Any) -> None:
+        # MiniStack holds its lock for Lambda's receives only: a message that comes while the list is written anew is
+        # lost. Its own lock, taken everywhere, and more than once by one thread.
+        lock = sqs._queues_lock = threading.RLock()
+        for name in ("_dlq_sweep", "_expire_retained"):
+            setattr(sqs, name, _holding(lock, getattr(sqs, name)))
+        self._send = _holding(lock, sqs._act_send_message)
+        self._dispatch = _holding(lock, eventbridge._dispatch_to_sqs)
+        sqs._act_send_message, eventbridge._dispatch_to_sqs = self._journaling_send, self._journaling_dispatch
+        actions = next(table for table in vars(sqs).values() if isinstance(table, dict) and "SendMessage" in table)
+        actions["SendMessage"] = self._journaling_send
+        for action, name in QUEUE_REMOVALS.items():
+            remove = self._journaling_removal(sqs, getattr(sqs, name), lambda data, url: data.get("QueueUrl", url))
+            setattr(sqs, name, remove)
+            actions[action] = remove
+        sqs._delete_messages_for_esm = self._journaling_removal(
+            sqs, sqs._delete_messages_for_esm, lambda url, handles: url
+        )
 
     def _journaling_table_write(self, name: str, write: Callable[..., tuple]) -> Callable[..., tuple]:
         @functools.wraps(write)
@@ -139,21 +159,68 @@ class Durability:
     def _journaling_send(self, data: dict, url: str) -> dict:
         with self._journal.lock:
             answer = self._send(data, url)
-            self._journal.append({"service": "sqs", "call": "send", "data": data, "url": url})
+            sent = {"data": data, "url": url, "id": answer["MessageId"]}
+            self._journal.append({"service": "sqs", "call": "send", **sent})
             return answer
 
     def _journaling_dispatch(self, spec: Any, payload: str, sqs_parameters: dict | None = None) -> None:
-        with self._journal.lock:
+        from ministack.services import sqs
+
+        with self._journal.lock, sqs._queues_lock:
             self._dispatch(spec, payload, sqs_parameters)
-            self._journal.append(
-                {
-                    "service": "sqs",
-                    "call": "dispatch",
-                    "arn": str(spec),
-                    "payload": payload,
-                    "parameters": sqs_parameters,
-                }
-            )
+            queue = sqs._queue_by_arn(str(spec))
+            if not queue or not queue["messages"]:
+                return  # there is no such queue, as the log says
+            sent = {
+                "arn": str(spec),
+                "payload": payload,
+                "parameters": sqs_parameters,
+                "id": queue["messages"][-1]["id"],
+            }
+            self._journal.append({"service": "sqs", "call": "dispatch", **sent})
+
+    def _journaling_removal(self, sqs: Any, remove: Callable, url_of: Callable[..., str]) -> Callable:
+        """`remove`, with the messages that it took out of the queue at `url_of(...)` written down."""
+
+        @functools.wraps(remove)
+        def journaled(*arguments: Any) -> Any:
+            with self._journal.lock, sqs._queues_lock:
+                url = url_of(*arguments)
+                before = _message_ids(sqs, url)
+                answer = remove(*arguments)
+                removed = before - _message_ids(sqs, url)
+                if removed:
+                    self._journal.append({"service": "sqs", "call": "remove", "ids": sorted(removed)})
+                return answer
+
+        return journaled
+
+    def _accepting_event(self, s3: Any) -> Callable[..., None]:
+        """An event of S3 is on disk before the answer to its request leaves, and done once its targets have it."""
+
+        def accept(bucket: str, key: str, event_name: str, *rest: Any, **more: Any) -> None:
+            if bucket not in s3._bucket_notifications:
+                return
+            names = ("size", "etag", "deletion_type", "version_id", "object_extra", "record_extra")
+            event = {"bucket_name": bucket, "key": key, "event_name": event_name}
+            event |= {**dict(zip(names, rest, strict=False)), **more}
+            event["sequencer"] = s3._next_event_sequencer(event_name)
+            number = uuid.uuid4().hex
+            with self._journal.lock:
+                self._untold[number] = event
+                self._journal.append({"service": "sqs", "call": "accepted", "id": number, "event": event})
+            in_account = contextvars.copy_context().run
+            threading.Thread(target=in_account, args=(self._tell, number, event), daemon=True).start()
+
+        return accept
+
+    def _tell(self, number: str, event: dict) -> None:
+        from ministack.services import s3
+
+        s3._fire_s3_event(**event)
+        with self._journal.lock:
+            self._untold.pop(number, None)
+            self._journal.append({"service": "sqs", "call": "told", "id": number})
 
     def _journaling_execution(self, start: Callable[[dict], tuple]) -> Callable[[dict], tuple]:
         def journaled(data: dict) -> tuple:
@@ -183,6 +250,7 @@ class Durability:
     def _noting_mark(self, service: str, load: Callable[[dict], None]) -> Callable[[dict], None]:
         def noting(data: dict) -> None:
             self._covered[service] = data.pop(MARK, 0)
+            self._untold.update(data.pop(UNTOLD, {}))
             load(data)
 
         return noting
@@ -217,7 +285,6 @@ class Durability:
                     self._save_others(slow, everything=changes != seen_changes or self._stack_in_progress())
                     seen_changes = changes
                     next_slow = time.monotonic() + SLOW_SECONDS if slow else next_slow
-                self._heartbeat.touch()
             except Exception:
                 logger.exception("a snapshot failed; it is tried again in %.0f s", TICK_SECONDS)
 
@@ -232,6 +299,8 @@ class Durability:
                 if any(state is None for state in states.values()):
                     return
                 mark = self._journal.number if self._journal.empty else self._journal.rotate()
+                untold = dict(self._untold)
+            states["sqs"] = {**(states["sqs"] or {}), UNTOLD: untold}
             for name, state in states.items():
                 self._write(name, {**(state or {}), MARK: mark})
                 self._covered[name] = mark
@@ -282,8 +351,6 @@ class Durability:
 
     def _replay(self, dynamodb: Any, sqs: Any, stepfunctions: Any) -> None:
         """Do again, over the loaded snapshots, what the journal holds beyond them."""
-        from ministack.core.arn import parse_arn
-
         self._depth.value = 1  # replayed writes are in the journal already
         count = 0
         for number, entry in self._journal.entries():
@@ -295,21 +362,38 @@ class Durability:
                 status, _, body = getattr(dynamodb, entry["call"])(entry["data"])
                 if status >= 400:
                     logger.error("replaying %s failed: %s", entry["call"], body)
-            elif entry["call"] == "send":
-                self._replay_send(sqs, entry)
-            elif entry["call"] == "dispatch":
-                self._dispatch(parse_arn(entry["arn"]), entry["payload"], entry["parameters"])
+            elif service == "sqs":
+                self._replay_message(sqs, entry)
             elif entry["arn"] not in stepfunctions._executions:
                 self._record_lost_execution(stepfunctions, entry)
         self._depth.value = 0
         if count:
             logger.info("replayed %d writes that were newer than the last snapshot", count)
 
-    def _replay_send(self, sqs: Any, entry: dict) -> None:
-        try:
-            self._send(entry["data"], entry["url"])
-        except sqs._Err as error:
-            logger.warning("a message of the journal was not taken by its queue: %s", error)
+    def _replay_message(self, sqs: Any, entry: dict) -> None:
+        from ministack.core.arn import parse_arn
+
+        if entry["call"] == "accepted":
+            self._untold[entry["id"]] = entry["event"]
+        elif entry["call"] == "told":
+            self._untold.pop(entry["id"], None)
+        elif entry["call"] == "remove":
+            removed = set(entry["ids"])
+            for queue in sqs._queues._data.values():
+                queue["messages"] = [message for message in queue["messages"] if message["id"] not in removed]
+        else:
+            known = {message["id"]: message for queue in sqs._queues._data.values() for message in queue["messages"]}
+            if entry["call"] == "dispatch":
+                self._dispatch(parse_arn(entry["arn"]), entry["payload"], entry["parameters"])
+            else:
+                try:
+                    self._send(entry["data"], entry["url"])
+                except sqs._Err as error:
+                    logger.warning("a message of the journal was not taken by its queue: %s", error)
+            for queue in sqs._queues._data.values():
+                for message in queue["messages"]:
+                    if message["id"] not in known:
+                        message["id"] = entry["id"]  # under which the journal says that it left the queue
 
     @staticmethod
     def _record_lost_execution(stepfunctions: Any, entry: dict) -> None:
@@ -341,9 +425,8 @@ class Durability:
         now = time.time()
         for queue in sqs._queues._data.values():
             for message in queue.get("messages", []):
-                handled = message.get("receive_count", 0) > message.get(ENDED, 0)
-                if handled and message.get("visible_at", 0) > now:
-                    message["visible_at"] = now
+                if message.get("receive_count", 0) > message.get(ENDED, 0):
+                    message["visible_at"] = min(message["visible_at"], now)
                     message["receive_count"] -= 1
 
     @staticmethod
@@ -359,16 +442,15 @@ class Durability:
                 stack["StackStatusReason"] = "The local cloud was stopped while the stack was worked on."
                 logger.warning("stack %s was %s when the local cloud ended", stack.get("StackName"), status)
 
-    def _redeliver(self, reviews: HumanReview, since: float | None) -> None:
-        """Say again what may have been lost with the process: ends of executions, uploads and reviews since `since`."""
+    def _tell_again(self, answering: threading.Event, untold: dict[str, dict]) -> None:
+        """Say what may not have been heard: ends of executions, and events of S3 that the dead process had accepted."""
+        answering.wait()
         with scope():
             self._announce_interrupted_executions()
-            if since is not None:
-                logger.info(
-                    "after an unclean end: %d uploads and deletions announced again", self._redeliver_uploads(since)
-                )
-        if since is not None:
-            reviews.redeliver_since(since)
+            for number, event in untold.items():
+                self._tell(number, event)
+        if untold:
+            logger.info("after an unclean end: %d events of S3 told again", len(untold))
 
     @staticmethod
     def _announce_interrupted_executions() -> None:
@@ -380,41 +462,22 @@ class Durability:
                 execution["firnline_announced"] = True
                 stepfunctions._emit_execution_status_event(execution)
 
-    @staticmethod
-    def _redeliver_uploads(since: float) -> int:
-        from ministack.services import s3
 
-        count = 0
-        for bucket_name, bucket in list(s3._buckets.items()):
-            if "EventBridgeConfiguration" not in str(s3._bucket_notifications.get(bucket_name, "")):
-                continue
-            for key, found in list(bucket["objects"].items()):
-                if datetime.fromisoformat(found["last_modified"]).timestamp() >= since:
-                    s3._fire_s3_event_async(
-                        bucket_name,
-                        key,
-                        "s3:ObjectCreated:Put",
-                        size=found["size"],
-                        etag=found["etag"],
-                        version_id=found.get("version_id"),
-                    )
-                    count += 1
-            deleted = [
-                (key, versions[-1])
-                for (of_bucket, key), versions in list(s3._object_versions.items())
-                if of_bucket == bucket_name and versions and versions[-1].get("is_delete_marker")
-            ]
-            for key, marker in deleted:
-                if datetime.fromisoformat(marker["last_modified"]).timestamp() >= since:
-                    s3._fire_s3_event_async(
-                        bucket_name,
-                        key,
-                        "s3:ObjectRemoved:DeleteMarkerCreated",
-                        deletion_type="Delete Marker Created",
-                        version_id=marker["version_id"],
-                    )
-                    count += 1
-        return count
+def _holding(lock: Any, call: Callable) -> Callable:
+    @functools.wraps(call)
+    def held(*arguments: Any) -> Any:
+        with lock:
+            return call(*arguments)
+
+    return held
+
+
+def _message_ids(sqs: Any, url: str) -> set[str]:
+    """The messages of the queue at `url`; none if there is no such queue."""
+    try:
+        return {message["id"] for message in sqs._get_q(url)["messages"]}
+    except sqs._Err:
+        return set()
 
 
 def _stacks() -> list[dict]:

@@ -12,9 +12,9 @@ from typing import Any, Literal, NoReturn
 
 from botocore.exceptions import ClientError
 
-from .context import Cloud, arn, emit
+from .context import Cloud, arn, emit, scope
 from .errors import AwsError, ConflictException, ResourceNotFoundException, ValidationException
-from .identity import assume_role, drop_session
+from .identity import assume_role, drop_session, require
 from .s3_paths import join_uri, split_uri
 from .service_model import check, operation_model, shaped
 from .settings import ACCOUNT, REGION
@@ -25,6 +25,7 @@ INPUT_LIMIT = 3_145_728
 IMAGE_LIMIT = 64 << 20
 DEFAULT_LIFETIME_SECONDS = 864_000
 DELIVERY_SECONDS = 2.0
+INITIALIZING_SECONDS = 1.0
 PAGE = 100
 LOCAL_REVIEWER = {"identityProviderType": "Cognito", "issuer": "http://127.0.0.1/local-cloud", "sub": "local"}
 
@@ -80,7 +81,9 @@ class HumanReview:
 
     def _start(self, params: dict) -> dict:
         name, flow_arn = params["HumanLoopName"], params["FlowDefinitionArn"]
-        self._flow(flow_arn)
+        status = self._flow(flow_arn)["FlowDefinitionStatus"]
+        if status != "Active":
+            raise ValidationException(f"The flow definition '{flow_arn}' is in status {status}; it must be Active.")
         if not NAME.fullmatch(name) or len(name) > 63:
             raise ValidationException(f"HumanLoopName '{name}' must match {NAME.pattern} and have at most 63 letters.")
         content = params["HumanLoopInput"]["InputContent"]
@@ -231,15 +234,11 @@ class HumanReview:
         """Deliver what is answered, stopped or expired, as it comes, once the server is `answering`."""
         threading.Thread(target=lambda: answering.wait() and self._deliver_forever(), daemon=True).start()
 
-    def redeliver_since(self, moment: float) -> None:
-        """Announce once more what was announced since `moment`: its event may have died with a queue."""
-        for loop in self._store.rows("SELECT * FROM loops WHERE announced >= ?", moment):
-            self._announce(loop)
-
     def _deliver_forever(self) -> NoReturn:
         while True:
             self._wake.clear()
             try:
+                self._initialize_flows()
                 self._expire()
                 for loop in self._store.rows(
                     "SELECT * FROM loops WHERE announced IS NULL AND "
@@ -249,6 +248,34 @@ class HumanReview:
             except Exception:
                 logger.exception("delivering finished reviews failed; it is tried again")
             self._wake.wait(DELIVERY_SECONDS)
+
+    def _initialize_flows(self) -> None:
+        """Make active, some time after they were made, the flows that can deliver; the others have failed."""
+        for flow in self._store.all(FLOW_KIND):
+            age = time.time() - flow["CreationTime"]
+            if flow["FlowDefinitionStatus"] == "Initializing" and age >= INITIALIZING_SECONDS:
+                reason = self._hindrance(flow)
+                status = "Failed" if reason else "Active"
+                changes = {"FlowDefinitionStatus": status, "FailureReason": reason}
+                self._store.change(FLOW_KIND, flow["FlowDefinitionName"], changes)
+
+    def _hindrance(self, flow: dict) -> str | None:
+        """Why a flow's role could not write what reviewers answer; None if it can."""
+        output = flow["OutputConfig"]["S3OutputPath"]
+        bucket, key = split_uri(output)
+        target = "/".join(filter(None, [key.rstrip("/"), flow["FlowDefinitionName"], "output.json"]))
+        credentials = None
+        try:
+            self._cloud.client("s3").head_bucket(Bucket=bucket)
+            credentials = assume_role(flow["RoleArn"], "sagemaker.amazonaws.com", "A2I")
+            with scope():
+                require(credentials.access_key, "s3:PutObject", f"arn:aws:s3:::{bucket}/{target}", service="s3")
+        except (AwsError, ClientError) as error:
+            return f"The output location {output} can't be written with the role {flow['RoleArn']}: {error}"[:1024]
+        finally:
+            if credentials:
+                drop_session(credentials)
+        return None
 
     def _deliver(self, loop: Any) -> None:
         if loop["answer"] is not None:

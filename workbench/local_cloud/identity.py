@@ -85,6 +85,7 @@ def require(
     """Raise AccessDenied unless the policies of the key's owner allow `action` on `resource_arn`."""
     from ministack.core import iam_actions, iam_evaluator, responses
 
+    over_tls()
     denied = iam_evaluator.enforce(
         credentials_key, action, service, responses.get_region(), resource_arn=resource_arn, service_context=context
     )
@@ -95,6 +96,29 @@ def require(
     raise AccessDenied(
         iam_actions.identity_denial_message(action, denied.principal_arn, resource_arn, denied.decision == "Deny")
     )
+
+
+def refusal(role_arn: str, principal: str, service: str, actions: list[str], resource_arn: str) -> str | None:
+    """Why a role may not do all of `actions` to a resource for the service `principal`; None if it may."""
+    try:
+        session = assume_role(role_arn, principal, service)
+    except ValidationException as error:
+        return error.message
+    try:
+        for action in actions:
+            require(session.access_key, action, resource_arn, service)
+    except AccessDenied as error:
+        return error.message
+    finally:
+        drop_session(session)
+    return None
+
+
+def over_tls() -> None:
+    """What this thread asks for comes over TLS, as requests of AWS's services do: policies refuse what does not."""
+    from ministack.core import iam_evaluator
+
+    iam_evaluator.pin_request_origin("127.0.0.1", True)
 
 
 def require_pass_role(credentials_key: str, role_arn: str, service: str) -> None:

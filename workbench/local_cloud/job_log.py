@@ -8,25 +8,31 @@ from pathlib import Path
 from botocore.exceptions import ClientError
 
 from .context import Cloud
+from .identity import Credentials
 
 SHIP_SECONDS = 2.0
 BATCH_LINES = 1000
 
 
 class JobLog:
-    def __init__(self, cloud: Cloud, group: str, stream: str, path: Path):
+    """Lines reach CloudWatch Logs with the job's own role, as on AWS; what it may not write is in the file only."""
+
+    def __init__(self, cloud: Cloud, role: Credentials, group: str, stream: str, path: Path):
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a", encoding="utf-8", buffering=1)
-        self._logs = cloud.client("logs")
+        self._logs = cloud.client("logs", role)
         self._group, self._stream = group, stream
         self._waiting: list[dict] = []
         self._lock, self._closed = threading.Lock(), threading.Event()
-        for create, names in (
-            (self._logs.create_log_group, {}),
-            (self._logs.create_log_stream, {"logStreamName": stream}),
-        ):
-            with suppress(self._logs.exceptions.ResourceAlreadyExistsException):
-                create(logGroupName=group, **names)
+        try:
+            for create, names in (
+                (self._logs.create_log_group, {}),
+                (self._logs.create_log_stream, {"logStreamName": stream}),
+            ):
+                with suppress(self._logs.exceptions.ResourceAlreadyExistsException):
+                    create(logGroupName=group, **names)
+        except ClientError as error:
+            self._file.write(f"[local cloud] the log can't be written to CloudWatch Logs: {error}\n")
         self._shipper = threading.Thread(target=self._ship_until_closed, daemon=True, name=f"log {stream}")
         self._shipper.start()
 

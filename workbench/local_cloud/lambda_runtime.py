@@ -2,16 +2,27 @@
 
 import functools
 import hashlib
+import logging
+import math
 import os
 import re
 import shutil
 import threading
+import time
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from .identity import refusal
+
+logger = logging.getLogger("firnline.lambda")
 ERROR_LINE = re.compile(r"^(?:[A-Za-z_]\w*\.)*([A-Za-z_]\w*)(?::|$)")
+QUEUE_ACTIONS = ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"]
+"""What the role of a function that takes a queue's messages must allow (Lambda's guide, "Using Lambda with SQS")."""
+RIGHTS_SECONDS = 2.0
+"""For how long a role's rights are taken to be what they were."""
 TRACEBACK = "Traceback (most recent call last):"
 
 
@@ -31,14 +42,38 @@ def install(cache: Path) -> None:
         return answer
 
     lambda_svc._execute_function_warm = run_naming_errors
-    concurrency = lambda_svc._sqs_esm_concurrency
-    lambda_svc._sqs_esm_concurrency = lambda *mapping: min(concurrency(*mapping), os.cpu_count() or 1)
+    allowed = _Allowed(lambda_svc._sqs_esm_concurrency)
+    lambda_svc._sqs_esm_concurrency = allowed.batches
     lambda_runtime.zipfile = SimpleNamespace(
         ZipFile=functools.partial(_SharedZip, cache),
         BadZipFile=zipfile.BadZipFile,
         LargeZipFile=zipfile.LargeZipFile,
         LargeFileError=zipfile.LargeZipFile,
     )
+
+
+class _Allowed:
+    """How many batches of a queue may be with a function at once: none if its role may not take messages."""
+
+    def __init__(self, concurrency: Callable[..., int]):
+        self._concurrency = concurrency
+        self._known: dict[str, tuple[float, str | None]] = {}  # by mapping: when it was looked up, and what hinders
+
+    def batches(self, mapping: dict, function: dict, config: dict, queue: dict | None = None) -> int:
+        if self._hindrance(mapping, config):
+            return 0
+        return min(self._concurrency(mapping, function, config, queue), os.cpu_count() or 1)
+
+    def _hindrance(self, mapping: dict, config: dict) -> str | None:
+        since, hindrance = self._known.get(mapping["UUID"], (-math.inf, None))
+        if time.monotonic() - since < RIGHTS_SECONDS:
+            return hindrance
+        source = mapping["EventSourceArn"]
+        found = refusal(config.get("Role", ""), "lambda.amazonaws.com", "sqs", QUEUE_ACTIONS, source)
+        if found and found != hindrance:
+            logger.error("%s gets no messages: %s", mapping["FunctionName"], found)
+        self._known[mapping["UUID"]] = (time.monotonic(), found)
+        return found
 
 
 def error_type(log: str) -> str | None:

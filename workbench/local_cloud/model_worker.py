@@ -8,27 +8,47 @@ import threading
 from pathlib import Path
 
 from .context import Cloud
-from .errors import ModelError, ServiceUnavailable, ValidationException
+from .errors import AwsError, ModelError, ServiceUnavailable
 from .identity import assume_role, drop_session
 from .process_group import end_group
 from .s3_paths import download_archive
-from .settings import mxnet_python
+from .settings import REGION, mxnet_python
 
 LOAD_SECONDS = 180
 WORKER = Path(__file__).with_name("serving_worker.py")
 
 
+class ModelDidNotLoad(AwsError):
+    """A container that did not pass its health check; `log` is all that it said."""
+
+    code = "ValidationException"
+
+    def __init__(self, message: str, log: str):
+        super().__init__(message)
+        self.log = log
+
+
 class ModelWorker:
-    """Starts in the constructor and raises ValidationException, with the end of the log, if the model can't load."""
+    """Starts in the constructor and raises ModelDidNotLoad, with the end of the log, if the model can't load.
+
+    As on AWS, the process acts as the model's role, and an isolated one (EnableNetworkIsolation) has neither
+    credentials nor an address to use them at.
+    """
 
     def __init__(self, cloud: Cloud, model: dict, folder: Path):
         self.folder = folder / secrets.token_hex(4)
         self.folder.mkdir(parents=True)
         container = model["PrimaryContainer"]
+        isolated = model.get("EnableNetworkIsolation", False)
+        self._session = assume_role(model["ExecutionRoleArn"], "sagemaker.amazonaws.com", "SageMaker")
+        access = {"AWS_ENDPOINT_URL": cloud.settings.endpoint, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION}
+        access |= self._session.environment()
         try:
-            self._fetch(cloud, model["ExecutionRoleArn"], container)
-            self._start(container.get("Environment", {}), cloud.settings.temporary)
+            self._fetch(cloud, container, isolated)
+            environment = {**container.get("Environment", {}), **({} if isolated else access)}
+            self._start(environment, cloud.settings.temporary)
         except BaseException:
+            drop_session(self._session)
             shutil.rmtree(self.folder, ignore_errors=True)
             raise
 
@@ -54,18 +74,15 @@ class ModelWorker:
 
     def stop(self) -> None:
         end_group(self._process, 2)
+        drop_session(self._session)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _fetch(self, cloud: Cloud, role_arn: str, container: dict) -> None:
-        credentials = assume_role(role_arn, "sagemaker.amazonaws.com", "SageMaker")
-        try:
-            s3 = cloud.client("s3", credentials)
-            download_archive(s3, container["ModelDataUrl"], self.folder / "model")
-            source = container.get("Environment", {}).get("SAGEMAKER_SUBMIT_DIRECTORY", "")
-            if source.startswith("s3://"):
-                download_archive(s3, source, self.folder / "model" / "code")
-        finally:
-            drop_session(credentials)
+    def _fetch(self, cloud: Cloud, container: dict, isolated: bool) -> None:
+        s3 = cloud.client("s3", self._session)
+        download_archive(s3, container["ModelDataUrl"], self.folder / "model")
+        source = container.get("Environment", {}).get("SAGEMAKER_SUBMIT_DIRECTORY", "")
+        if source.startswith("s3://") and not isolated:  # the container itself fetches it
+            download_archive(s3, source, self.folder / "model" / "code")
 
     def _start(self, environment: dict[str, str], temporary: Path) -> None:
         python, model = mxnet_python(), self.folder / "model"
@@ -95,9 +112,10 @@ class ModelWorker:
         too_slow.cancel()
         if not announcement.startswith(b"port "):
             end_group(self._process, 0)
-            raise ValidationException(
+            raise ModelDidNotLoad(
                 f"The model did not load within {LOAD_SECONDS} s or its process ended. "
-                f"The end of its log: {self._tail()}"
+                f"The end of its log: {self._tail()}",
+                self.log_path.read_text(errors="replace"),
             )
         self.port = int(announcement.split()[1])
 

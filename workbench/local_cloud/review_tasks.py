@@ -9,7 +9,7 @@ from .human_review import HumanReview, Loop
 
 
 class LoopStore:
-    """The store that `review_portal.application` asks for."""
+    """The store that `firnline.portal.application` asks for."""
 
     def __init__(self, reviews: HumanReview) -> None:
         self._reviews = reviews

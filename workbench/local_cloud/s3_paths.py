@@ -22,6 +22,14 @@ def join_uri(prefix: str, *parts: str) -> str:
     return "/".join([prefix.rstrip("/"), *parts])
 
 
+def transform_output(output_path: str, relative: str) -> str:
+    """Where batch transform writes the answer to an object, by its name relative to the input prefix.
+
+    A slash at the end of the output path stays, so that the key has two: no page says otherwise (inferred).
+    """
+    return f"{output_path}/{relative}.out"
+
+
 def list_objects(s3: Any, uri: str) -> Iterator[tuple[str, str, int]]:
     """Every object under an S3Prefix: (key, name relative to the prefix, bytes), in key order."""
     bucket, prefix = split_uri(uri)

@@ -200,7 +200,7 @@ class SageMakerApi:
             "PrimaryContainer": params.get("PrimaryContainer") or containers[0],
             "ModelArn": model_arn,
             "CreationTime": time.time(),
-            "EnableNetworkIsolation": False,
+            "EnableNetworkIsolation": params.get("EnableNetworkIsolation", False),
         }
         require_pass_role(caller, params["ExecutionRoleArn"], "sagemaker.amazonaws.com")
         self._require_model_data(serving.model_container(self._cloud, model))
@@ -358,8 +358,9 @@ class SageMakerApi:
         return endpoint or {}
 
     def _DeleteEndpoint(self, params: dict, _: str) -> None:
+        endpoint = self._existing(ENDPOINT, params["EndpointName"])
         self._remove(ENDPOINT, params["EndpointName"])
-        self._endpoints.delete(params["EndpointName"])
+        self._endpoints.delete(endpoint)
 
     # Human review
 
@@ -396,7 +397,12 @@ class SageMakerApi:
         self._add(
             FLOW,
             params,
-            {**params, "FlowDefinitionArn": flow_arn, "FlowDefinitionStatus": "Active", "CreationTime": time.time()},
+            {
+                **params,
+                "FlowDefinitionArn": flow_arn,
+                "FlowDefinitionStatus": "Initializing",  # `HumanReview` finds out whether it can be active
+                "CreationTime": time.time(),
+            },
         )
         return {"FlowDefinitionArn": flow_arn}
 

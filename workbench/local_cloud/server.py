@@ -1,6 +1,5 @@
 """The process of the local cloud: MiniStack with what it lacks, put in at its seams, on loopback only."""
 
-import json
 import logging
 import os
 import shutil
@@ -47,9 +46,8 @@ def serve(settings: Settings) -> None:
     tuning_jobs, reviews = TuningJobs(cloud, training_jobs), HumanReview(cloud)
     sagemaker = SageMakerApi(cloud, training_jobs, transform_jobs, tuning_jobs, endpoints, reviews)
     _add_service(HttpApi(sagemaker, endpoints, reviews))
-    _install(settings, sagemaker, reviews)
-
     answering = threading.Event()  # models and reviews lie in this very server's S3
+    _install(settings, sagemaker, answering)
 
     def recover() -> None:
         training_jobs.recover()
@@ -144,34 +142,30 @@ def _add_service(api: HttpApi) -> None:
         except Exception:
             return "*"
 
-    tag_context = iam_actions.request_tag_context
-
-    def context_of(service: str, action: str, body: bytes, query: dict) -> dict:
-        context = tag_context(service, action, body, query)
-        return {**context, **_event_context(body)} if action == "events:PutEvents" else context
-
     iam_actions.extract_iam_action, iam_actions.extract_resource_arn = action_of, arn_of
-    iam_actions.request_tag_context = context_of
 
 
-def _event_context(body: bytes) -> dict[str, str]:
-    """The condition keys of PutEvents, which MiniStack lacks; entries that differ match no single value."""
-    try:
-        entries = json.loads(body)["Entries"]
-        members = {"events:source": "Source", "events:detail-type": "DetailType"}
-        values = {key: {str(entry[member]) for entry in entries} for key, member in members.items()}
-    except (ValueError, KeyError, TypeError):
-        return {}
-    return {key: found.pop() for key, found in values.items() if len(found) == 1}
-
-
-def _install(settings: Settings, sagemaker: SageMakerApi, reviews: HumanReview) -> None:
-    from . import lambda_runtime, object_versions, step_functions
+def _install(settings: Settings, sagemaker: SageMakerApi, answering: threading.Event) -> None:
+    from . import (
+        access,
+        event_buses,
+        lambda_logs,
+        lambda_runtime,
+        message_moves,
+        object_versions,
+        retention,
+        step_functions,
+    )
 
     object_versions.install()
+    event_buses.install()
+    retention.install()
+    lambda_logs.install()
     step_functions.install(sagemaker)
     lambda_runtime.install(settings.lambda_code)
-    Durability(settings).install(reviews)
+    Durability(settings).install(answering)
+    access.install()
+    message_moves.install()
 
 
 def _await_port(port: int, answering: threading.Event) -> None:

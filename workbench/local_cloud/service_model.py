@@ -43,31 +43,37 @@ def check(params: dict, shape: Shape | None) -> None:
 def _violations(value: Any, shape: Any, path: str) -> Iterator[str]:
     """Constraints that botocore leaves to the service: upper bounds, patterns and enumerations."""
     shown = f"Value '{str(value)[:200]}' at '{path}' failed to satisfy constraint: Member must"
-    limits = shape.metadata
+    yield from (f"{shown} {broken}" for broken in _broken(value, shape))
+    for member, member_shape, member_path in _members(value, shape, path):
+        yield from _violations(member, member_shape, member_path)
+
+
+def _broken(value: Any, shape: Any) -> Iterator[str]:
+    """What a value itself breaks, as the end of AWS's sentence."""
+    limits, kind = shape.metadata, shape.type_name
+    if kind in ("list", "map", "string") and len(value) > limits.get("max", len(value)):
+        yield f"have length less than or equal to {limits['max']}"
+    if kind == "string" and limits.get("enum") and value not in limits["enum"]:
+        yield f"satisfy enum value set: [{', '.join(limits['enum'])}]"
+    if kind == "string" and "pattern" in limits and not _matches(limits["pattern"])(value):
+        yield f"satisfy regular expression pattern: {limits['pattern']}"
+    if kind in ("integer", "long", "float", "double") and value > limits.get("max", value):
+        yield f"have value less than or equal to {limits['max']}"
+
+
+def _members(value: Any, shape: Any, path: str) -> Iterator[tuple[Any, Any, str]]:
+    """What a value holds: (member, its shape, its path)."""
     if shape.type_name == "structure":
         for name, member in value.items():
             if name in shape.members:
-                yield from _violations(member, shape.members[name], f"{path}.{name}".lstrip("."))
+                yield member, shape.members[name], f"{path}.{name}".lstrip(".")
     elif shape.type_name == "list":
-        if len(value) > limits.get("max", len(value)):
-            yield f"{shown} have length less than or equal to {limits['max']}"
         for number, member in enumerate(value, 1):
-            yield from _violations(member, shape.member, f"{path}.{number}.member")
+            yield member, shape.member, f"{path}.{number}.member"
     elif shape.type_name == "map":
-        if len(value) > limits.get("max", len(value)):
-            yield f"{shown} have length less than or equal to {limits['max']}"
         for key, member in value.items():
-            yield from _violations(key, shape.key, f"{path}.key")
-            yield from _violations(member, shape.value, f"{path}.{key}")
-    elif shape.type_name == "string":
-        if len(value) > limits.get("max", len(value)):
-            yield f"{shown} have length less than or equal to {limits['max']}"
-        if limits.get("enum") and value not in limits["enum"]:
-            yield f"{shown} satisfy enum value set: [{', '.join(limits['enum'])}]"
-        if "pattern" in limits and not _matches(limits["pattern"])(value):
-            yield f"{shown} satisfy regular expression pattern: {limits['pattern']}"
-    elif shape.type_name in ("integer", "long", "float", "double") and value > limits.get("max", value):
-        yield f"{shown} have value less than or equal to {limits['max']}"
+            yield key, shape.key, f"{path}.key"
+            yield member, shape.value, f"{path}.{key}"
 
 
 @functools.cache
@@ -77,6 +83,15 @@ def _matches(pattern: str) -> Callable[[str], Any]:
     if "\\uD800" in python:
         return lambda _: True  # surrogate pairs: any character that Python can hold is one
     return regex.compile(python).fullmatch
+
+
+def with_times(value: Any, shape: Any, write: Callable[[float], Any]) -> Any:
+    """A shaped answer with its times, in seconds since 1970, in the form that `write` gives them."""
+    if shape.type_name == "structure":
+        return {name: with_times(member, shape.members[name], write) for name, member in value.items()}
+    if shape.type_name == "list":
+        return [with_times(member, shape.member, write) for member in value]
+    return write(value) if shape.type_name == "timestamp" else value
 
 
 def shaped(value: Any, shape: Any) -> Any:

@@ -1,6 +1,5 @@
 """Endpoints: one worker each, switched blue/green on update, started again after a restart or a crash."""
 
-import json
 import logging
 import shutil
 import threading
@@ -10,14 +9,18 @@ from typing import Any
 
 from workbench.waiting import Pace, wait_until
 
-from .context import Cloud, emit
+from . import state_events
+from .context import Cloud
 from .errors import AwsError, ModelError, ServiceUnavailable, ValidationError, ValidationException
+from .identity import assume_role, drop_session
 from .images import require_mxnet
-from .model_worker import ModelWorker
+from .job_log import JobLog
+from .model_worker import ModelDidNotLoad, ModelWorker
 
 KIND = "endpoint"
 BODY_LIMIT = 6_291_456
 INVOKE_SECONDS = 60.0
+LOG_GROUP = "/aws/sagemaker/Endpoints/"
 
 logger = logging.getLogger("firnline.serving")
 
@@ -63,12 +66,17 @@ class Endpoints:
 
     def create(self, name: str) -> None:
         self._slots[name] = _Slot()
+        self._announce(name)
         self._in_background(self._create, name)
 
     def update(self, name: str, config_name: str) -> None:
+        self._announce(name)
         self._in_background(self._update, name, config_name)
 
-    def delete(self, name: str) -> None:
+    def delete(self, endpoint: dict) -> None:
+        """Stop the worker of an endpoint whose record is gone."""
+        name = endpoint["EndpointName"]
+        state_events.endpoint({**endpoint, "EndpointStatus": "Deleting"})
         slot = self._slots.pop(name, None)
         if slot and slot.worker:
             threading.Thread(target=slot.worker.stop, daemon=True).start()
@@ -190,7 +198,24 @@ class Endpoints:
 
     def _start_worker(self, name: str, config_name: str) -> ModelWorker:
         model = load_model(self._cloud, self._config(config_name)["ProductionVariants"][0]["ModelName"])
-        return ModelWorker(self._cloud, model, self._cloud.settings.endpoints / name)
+        try:
+            return ModelWorker(self._cloud, model, self._cloud.settings.endpoints / name)
+        except ModelDidNotLoad as failed:
+            variant = self._config(config_name)["ProductionVariants"][0]["VariantName"]
+            self._keep_log(name, variant, model["ExecutionRoleArn"], failed.log)
+            raise ValidationException(
+                f"The primary container for production variant {variant} did not pass the ping health check. "
+                f"Please check CloudWatch logs for this endpoint. {failed.message}"
+            ) from failed
+
+    def _keep_log(self, name: str, variant: str, role_arn: str, text: str) -> None:
+        role = assume_role(role_arn, "sagemaker.amazonaws.com", "SageMaker")
+        stream, path = f"{variant}/i-{int(time.time()):x}", self._cloud.settings.endpoints / f"{name}.log"
+        log = JobLog(self._cloud, role, f"{LOG_GROUP}{name}", stream, path)
+        for line in text.splitlines():
+            log.line(line)
+        log.close()
+        drop_session(role)
 
     def _config(self, config_name: str) -> dict:
         config = self._cloud.store.get("endpoint-config", config_name)
@@ -215,19 +240,11 @@ class Endpoints:
             KIND, name, {"EndpointStatus": status, "FailureReason": reason, "LastModifiedTime": time.time(), **details}
         )
         if endpoint is not None:
-            emit(
-                "SageMaker Endpoint State Change",
-                [endpoint["EndpointArn"]],
-                json.dumps(
-                    {
-                        "EndpointName": name,
-                        "EndpointArn": endpoint["EndpointArn"],
-                        "FailureReason": reason,
-                        "EndpointConfigName": endpoint["EndpointConfigName"],
-                        "EndpointStatus": {"InService": "IN_SERVICE", "Failed": "FAILED"}.get(status, status.upper()),
-                    }
-                ),
-            )
+            state_events.endpoint(endpoint)
+
+    def _announce(self, name: str) -> None:
+        if endpoint := self._cloud.store.get(KIND, name):
+            state_events.endpoint(endpoint)
 
     @staticmethod
     def _reason(name: str, error: Exception) -> str:

@@ -28,6 +28,11 @@ def mxnet_python() -> Path:
     return Path(os.environ.get("FIRNLINE_MXNET_PYTHON", ROOT / ".venv" / "mxnet" / "bin" / "python"))
 
 
+def stop_grace_seconds() -> float:
+    """How long a training that is to stop may go on before it is killed: two minutes on AWS, less in tests."""
+    return float(os.environ.get("FIRNLINE_STOP_SECONDS", 120))
+
+
 @dataclass(frozen=True)
 class Settings:
     state_dir: Path

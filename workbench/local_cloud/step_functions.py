@@ -16,7 +16,7 @@ from workbench.waiting import wait_until
 from .errors import AccessDenied, AwsError
 from .identity import Credentials, assume_role, drop_session, require
 from .sagemaker_api import SageMakerApi, resource_arn
-from .service_model import operation_model
+from .service_model import operation_model, with_times
 from .settings import ACCOUNT, REGION
 from .training import KIND as TRAINING_JOB
 from .transform import KIND as TRANSFORM_JOB
@@ -260,15 +260,9 @@ def _numbers_read(operation: str, params: dict) -> dict:
 def _times(operation: str, answer: dict, sdk: bool) -> dict:
     """Timestamps as Step Functions writes them: milliseconds for `sagemaker:`, ISO 8601 for `aws-sdk:sagemaker:`."""
 
-    def write(value: Any, shape: Any) -> Any:
-        if shape.type_name == "structure":
-            return {k: write(v, shape.members[k]) for k, v in value.items()}
-        if shape.type_name == "list":
-            return [write(v, shape.member) for v in value]
-        if shape.type_name == "timestamp":
-            iso = datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-            return iso if sdk else int(value * 1000)
-        return value
+    def write(seconds: float) -> str | int:
+        iso = datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        return iso if sdk else int(seconds * 1000)
 
     shape = operation_model("sagemaker", operation).output_shape
-    return write(answer, shape) if shape is not None else answer
+    return with_times(answer, shape, write) if shape is not None else answer

@@ -13,22 +13,23 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from .context import Cloud, emit
+from . import state_events
+from .context import Cloud
 from .errors import AwsError, JobStopped, ValidationException
 from .identity import Credentials, assume_role, drop_session
 from .images import require_mxnet
 from .job_log import JobLog
 from .pipe_channel import PipeChannel
-from .process_group import end_group, end_orphan
+from .process_group import end_container, end_group, end_orphan
 from .s3_paths import download_prefix, join_uri, pack_folder, upload_folder
-from .settings import REGION, mxnet_python
+from .settings import REGION, mxnet_python, stop_grace_seconds
 
 KIND = "training-job"
 LOG_GROUP = "/aws/sagemaker/TrainingJobs"
-STOP_GRACE_SECONDS = 30
 INTERRUPTED = "InternalServerError: the local cloud was stopped while the job ran. Start the job again."
 # The container's host name; with SageMaker's own `algo-1` the toolkit waits on DNS for 15 minutes.
 HOST = "localhost"
+DEFAULT_RUNTIME_SECONDS = 86400
 # A training fills two cores; more of them would only slow each other down.
 
 logger = logging.getLogger("firnline.training")
@@ -44,6 +45,7 @@ def check_request(request: dict) -> None:
     """Refuse what AWS would take but this machine can't do, with a sentence."""
     algorithm = request["AlgorithmSpecification"]
     require_mxnet(algorithm.get("TrainingImage"), "training")
+    _check_spot(request)
     if request.get("ResourceConfig", {}).get("InstanceCount", 1) != 1:
         raise ValidationException("The local cloud trains on one machine: set InstanceCount to 1.")
     for channel in request.get("InputDataConfig", []):
@@ -60,8 +62,22 @@ def check_request(request: dict) -> None:
             )
 
 
+def _check_spot(request: dict) -> None:
+    condition, spot = request.get("StoppingCondition", {}), request.get("EnableManagedSpotTraining", False)
+    wait = condition.get("MaxWaitTimeInSeconds")
+    if spot and (wait is None or wait < condition.get("MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS)):
+        raise ValidationException(
+            "Invalid MaxWaitTimeInSeconds. It must be present and be greater than or equal to MaxRuntimeInSeconds."
+        )
+    if wait is not None and not spot:
+        raise ValidationException("MaxWaitTimeInSeconds is for managed spot training only: EnableManagedSpotTraining.")
+
+
 def new_document(request: dict, arn: str, now: float) -> dict:
     return {
+        "EnableNetworkIsolation": False,
+        "EnableInterContainerTrafficEncryption": False,
+        "EnableManagedSpotTraining": False,
         **request,
         "OutputDataConfig": {"KmsKeyId": "", "CompressionType": "GZIP", **request["OutputDataConfig"]},
         "TrainingJobArn": arn,
@@ -69,9 +85,6 @@ def new_document(request: dict, arn: str, now: float) -> dict:
         "SecondaryStatus": "Starting",
         "CreationTime": now,
         "LastModifiedTime": now,
-        "EnableNetworkIsolation": False,
-        "EnableInterContainerTrafficEncryption": False,
-        "EnableManagedSpotTraining": False,
         "SecondaryStatusTransitions": [
             {"Status": "Starting", "StartTime": now, "StatusMessage": "Launching requested ML instances"}
         ],
@@ -87,6 +100,8 @@ class TrainingJobs:
     def start(self, name: str, on_metric: OnMetric | None = None) -> threading.Thread:
         """Run the job `name` on the thread that is returned; `on_metric` hears of each metric as it is printed."""
         self._stop_requests[name] = threading.Event()
+        if job := self._cloud.store.get(KIND, name):
+            state_events.training_job(job)
         thread = threading.Thread(target=self._run, args=(name, on_metric), daemon=True, name=f"training {name}")
         thread.start()
         return thread
@@ -96,7 +111,8 @@ class TrainingJobs:
             ended = job["TrainingJobStatus"] != "InProgress"
             return {} if ended else {"TrainingJobStatus": "Stopping", "SecondaryStatus": "Stopping"}
 
-        self._cloud.store.change(KIND, name, begin)
+        if job := self._cloud.store.change(KIND, name, begin):
+            state_events.training_job(job)
         request = self._stop_requests.get(name)
         if request:
             request.set()
@@ -136,21 +152,8 @@ class TrainingJobs:
             }
 
         job = self._cloud.store.change(KIND, name, finish)
-        if job is None:
-            return
-        emit(
-            "SageMaker Training Job State Change",
-            [job["TrainingJobArn"]],
-            json.dumps(
-                {
-                    "TrainingJobName": name,
-                    "TrainingJobArn": job["TrainingJobArn"],
-                    "TrainingJobStatus": status,
-                    "SecondaryStatus": secondary,
-                    "FailureReason": job.get("FailureReason"),
-                }
-            ),
-        )
+        if job is not None:
+            state_events.training_job(job)
 
 
 def metrics_in(patterns: list[tuple[str, re.Pattern]], line: str) -> Iterator[tuple[str, float]]:
@@ -216,7 +219,9 @@ class _TrainingRun:
         if checkpoints:
             download_prefix(s3, checkpoints["S3Uri"], self.base / "checkpoints")
         self._enter("Training")
-        log = JobLog(self.cloud, LOG_GROUP, f"{self.name}/algo-1-{int(time.time())}", self.folder / "job.log")
+        log = JobLog(
+            self.cloud, credentials, LOG_GROUP, f"{self.name}/algo-1-{int(time.time())}", self.folder / "job.log"
+        )
         try:
             exit_code = self._run_toolkit(credentials, log)
         finally:
@@ -248,7 +253,9 @@ class _TrainingRun:
         if self.stop_requested.is_set() and secondary != "Uploading":
             raise JobStopped
         now = time.time()
-        self.cloud.store.change(KIND, self.name, lambda job: {**transition(job, secondary, now), **details})
+        job = self.cloud.store.change(KIND, self.name, lambda job: {**transition(job, secondary, now), **details})
+        if job is not None:
+            state_events.training_job(job)
 
     def _lay_out(self) -> None:
         config = self.base / "input" / "config"
@@ -320,11 +327,11 @@ class _TrainingRun:
             "SAGEMAKER_TRAINING_MODULE": "sagemaker_mxnet_container.training:main",
             "TRAINING_JOB_NAME": self.name,
             "TRAINING_JOB_ARN": self.job["TrainingJobArn"],
-            "AWS_ENDPOINT_URL": self.cloud.settings.endpoint,
-            "S3_ENDPOINT_URL": self.cloud.settings.endpoint,
             **self.job.get("Environment", {}),
-            **credentials.environment(),
         }
+        if not self.job["EnableNetworkIsolation"]:
+            endpoint = self.cloud.settings.endpoint
+            environment |= {"AWS_ENDPOINT_URL": endpoint, "S3_ENDPOINT_URL": endpoint, **credentials.environment()}
         process = subprocess.Popen(
             [python.parent / "train"],
             env=environment,
@@ -353,11 +360,13 @@ class _TrainingRun:
         return process.returncode
 
     def _watch(self, process: subprocess.Popen) -> None:
-        deadline = time.monotonic() + self.job.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 86400)
+        deadline = time.monotonic() + self.job.get("StoppingCondition", {}).get(
+            "MaxRuntimeInSeconds", DEFAULT_RUNTIME_SECONDS
+        )
         while process.poll() is None:
             if self.stop_requested.wait(0.2) or time.monotonic() > deadline:
                 self.timed_out = not self.stop_requested.is_set()
-                end_group(process, STOP_GRACE_SECONDS)
+                end_container(process, stop_grace_seconds())
                 return
 
     def _collect_metrics(self, patterns: list[tuple[str, re.Pattern]], line: str) -> None:

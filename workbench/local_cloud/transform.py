@@ -1,19 +1,22 @@
 """Batch transform: every object under a prefix through a model, one request per object, one job at a time."""
 
-import json
 import logging
 import threading
 import time
+from typing import Any
 
-from .context import Cloud, emit
-from .errors import AwsError, JobStopped, ValidationException
+from . import state_events
+from .context import Cloud
+from .errors import AwsError, JobStopped, ModelError, ServiceUnavailable, ValidationException
 from .identity import assume_role, drop_session
+from .job_log import JobLog
 from .model_worker import ModelWorker
-from .s3_paths import join_uri, list_objects, split_uri
+from .s3_paths import list_objects, split_uri, transform_output
 from .serving import load_model
 from .training import INTERRUPTED
 
 KIND = "transform-job"
+LOG_GROUP = "/aws/sagemaker/TransformJobs"
 MEGABYTE = 1 << 20
 
 logger = logging.getLogger("firnline.transform")
@@ -32,6 +35,44 @@ def check_request(request: dict) -> None:
             raise ValidationException(f"The local cloud sends one object per request: leave {name} at None.")
 
 
+def _in_batch(model: dict) -> dict:
+    """The model with what SageMaker tells a container of a batch transform besides."""
+    container = model["PrimaryContainer"]
+    environment = {**container.get("Environment", {}), "SAGEMAKER_BATCH": "true"}
+    return {**model, "PrimaryContainer": {**container, "Environment": environment}}
+
+
+class _ObjectFailed(Exception):
+    """One object failed, and with it its job; as text the job's FailureReason, which tells as little as AWS's."""
+
+    def __init__(self, whose: str, told: str):
+        super().__init__(f"{whose}: See job logs for more information")
+        self.told = told
+
+
+def _answered(s3: Any, worker: ModelWorker, job: dict, key: str, size: int) -> tuple[bytes, str]:
+    """The model's answer to one object and its content type; _ObjectFailed if there is none."""
+    source, limit = job["TransformInput"], job.get("MaxPayloadInMB", 6) * MEGABYTE
+    if size > limit:
+        raise _ObjectFailed("ClientError", f"{size:,} bytes are too much data for the payload limit of {limit:,}.")
+    timeout = float(job.get("ModelClientConfig", {}).get("InvocationsTimeoutInSeconds", 600))
+    bucket = split_uri(source["DataSource"]["S3DataSource"]["S3Uri"])[0]
+    body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    try:
+        return worker.invoke(
+            body,
+            source.get("ContentType", "application/octet-stream"),
+            job["TransformOutput"].get("Accept", "*/*"),
+            timeout,
+        )
+    except ModelError as error:
+        status, told = error.details["OriginalStatusCode"], error.details["OriginalMessage"]
+        whose = "ClientError" if status < 500 else "AlgorithmError"
+        raise _ObjectFailed(whose, f"Bad HTTP status received from algorithm: {status}. {told}") from error
+    except ServiceUnavailable as error:
+        raise _ObjectFailed("AlgorithmError", error.message) from error
+
+
 class TransformJobs:
     def __init__(self, cloud: Cloud):
         self._cloud = cloud
@@ -40,10 +81,13 @@ class TransformJobs:
 
     def start(self, name: str) -> None:
         self._stop_requests[name] = threading.Event()
+        if job := self._cloud.store.get(KIND, name):
+            state_events.transform_job(job)
         threading.Thread(target=self._run, args=(name,), daemon=True, name=f"transform {name}").start()
 
     def stop(self, name: str) -> None:
-        self._cloud.store.change(KIND, name, {"TransformJobStatus": "Stopping"})
+        if job := self._cloud.store.change(KIND, name, {"TransformJobStatus": "Stopping"}):
+            state_events.transform_job(job)
         if name in self._stop_requests:
             self._stop_requests[name].set()
 
@@ -61,6 +105,8 @@ class TransformJobs:
             self._finish(name, "Stopped", None)
         except AwsError as error:
             self._finish(name, "Failed", f"ClientError: {error.message}")
+        except _ObjectFailed as failed:
+            self._finish(name, "Failed", str(failed))
         except Exception as error:
             logger.exception("transform job %s failed", name)
             self._finish(name, "Failed", f"InternalServerError: {error}")
@@ -76,30 +122,43 @@ class TransformJobs:
         model = load_model(self._cloud, job["ModelName"])
         credentials = assume_role(model["ExecutionRoleArn"], "sagemaker.amazonaws.com", "SageMaker")
         worker = None
+        log = JobLog(
+            self._cloud,
+            credentials,
+            LOG_GROUP,
+            f"{name}/algo-1-{int(time.time())}/data-log",
+            self._cloud.settings.jobs / "transform" / f"{name}.log",
+        )
         try:
             s3 = self._cloud.client("s3", credentials)
-            source, output = job["TransformInput"], job["TransformOutput"]
-            uri = source["DataSource"]["S3DataSource"]["S3Uri"]
+            output = job["TransformOutput"]
+            uri = job["TransformInput"]["DataSource"]["S3DataSource"]["S3Uri"]
             objects = list(list_objects(s3, uri))
             if not objects:
                 raise ValidationException(f'No S3 objects found under S3 URL "{uri}".')
-            limit = job.get("MaxPayloadInMB", 6) * MEGABYTE
-            timeout = float(job.get("ModelClientConfig", {}).get("InvocationsTimeoutInSeconds", 600))
-            worker = ModelWorker(self._cloud, model, self._cloud.settings.jobs / "transform" / name)
+            folder = self._cloud.settings.jobs / "transform" / name
+            worker = ModelWorker(self._cloud, _in_batch(model), folder)
+            failures = []
             for key, relative, size in objects:
                 if stop_requested.is_set():
                     raise JobStopped
-                if size > limit:
-                    raise ValidationException(f"{key} has {size:,} bytes, more than MaxPayloadInMB allows.")
-                body = s3.get_object(Bucket=split_uri(uri)[0], Key=key)["Body"].read()
-                answer, answer_type = worker.invoke(
-                    body, source.get("ContentType", "application/octet-stream"), output.get("Accept", "*/*"), timeout
-                )
-                bucket, target = split_uri(join_uri(output["S3OutputPath"], f"{relative}.out"))
+                try:
+                    answer, answer_type = _answered(s3, worker, job, key, size)
+                except _ObjectFailed as failed:
+                    log.line(f"{split_uri(uri)[0]}/{key}: {failed.told}")
+                    failures.append(failed)
+                    if not worker.alive():
+                        worker.stop()
+                        worker = ModelWorker(self._cloud, _in_batch(model), folder)
+                    continue
+                bucket, target = split_uri(transform_output(output["S3OutputPath"], relative))
                 s3.put_object(Bucket=bucket, Key=target, Body=answer, ContentType=answer_type)
+            if failures:
+                raise failures[0]
         finally:
             if worker:
                 worker.stop()
+            log.close()
             drop_session(credentials)
 
     def _finish(self, name: str, status: str, reason: str | None) -> None:
@@ -109,15 +168,4 @@ class TransformJobs:
             {"TransformJobStatus": status, "FailureReason": reason and reason[:1024], "TransformEndTime": time.time()},
         )
         if job is not None:
-            emit(
-                "SageMaker Transform Job State Change",
-                [job["TransformJobArn"]],
-                json.dumps(
-                    {
-                        "TransformJobName": name,
-                        "TransformJobArn": job["TransformJobArn"],
-                        "TransformJobStatus": status,
-                        "FailureReason": reason,
-                    }
-                ),
-            )
+            state_events.transform_job(job)

@@ -1,6 +1,5 @@
 """Hyperparameter tuning jobs: training jobs of the local cloud, one for each configuration that the search tries."""
 
-import json
 import logging
 import re
 import secrets
@@ -9,8 +8,8 @@ import time
 import uuid
 from collections.abc import Iterator
 
-from . import training
-from .context import Cloud, arn, emit
+from . import state_events, training
+from .context import Cloud, arn
 from .errors import ValidationException
 from .s3_paths import join_uri
 from .training import TrainingJobs, jobs_at_once
@@ -255,12 +254,7 @@ def _finish(cloud: Cloud, name: str, status: str, reason: str | None = None) -> 
     }
     job = cloud.store.change(KIND, name, changes)
     if job is not None:
-        detail = {f"HyperParameterTuningJob{m}": job[f"HyperParameterTuningJob{m}"] for m in ("Name", "Arn", "Status")}
-        emit(
-            "SageMaker HyperParameter Tuning Job State Change",
-            [job["HyperParameterTuningJobArn"]],
-            json.dumps({**detail, "FailureReason": job["FailureReason"]}),
-        )
+        state_events.tuning_job(job)
 
 
 class _TuningRun:

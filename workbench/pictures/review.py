@@ -44,7 +44,7 @@ class OneTask:
             labeled_image="s3://workspace/echogram.png",
             unlabeled_image="s3://workspace/echogram.png",
         )
-        name = loop_name(frame.frame_id, frame.revision, proposal.source.model_version or "")
+        name = loop_name("workspace", frame.frame_id, frame.revision, proposal.source.model_version or "")
         self._task = Task(name, datetime.now(UTC), "open", content, task_template())
         self.answer: dict[str, Any] | None = None
         """The submitted `answerContent`."""

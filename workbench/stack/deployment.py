@@ -14,6 +14,8 @@ _DEPLOYED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 _SAM_BUCKET_STACK = "aws-sam-cli-managed-default"
 """In which SAM keeps the bucket that it uploads to."""
 _STILLBORN = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS")
+_BUILT = ROOT / ".aws-sam" / "local"
+"""Beside what `sam build` makes for AWS: here the layer is for the Python in which the local cloud runs its Lambdas."""
 _SETTLE_SECONDS = 300
 _DELETION_PACE = 1
 
@@ -26,13 +28,15 @@ def build_and_deploy(parameters: dict[str, str], console: Console) -> None:
         console.print("· deployed already, nothing has changed")
         return
     _clear_away(console)
-    built = ROOT / ".aws-sam" / "built-from"
+    built = _BUILT / "built-from"
     if not (built.exists() and built.read_text() == fingerprint):
-        sam.run(["sam", "build"], sam.BUILD, console)
+        folders = ["--build-dir", str(_BUILT / "build"), "--cache-dir", str(_BUILT / "cache")]
+        sam.run(["sam", "build", *folders], sam.BUILD, console)
         built.write_text(fingerprint)
     overrides = [f"{name}={value}" for name, value in sorted(parameters.items())]
     sam.run(
-        ["sam", "deploy", "--stack-name", STACK_NAME, "--resolve-s3", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
+        ["sam", "deploy", "--template-file", str(_BUILT / "build" / "template.yaml"), "--stack-name", STACK_NAME,
+         "--resolve-s3", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
          "--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND",
          "--region", REGION, "--parameter-overrides", *overrides],
         sam.DEPLOY, console,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shlex
+import sys
 from pathlib import Path
 
 from workbench.local_cloud.settings import REGION, ROOT, default_state_dir
@@ -13,6 +14,8 @@ LOCAL_PARAMETERS = {
     "ReviewProvider": "a2i",
 }
 _SOURCES = ("template.yaml", "services", "layers", "layer_model", "statemachines")
+LAYER_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""The Python that runs the local cloud, and so its Lambdas: the layer is built for it."""
 
 
 class CommandFailed(Exception):
@@ -33,8 +36,8 @@ def _file() -> Path:
 
 
 def fingerprint() -> str:
-    """A hash over everything that `sam build` packs."""
-    digest = hashlib.sha256()
+    """A hash over everything that `sam build` packs, and the Python that it packs it for."""
+    digest = hashlib.sha256(LAYER_PYTHON.encode())
     for source in _SOURCES:
         path = ROOT / source
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:

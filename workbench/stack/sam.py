@@ -5,7 +5,9 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,7 +17,7 @@ from workbench.local_cloud.settings import ROOT, default_state_dir
 from workbench.logged import last_lines, run_logged
 from workbench.troubles import full_folders
 
-from .record import STACK_NAME, CommandFailed
+from .record import LAYER_PYTHON, STACK_NAME, CommandFailed
 
 BUILD, DEPLOY = "sam build", "sam deploy"
 LAST_LINES = 12
@@ -58,7 +60,7 @@ def causes() -> list[str]:
     """What CloudFormation could not make in the deployment that it began last, and why; the first one first."""
     found = []
     try:
-        for event in boto3.client("cloudformation").describe_stack_events(StackName=STACK_NAME)["StackEvents"]:
+        for event in _events():
             if event["ResourceStatus"].endswith("_FAILED") and event["LogicalResourceId"] != STACK_NAME:
                 found.append(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason given')}")
             elif event["LogicalResourceId"] == STACK_NAME and event["ResourceStatus"] in _BEGUN:
@@ -68,6 +70,13 @@ def causes() -> list[str]:
     return found[::-1]
 
 
+def _events() -> Iterator[Any]:
+    """CloudFormation's events of the stack, newest first; a rollback alone fills a page."""
+    pages = boto3.client("cloudformation").get_paginator("describe_stack_events").paginate(StackName=STACK_NAME)
+    for page in pages:
+        yield from page["StackEvents"]
+
+
 def _tool_environment(scratch: str) -> dict[str, str]:
     """This environment's own tools first: `sam`, and the `pip` that `sam build` calls.
 
@@ -75,4 +84,4 @@ def _tool_environment(scratch: str) -> dict[str, str]:
     """
     tools = str(Path(sys.executable).parent)
     return os.environ | {"PATH": tools + os.pathsep + os.environ.get("PATH", ""), "SAM_CLI_TELEMETRY": "0",
-                         "TMPDIR": scratch, "__SAM_CLI_APP_DIR": scratch}  # fmt: skip
+                         "LAYER_PYTHON": LAYER_PYTHON, "TMPDIR": scratch, "__SAM_CLI_APP_DIR": scratch}  # fmt: skip

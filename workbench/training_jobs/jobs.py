@@ -30,6 +30,7 @@ SECONDS_BESIDE_TRAINING = 3600  # starting, calibrating, scoring the holdout, up
 LONGEST_JOB_SECONDS = 432_000
 """SageMaker gives a job five days at most."""
 VOLUME_GB = 50
+STACK_IN_NAME = 32 - len("-train-260101-000000")
 
 
 @contextmanager
@@ -55,8 +56,9 @@ def sdk_session(boto_session: Any, bucket: str) -> Any:
     return sagemaker.Session(boto_session, default_bucket=bucket, sagemaker_config=settings)
 
 
-def job_name(kind: str) -> str:
-    return f"firnline-{kind}-{time.strftime('%y%m%d-%H%M%S', time.gmtime())}"
+def job_name(stack: str, kind: str) -> str:
+    """A tuning job's name has at most 32 characters: of a long stack's name the beginning is in it."""
+    return f"{stack[:STACK_IN_NAME]}-{kind}-{time.strftime('%y%m%d-%H%M%S', time.gmtime())}"
 
 
 def estimator_of(connection: Connection, planned: Plan, max_seconds: float, **changes: Any) -> Any:

@@ -55,7 +55,7 @@ def train(connection: Connection, wanted: Wanted, console: Console) -> dict:
 
 
 def _run_training(connection: Connection, planned: Plan, console: Console) -> dict:
-    name = job_name("train")
+    name = job_name(connection.outputs["EndpointName"], "train")
     with console.status("starting the training job"):
         checkpoints = connection.workspace.uri(f"checkpoints/{name}/")
         seconds = planned.hyperparameters["max-seconds"]
@@ -93,7 +93,7 @@ def _run_tuning(
     connection: Connection, planned: Plan, tuned: Tuned, search: Search, console: Console
 ) -> tuple[dict, list[dict]]:
     """The tuning job's description, and its trainings' summaries by name."""
-    name = job_name("tune")
+    name = job_name(connection.outputs["EndpointName"], "tune")
     jobs = grid_size(tuned) if search.strategy == "Grid" else search.jobs
     with console.status("starting the tuning job"):
         estimator = estimator_of(connection, planned, longest_seconds(planned, tuned))

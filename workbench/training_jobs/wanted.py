@@ -113,6 +113,11 @@ def _counts(connection: Connection, snapshot: str) -> dict[str, int]:
             f"There is no data snapshot '{snapshot}': snapshots are named after the retraining that wrote them, "
             "which `firnline executions` lists."
         ) from error
+    if next(connection.workspace.names(keys.dataset_prefix(snapshot) + "train/"), None) is None:
+        raise CannotTrain(
+            f"The data of snapshot '{snapshot}' has expired, as that of every model that was not promoted does: "
+            "`firnline retrain` takes a new one of all corrections and annotations."
+        )
     return json.loads(manifest)["counts"]
 
 

@@ -49,6 +49,10 @@ def files(
 ) -> Iterator[Tuple[str, IO[bytes]]]:
     """Each regular file of an archive, in its order: yields (name, stream).
 
+    `name` is relative, in normal form with `/`, and leads nowhere outside. `stream` is to be read before the next file
+    is asked for. Raises ArchiveError for a damaged archive, one over the limits, and, among the members that are taken,
+    for links, devices, pipes, names that lead outside and names that are there twice.
+
     Parameters
     ----------
     path : the `.tar.gz`
@@ -56,10 +60,6 @@ def files(
         every member is taken, up to `most_bytes`.
     most_bytes : most bytes of the whole archive, unpacked
     most_members : most members, those passed over included
-
-    `name` is relative, in normal form with `/`, and leads nowhere outside. `stream` is to be read before the next file
-    is asked for. Raises ArchiveError for a damaged archive, one over the limits, and, among the members that are taken,
-    for links, devices, pipes, names that lead outside and names that are there twice.
     """
     taken: Set[str] = set()
     folders: Set[str] = set()

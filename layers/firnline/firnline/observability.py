@@ -1,17 +1,24 @@
-"""One logger, one tracer, one set of metrics per function; the service's name comes from POWERTOOLS_SERVICE_NAME."""
+"""One logger and one set of metrics per function; the service's name comes from POWERTOOLS_SERVICE_NAME.
+
+Traces are Lambda's own (`Tracing: Active`).
+"""
 
 import json
+from functools import cached_property
 from typing import Any
 
-from aws_lambda_powertools import Logger, Metrics, Tracer
+import boto3
+from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
+from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import BaseModel, Field
 
 from firnline.errors import legible
+from firnline.settings import load_settings
 
 _SHOWN_OF_BODY = 300
 
 logger = Logger(log_uncaught_exceptions=True)
-tracer = Tracer()
 metrics = Metrics(namespace="Firnline")
 
 
@@ -30,13 +37,43 @@ def subject(body: str) -> dict[str, str]:
     return {name: legible(str(value), _SHOWN_OF_BODY) for name, value in found.items()}
 
 
+FIRST_WAIT_SECONDS = 30
+LONGEST_WAIT_SECONDS = 900
+"""With ten receives a message is tried for an hour and a half, longer than an endpoint takes to start."""
+
+
+def wait_before_receive(received: int) -> int:
+    """Seconds until a message that has failed `received` times is to come again: twice as long each time, up to a bound."""
+    return int(min(FIRST_WAIT_SECONDS * 2 ** (received - 1), LONGEST_WAIT_SECONDS))
+
+
+class QueueSettings(BaseModel):
+    queue_url: str = Field(alias="QUEUE_URL")
+
+
 class QueueProcessor(BatchProcessor):
-    """Powertools' processor of SQS messages, which also logs why a message was given back to its queue."""
+    """Powertools' processor of SQS messages, which says why a message goes back to its queue, and when it comes again.
+
+    Left alone it would come when its visibility timeout is over, which covers the function's own longest run six times.
+    """
 
     def __init__(self) -> None:
         super().__init__(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
 
+    @cached_property
+    def _sqs(self) -> Any:
+        return boto3.client("sqs")
+
     def failure_handler(self, record: Any, exception: Any) -> Any:
-        extra = {"message_id": record.message_id, **subject(record.body)}
+        seconds = wait_before_receive(int(record.attributes.approximate_receive_count))
+        extra = {"message_id": record.message_id, "again_in_s": seconds, **subject(record.body)}
         logger.error("the message goes back to its queue", exc_info=exception, extra=extra)
+        try:
+            self._sqs.change_message_visibility(
+                QueueUrl=load_settings(QueueSettings).queue_url,
+                ReceiptHandle=record.receipt_handle,
+                VisibilityTimeout=seconds,
+            )
+        except (BotoCoreError, ClientError) as error:  # it comes again all the same, only later
+            logger.warning("the message waits for its visibility timeout", exc_info=error, extra=extra)
         return super().failure_handler(record, exception)

@@ -15,7 +15,7 @@ class Settings(BaseModel):
 
     table_name: str = Field(alias="TABLE_NAME")
     workspace_bucket: str = Field(alias="WORKSPACE_BUCKET")
-    event_bus: str = Field("default", alias="EVENT_BUS")
+    event_bus: str = Field(alias="EVENT_BUS")
 
 
 @lru_cache

@@ -1,11 +1,13 @@
 """Whether the candidate is better than the champion, by what both answered on the frozen holdout through the serving path."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from firnline.documents.answer import MalformedAnswer, checked_answer
 from firnline.documents.layers import LayersDocument
+from firnline.errors import legible
 from firnline.learning import scoring
 
 Scores = dict[str, Any]
@@ -109,6 +111,14 @@ def decide(candidate: Scores, champion: Scores, margin: float, mae_tolerance_px:
     return True, f"The candidate is better: its {compared} on {candidate['frames']} holdout frames."
 
 
+def _failure(body: bytes) -> str | None:
+    """What the model's code says of a frame on which it failed, if the answer is that."""
+    try:
+        return legible(f"the model failed: {json.loads(body)['error']}")
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
 def _usable(body: bytes | None, model_version: str, truth: LayersDocument) -> tuple[dict[str, Any], str | None]:
     """An answer, or one without any layer and what is wrong with it."""
     nothing = {"image": truth.image.model_dump(), "layers": []}
@@ -117,4 +127,4 @@ def _usable(body: bytes | None, model_version: str, truth: LayersDocument) -> tu
     try:
         return checked_answer(body, truth.image, model_version).model_dump(mode="json"), None
     except MalformedAnswer as error:
-        return nothing, str(error)
+        return nothing, _failure(body) or str(error)

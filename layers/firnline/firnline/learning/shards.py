@@ -7,6 +7,9 @@ from typing import Any
 from firnline.store.bucket import Bucket
 
 SHARD_BYTES = 64_000_000
+JUDGED = "firnline-snapshot=judged"
+"""On what a snapshot holds besides its manifest: the template lets such objects expire. What a promoted model was trained
+and judged by loses the tag (`compare_models`)."""
 
 
 class ShardWriter:
@@ -33,7 +36,7 @@ class ShardWriter:
         digest = hashlib.file_digest(self._file, "sha256").hexdigest()
         self._file.seek(0)
         # upload_fileobj closes what it is given; it streams in parts above 8 MB.
-        self._bucket.client.upload_fileobj(self._file, self._bucket.name, key)
+        self._bucket.client.upload_fileobj(self._file, self._bucket.name, key, ExtraArgs={"Tagging": JUDGED})
         self._file = None
         self.written.append({"key": key, "bytes": size, "sha256": digest})
 

@@ -23,7 +23,7 @@ from firnline.errors import Refused
 from firnline.geometry import KINDS
 from firnline.learning.annotated import AnnotatedFrame
 from firnline.learning.records import pack_record
-from firnline.learning.shards import ShardWriter
+from firnline.learning.shards import JUDGED, ShardWriter
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS
 from firnline.store import keys
 from firnline.store.bucket import Bucket
@@ -118,13 +118,14 @@ class SnapshotBuilder:
 
     def _write_holdout(self, prefix: str, drawn: Drawn, number: int) -> None:
         assert drawn.document is not None  # noqa: S101 for the type checker
-        self.bucket.write(f"{prefix}holdout-images/{number:06d}.png", drawn.png, "image/png")
-        self.bucket.write(f"{prefix}holdout-truth/{number:06d}.json", drawn.document.to_json(), "application/json")
+        self.bucket.write(f"{prefix}holdout-images/{number:06d}.png", drawn.png, "image/png", JUDGED)
+        self.bucket.write(
+            f"{prefix}holdout-truth/{number:06d}.json", drawn.document.to_json(), "application/json", JUDGED
+        )
 
     def _clear(self, prefix: str) -> None:
         """A training job reads everything under a prefix, so nothing of an attempt that died may lie there."""
-        pages = self.bucket.client.get_paginator("list_objects_v2").paginate(Bucket=self.bucket.name, Prefix=prefix)
-        found = ({"Key": item["Key"]} for page in pages for item in page.get("Contents", []))
+        found = ({"Key": key} for key in self.bucket.names(prefix))
         while some := list(islice(found, 1000)):
             answer = self.bucket.client.delete_objects(Bucket=self.bucket.name, Delete={"Objects": some, "Quiet": True})
             if answer.get("Errors"):

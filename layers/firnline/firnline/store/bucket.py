@@ -1,5 +1,6 @@
 """Reading and writing S3 objects with limits; `client` is a boto3 S3 client."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -33,8 +34,10 @@ class Bucket:
         body: bytes = answer["Body"].read()
         return body
 
-    def write(self, key: str, body: bytes, content_type: str) -> None:
-        self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type)
+    def write(self, key: str, body: bytes, content_type: str, tagging: str = "") -> None:
+        """`tagging` is `name=value`, as S3 takes it."""
+        tags = {"Tagging": tagging} if tagging else {}
+        self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, **tags)
 
     def delete(self, key: str) -> None:
         """Remove an object; it is no error if there is none."""
@@ -48,6 +51,11 @@ class Bucket:
                 return False
             raise
         return True
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """The keys of all objects below a prefix, in order."""
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        return (item["Key"] for page in pages for item in page.get("Contents", []))
 
     def uri(self, key: str) -> str:
         return f"s3://{self.name}/{key}"

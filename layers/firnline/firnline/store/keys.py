@@ -45,4 +45,14 @@ def comparison_prefix(execution: str) -> str:
     return f"comparisons/{execution}/"
 
 
+def answers_prefix(execution: str) -> str:
+    """Below it, in `candidate/` and `champion/`, what both models answered on the holdout."""
+    return f"answers/{execution}/"
+
+
+def checkpoints_prefix(request: str) -> str:
+    """Where the attempts of one request for a retraining leave off and go on."""
+    return f"checkpoints/{request}/"
+
+
 FIRST_MODEL = "models/first/model.tar.gz"

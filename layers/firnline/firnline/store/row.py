@@ -57,6 +57,8 @@ class Row(BaseModel):
         """The row of an item; raises `BrokenRow`."""
         keys = {name: item[name] for name in cls.KEYS if name in item}
         fields = {name: value for name, value in item.items() if name not in keys}
+        if twice := sorted(fields.keys() & cls.ONLY_IN_KEYS):
+            raise cls._broken(item, [f"its attribute '{name}' is not known, its keys tell it" for name in twice])
         try:
             row = cls.model_validate(fields | cls._told_by(keys))
         except ValidationError as error:

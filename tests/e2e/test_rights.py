@@ -1,0 +1,109 @@
+"""What reviewers and operators may do with the policies that the stack makes for them, IAM enforced."""
+
+import json
+import time
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+from conftest import wait_until
+
+from firnline.events import CorrectionBatchClaimed, EventBus, FrameReady
+from firnline.portal.table_store import TableStore
+from firnline.review.providers import Portal
+from firnline.store.frame_register import FrameRegister
+from workbench.connection import Connection
+from workbench.redrive import redrive
+
+
+def with_policy(deployed: Connection, output: str) -> Connection:
+    """The stack as somebody sees it who has this policy and nothing else."""
+    iam, name = deployed.client("iam"), f"person-{output.lower()}-{time.monotonic_ns()}"
+    iam.create_user(UserName=name)
+    iam.attach_user_policy(UserName=name, PolicyArn=deployed.outputs[output])
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    session = boto3.Session(aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    return Connection(session, deployed.outputs, local=True)
+
+
+def denied(call, *arguments, **named) -> bool:
+    """Whether IAM refuses the call."""
+    try:
+        call(*arguments, **named)
+    except ClientError as error:
+        return "AccessDenied" in error.response["Error"]["Code"]
+    return False
+
+
+@pytest.fixture
+def task(deployed: Connection) -> str:
+    """A task of the portal, as `start_review` opens it."""
+    name = f"c-s-f-{time.monotonic_ns():x}"
+    deployed.workspace.write("frames/c/s/f/r/echogram.png", b"png", "image/png")
+    content = {"frame_id": "c/s/f", "revision": "r", "model_version": "first", "confidence": 0.5, "reason": "unsure",
+               "unlabeled_image": deployed.workspace.uri("frames/c/s/f/r/echogram.png")}  # fmt: skip
+    Portal(deployed.table, deployed.workspace).start(name, content)
+    return name
+
+
+def test_a_reviewer_can_review(deployed: Connection, task: str) -> None:
+    reviewer = with_policy(deployed, "ReviewerPolicyArn")
+    store = TableStore(reviewer.table, reviewer.workspace, reviewer.events)
+    assert task in [one.name for one in store.list_tasks()]
+    image = deployed.workspace.uri("frames/c/s/f/r/echogram.png")
+    assert store.read_object(task, image) == (b"png", "image/png")
+    store.submit(task, {"annotatedResult": {}}, "worker", 12.0)
+    assert deployed.table.get(f"LOOP#{task}", "LOOP")["state"] == "COMPLETED"
+
+
+def test_a_reviewer_can_do_nothing_else(deployed: Connection) -> None:
+    reviewer = with_policy(deployed, "ReviewerPolicyArn")
+    assert denied(reviewer.table.get, "MODEL", "CHAMPION")
+    assert denied(lambda: list(reviewer.register.of_status("READY")))
+    assert denied(
+        reviewer.table.update, "COUNTER", "CORRECTIONS", "ADD #total :one", {":one": 1}, "attribute_exists(pk)"
+    )
+    assert denied(reviewer.workspace.write, "corrections/x.json", b"{}", "application/json")
+    assert denied(reviewer.workspace.read, "models/first/model.tar.gz", 10**9)
+    assert denied(reviewer.events.send, CorrectionBatchClaimed(batch=0))
+    assert denied(EventBus(reviewer.client("events"), "default").send, CorrectionBatchClaimed(batch=0))
+    queue = deployed.outputs["IngestDeadLettersUrl"]
+    assert denied(reviewer.client("sqs").get_queue_attributes, QueueUrl=queue, AttributeNames=["QueueArn"])
+
+
+def test_an_operator_sends_dead_letters_back(deployed: Connection) -> None:
+    operator = with_policy(deployed, "OperatorPolicyArn")
+    letters, queue = (deployed.outputs[f"Retraining{what}"] for what in ("DeadLettersUrl", "QueueUrl"))
+    swept = {"id": "1", "detail-type": "Scheduled Event", "detail": {}}
+    deployed.client("sqs").send_message(QueueUrl=letters, MessageBody=json.dumps(swept))
+    moved = {one.queue: one.messages for one in redrive(operator)}
+    assert moved["retraining"] == 1
+
+    def waiting() -> int:
+        counts = [
+            deployed.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+            for url in (letters, queue)
+        ]
+        return sum(int(c[f"ApproximateNumberOfMessages{state}"]) for c in counts for state in ("", "NotVisible"))
+
+    wait_until(lambda: waiting() == 0, 60, "the message handled by its function")
+    assert list(operator.register.of_status("READY")) == list(FrameRegister(deployed.table).of_status("READY"))
+    assert denied(operator.workspace.read, "models/first/model.tar.gz", 10**9)
+
+
+def test_nobody_says_in_a_functions_place_that_a_frame_is_ready(deployed: Connection) -> None:
+    """The bus itself refuses it, of whoever may put any event anywhere."""
+    iam, name = deployed.client("iam"), f"sender-{time.monotonic_ns()}"
+    iam.create_user(UserName=name)
+    anything = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "events:PutEvents", "Resource": "*"}],
+    }
+    iam.put_user_policy(UserName=name, PolicyName="any", PolicyDocument=json.dumps(anything))
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    session = boto3.Session(aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    bus = EventBus(session.client("events"), deployed.outputs["EventBusName"])
+    assert denied(bus.send, FrameReady(frame_id="c/s/f", revision="r"))
+    assert denied(bus.send, CorrectionBatchClaimed(batch=7), source="somebody")
+    EventBus(session.client("events"), "default").send(FrameReady(frame_id="c/s/f", revision="r"))
+    assert deployed.register.get("c/s/f") is None, "the default bus leads nowhere"

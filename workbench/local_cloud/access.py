@@ -1,0 +1,109 @@
+"""What MiniStack's IAM lacks: policies of event buses, and the condition keys of EventBridge and DynamoDB."""
+
+import json
+import re
+from typing import Any
+
+_PARTITION_KEY = "pk"
+_INDEX_KEYS = {"by_status": "status_pk", "by_segment": "segment_pk"}
+
+
+def install() -> None:
+    """Put it in, before MiniStack starts."""
+    from ministack.core import iam_actions, iam_evaluator
+    from ministack.services import eventbridge
+    from ministack.services.cloudformation import provisioners
+
+    tag_context = iam_actions.request_tag_context
+
+    def context_of(service: str, action: str, body: bytes, query: dict) -> dict:
+        context = tag_context(service, action, body, query)
+        if action == "events:PutEvents":
+            context = {**context, **event_context(body)}
+        if service == "dynamodb":
+            context = {**context, **leading_keys(action, body)}
+        return context
+
+    def policy_of_bus(arn: str) -> tuple[Any, str] | None:
+        kind, _, bus = arn.split(":", 5)[5].partition("/")
+        policy = eventbridge._event_bus_policies.get(bus) if kind == "event-bus" else None
+        return (policy, arn.split(":")[4]) if policy else None
+
+    resolve = iam_evaluator._resolve_condition_key
+
+    def resolved(key: str, context: Any) -> Any:
+        found = resolve(key, context)
+        return role_of(found) if key.lower() == "aws:principalarn" else found
+
+    iam_evaluator._resolve_condition_key = resolved
+    iam_actions.request_tag_context = context_of
+    eventbridge.bus_policy_for_arn = policy_of_bus
+    iam_evaluator._RESOURCE_POLICY_LOOKUPS["events"] = ("eventbridge", "bus_policy_for_arn")
+    provisioners._RESOURCE_HANDLERS["AWS::Events::EventBusPolicy"] = {
+        "create": _create_bus_policy,
+        "update": lambda _id, _old, new, stack: _create_bus_policy("", new, stack),
+        "delete": _delete_bus_policy,
+    }
+
+
+def _create_bus_policy(_logical_id: str, properties: dict, _stack_name: str) -> tuple[str, dict]:
+    """One statement of a bus's policy, as AWS::Events::EventBusPolicy has it; the statement is given whole."""
+    from ministack.services import eventbridge
+
+    bus, statement_id = properties["EventBusName"], properties["StatementId"]
+    _delete_bus_policy(f"{bus}|{statement_id}", properties)
+    policy = eventbridge._event_bus_policies.setdefault(bus, {"Version": "2012-10-17", "Statement": []})
+    policy["Statement"].append({**properties["Statement"], "Sid": statement_id})
+    return f"{bus}|{statement_id}", {}
+
+
+def _delete_bus_policy(physical_id: str, _properties: dict) -> None:
+    from ministack.services import eventbridge
+
+    bus, _, statement_id = physical_id.partition("|")
+    if bus in eventbridge._event_bus_policies:
+        eventbridge._remove_permission({"EventBusName": bus, "StatementId": statement_id})
+
+
+def role_of(principal: str) -> str:
+    """What `aws:PrincipalArn` is: of a session its role's ARN, where MiniStack has the session's."""
+    session = re.fullmatch(r"arn:(aws[a-z-]*):sts::(\d{12}):assumed-role/(.+)/[^/]+", principal)
+    return f"arn:{session[1]}:iam::{session[2]}:role/{session[3]}" if session else principal
+
+
+def event_context(body: bytes) -> dict[str, str]:
+    """The condition keys of PutEvents; entries that differ match no single value."""
+    try:
+        entries = json.loads(body)["Entries"]
+        members = {"events:source": "Source", "events:detail-type": "DetailType"}
+        values = {key: {str(entry[member]) for entry in entries} for key, member in members.items()}
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return {key: found.pop() for key, found in values.items() if len(found) == 1}
+
+
+def leading_keys(action: str, body: bytes) -> dict[str, list[str]]:
+    """`dynamodb:LeadingKeys`: the partition keys that a request names, of the table or of the index that it asks.
+
+    A request that can't be read has a key that no policy names.
+    """
+    try:
+        request = json.loads(body)
+        if action == "dynamodb:Query":
+            return {"dynamodb:leadingkeys": [_queried(request)]}
+        if action in ("dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"):
+            return {"dynamodb:leadingkeys": [request["Key"][_PARTITION_KEY]["S"]]}
+        if action == "dynamodb:PutItem":
+            return {"dynamodb:leadingkeys": [request["Item"][_PARTITION_KEY]["S"]]}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {"dynamodb:leadingkeys": ["\0"]}
+    return {}
+
+
+def _queried(request: dict) -> str:
+    key = _INDEX_KEYS[request["IndexName"]] if "IndexName" in request else _PARTITION_KEY
+    names = request.get("ExpressionAttributeNames", {})
+    for name, value in re.findall(r"([#\w]+)\s*=\s*(:\w+)", request["KeyConditionExpression"]):
+        if names.get(name, name) == key:
+            return request["ExpressionAttributeValues"][value]["S"]
+    raise KeyError(key)
