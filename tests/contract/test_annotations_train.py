@@ -13,6 +13,7 @@ from firnline.documents.frame import FrameDocument
 from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
 from firnline.learning import records
 from firnline.learning.annotated import annotated_frames
+from firnline.store.rows import FrameRow
 from tests.support.ingest_files import grey, impdar, picture
 from tests.support.retraining_world import Died, correct, death
 from tests.support.review_world import Context, on_moto
@@ -43,7 +44,7 @@ class Uploads(UploadsBucket):
         ingest = self.app.ingest()
         return [ingest._uploads.client, ingest._register._table._resource.meta.client]
 
-    def row(self) -> dict[str, Any]:
+    def row(self) -> FrameRow:
         row = self.world.register.get(FRAME_ID)
         assert row is not None
         return row

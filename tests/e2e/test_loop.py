@@ -11,6 +11,7 @@ from firnline.documents.layers import LayersDocument
 from firnline.limits import MAX_DOCUMENT_BYTES
 from firnline.store import keys
 from firnline.store.bucket import split_uri
+from firnline.store.rows import FrameRow
 from workbench import uploads
 from workbench.connection import Connection
 from workbench.reviewer import Reviewer
@@ -20,7 +21,7 @@ def _upload(connection: Connection, files: list[Path], campaign: str) -> list[up
     return [uploads.upload(connection, file, campaign) for file in files]
 
 
-def _follow(connection: Connection, sent: list[uploads.Upload]) -> dict[str, dict]:
+def _follow(connection: Connection, sent: list[uploads.Upload]) -> dict[str, FrameRow]:
     return uploads.follow(connection, sent, 120, lambda _done, _rejected: None)
 
 

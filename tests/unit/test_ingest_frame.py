@@ -16,6 +16,7 @@ from firnline.documents.layers import LayersDocument
 from firnline.documents.polarity import polarity_of_row
 from firnline.radar.polarity import guess_polarity
 from firnline.store import keys
+from firnline.store.rows import FrameRow
 from tests.support.ingest_files import cresis_variables, echoes, grey, impdar, irsno1b, mat5, picture
 from tests.support.review_world import ENVIRONMENT, Context, on_moto
 from tests.support.samples import sample
@@ -32,7 +33,7 @@ class Uploads(UploadsBucket):
         assert row is not None
         return row
 
-    def rejected(self) -> list[dict[str, Any]]:
+    def rejected(self) -> list[FrameRow]:
         return list(self.world.register.of_status("REJECTED"))
 
     def document(self) -> FrameDocument:
@@ -109,7 +110,7 @@ def test_a_broken_file_is_rejected_visibly_and_a_better_one_takes_its_place(uplo
     row = uploads.row()
     assert row.status == "REJECTED"
     assert "neither a PNG" in row.reason
-    assert [entry["frame_id"] for entry in uploads.rejected()] == [FRAME_ID]
+    assert [row.frame_id for row in uploads.rejected()] == [FRAME_ID]
     reason = json.loads(uploads.world.bucket.read(keys.rejection(FRAME_ID), 10**6))
     assert reason["reason"] == row.reason
     (event,) = uploads.world.events("FrameRejected")
@@ -129,8 +130,8 @@ def test_a_file_of_another_kind_replaces_only_a_rejected_one(uploads: Uploads) -
     assert uploads.row() == row
     assert objects.items() <= uploads.objects().items()
     (rejected,) = uploads.rejected()
-    assert rejected["source_key"] == f"{KEY}.nc"
-    assert "upload it under another name" in rejected["reason"]
+    assert rejected.source_key == f"{KEY}.nc"
+    assert "upload it under another name" in rejected.reason
     assert uploads.world.events("FrameReady") == []
 
 
