@@ -21,7 +21,7 @@ from start_retraining.executions import Executions
 from tests.support.retraining_world import MACHINE, correct, create_machine
 from tests.support.review_world import Context, World, on_moto
 from tests.support.samples import sample
-from tests.support.statemachine_world import SUBSTITUTIONS, definition
+from tests.support.statemachine_world import SUBSTITUTIONS, SageMaker, definition
 from tests.support.template import ROOT, of_type
 from workbench import operations
 from workbench.connection import Connection
@@ -91,7 +91,13 @@ def test_the_plan_names_a_channel_for_all_that_training_asks_of_sagemaker(world:
 
 
 def test_the_comparison_has_all_that_retrain_reads_of_it(world: World) -> None:
-    made = plan(world)
+    made, sagemaker = plan(world), SageMaker(world)
+    for role in ("candidate", "champion"):
+        sagemaker.CreateTransformJob(
+            ModelName=made["champion"]["model_name"],
+            TransformInput={"DataSource": {"S3DataSource": {"S3Uri": made["holdout_images_uri"]}}},
+            TransformOutput={"S3OutputPath": f"{made['answers_uri']}{role}"},
+        )
     request = {
         "snapshot": made["snapshot"], "execution": sample("build_dataset")["execution"], "candidate": made["job_name"],
         "candidate_model_data": "s3://workspace/m", "champion": "first",

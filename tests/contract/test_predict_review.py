@@ -31,7 +31,9 @@ def test_layers_predicted_goes_to_review_alone(functions: Functions) -> None:
 def test_the_loop_is_named_after_what_the_event_says(functions: Functions) -> None:
     event = functions.predict()
     functions.deliver(event)
-    name = loop_name(FRAME_ID, event["detail"]["revision"], event["detail"]["model_version"])
+    name = loop_name(
+        functions.world.bucket.name, FRAME_ID, event["detail"]["revision"], event["detail"]["model_version"]
+    )
     assert functions.world.register.frame_of_review(name) == FRAME_ID
     assert task_of(functions, name).input_content["frame_id"] == FRAME_ID
 

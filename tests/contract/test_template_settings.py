@@ -4,7 +4,9 @@ import importlib
 import inspect
 
 import pytest
+from pydantic import BaseModel
 
+from firnline.observability import QueueProcessor, QueueSettings
 from firnline.settings import Settings
 from tests.support.review_world import SERVICES
 from tests.support.template import environment, functions, template
@@ -12,14 +14,12 @@ from tests.support.template import environment, functions, template
 OF_POWERTOOLS = "POWERTOOLS_"
 
 
-def settings_of(function: str) -> list[type[Settings]]:
-    """The settings that a function's module names; those of its own where it has any."""
-    found = [
-        value
-        for value in vars(importlib.import_module(f"{function}.app")).values()
-        if inspect.isclass(value) and issubclass(value, Settings)
-    ]
-    return [kind for kind in found if kind is not Settings] or found
+def settings_of(function: str) -> list[type[BaseModel]]:
+    """The settings that a function's module names, those of its own where it has any; its queue's where it has one."""
+    module = vars(importlib.import_module(f"{function}.app")).values()
+    found = [value for value in module if inspect.isclass(value) and issubclass(value, Settings)]
+    own: list[type[BaseModel]] = [kind for kind in found if kind is not Settings] or [*found]
+    return own + [QueueSettings for value in module if isinstance(value, QueueProcessor)]
 
 
 def aliases(function: str, required: bool) -> set[str]:

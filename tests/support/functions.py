@@ -72,7 +72,7 @@ class Functions:
         event = self.predict(frame_id)
         self.deliver(event)
         detail = event["detail"]
-        return loop_name(frame_id, detail["revision"], detail["model_version"])
+        return loop_name(self.world.bucket.name, frame_id, detail["revision"], detail["model_version"])
 
     def submit(self, loop: str, answer: dict[str, Any]) -> dict[str, Any]:
         """Answer a task on the review page; returns the event that says so."""

@@ -193,8 +193,6 @@ class StateMachines:
         monkeypatch.setattr(stepfunctions, "get_region", lambda: REGION)
         monkeypatch.setattr(stepfunctions, "get_account_id", lambda: ACCOUNT)
         self.define()
-        for cached in (build_dataset.app.planner, compare_models.app.comparer, record_deployment.app.records):
-            cached.cache_clear()
         world.serve_the_first_model(scores={"f1_2px": 0.5})
 
     def define(self) -> None:

@@ -38,11 +38,18 @@ def environment(function: str) -> dict[str, Any]:
 
 
 def functions_that_take(event: dict[str, Any]) -> set[str]:
-    """The functions that an EventBridge event comes to: through rules that match it, their queues and what reads those."""
+    """The functions that an EventBridge event comes to: through its bus, rules that match it, their queues and what reads those.
+
+    What functions send is on the bus that they are told of; AWS's services send to the default bus.
+    """
+    ours = event["source"].startswith("firnline")
+    bus = template()["Globals"]["Function"]["Environment"]["Variables"]["EVENT_BUS"] if ours else None
     return {
         function
         for rule in of_type("AWS::Events::Rule").values()
-        if "EventPattern" in rule and EventPattern("", _resolved(rule["EventPattern"])).matches_event(event)
+        if "EventPattern" in rule
+        and rule.get("EventBusName") == bus
+        and EventPattern("", _resolved(rule["EventPattern"])).matches_event(event)
         for target in rule["Targets"]
         for function in _readers(target["Arn"]["Fn::GetAtt"][0])
     }

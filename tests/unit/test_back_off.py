@@ -2,11 +2,9 @@
 
 import boto3
 import pytest
-from moto import mock_aws
-from review_world import ENVIRONMENT, Context, sqs_event
 
 from firnline.observability import LONGEST_WAIT_SECONDS, QueueProcessor, wait_before_receive
-from firnline.settings import load_settings
+from tests.support.review_world import Context, sqs_event
 
 
 def test_waits_double_up_to_a_bound():
@@ -16,16 +14,10 @@ def test_waits_double_up_to_a_bound():
 
 
 @pytest.fixture
-def queue(monkeypatch):
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    load_settings.cache_clear()
-    with mock_aws():
-        sqs = boto3.client("sqs")
-        url = sqs.create_queue(QueueName="work", Attributes={"VisibilityTimeout": "900"})["QueueUrl"]
-        monkeypatch.setenv("QUEUE_URL", url)
-        yield sqs, url
-    load_settings.cache_clear()
+def queue(world, monkeypatch):
+    url = world.sqs.create_queue(QueueName="work", Attributes={"VisibilityTimeout": "900"})["QueueUrl"]
+    monkeypatch.setenv("QUEUE_URL", url)
+    return world.sqs, url
 
 
 def process(receipt, received):

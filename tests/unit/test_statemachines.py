@@ -134,7 +134,7 @@ def test_the_training_job_gets_what_the_toolkit_reads(machines):
     assert channels["train"] == "s3://workspace/datasets/retrain-1/train/"
     assert {"train", "holdout", "model"} <= set(channels) <= {"train", "validation", "holdout", "model"}
     assert job["StoppingCondition"]["MaxRuntimeInSeconds"] == 4200
-    claimed = re.sub(r"\D", "", machines.world.corrections.batch(1)["claimed_at"])
+    claimed = re.sub(r"\D", "", machines.world.corrections.batch(1).claimed_at)
     assert job["CheckpointConfig"]["S3Uri"] == f"s3://workspace/checkpoints/1-{claimed}/"
     assert not job["EnableManagedSpotTraining"]
 

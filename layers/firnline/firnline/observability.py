@@ -4,6 +4,7 @@ Traces are Lambda's own (`Tracing: Active`).
 """
 
 import json
+import warnings
 from functools import cached_property
 from typing import Any
 
@@ -20,7 +21,8 @@ _SHOWN_OF_BODY = 300
 
 logger = Logger(log_uncaught_exceptions=True)
 metrics = Metrics(namespace="Firnline")
-
+# Where every message of a batch goes back to its queue there is nothing to count.
+warnings.filterwarnings("ignore", "No application metrics to publish", UserWarning, "aws_lambda_powertools")
 
 _NAMES = ("frame_id", "revision", "model_version", "batch", "humanLoopName", "humanLoopStatus", "executionArn")
 
