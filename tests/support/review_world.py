@@ -137,6 +137,8 @@ def on_moto(**settings: str) -> Iterator[World]:
     with pytest.MonkeyPatch.context() as patch, mock_aws():
         for name, value in (ENVIRONMENT | settings).items():
             patch.setenv(name, value)
+        for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE"):
+            patch.delenv(name, raising=False)
         start_functions_anew()
         yield make_world()
     start_functions_anew()

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,7 +11,6 @@ import botocore.session
 import pytest
 from botocore import xform_name
 from botocore.exceptions import ClientError
-from botocore.paginate import Paginator
 from botocore.waiter import NormalizedOperationMethod, Waiter
 from rich.console import Console
 
@@ -48,12 +48,16 @@ class Aws:
         more = {"NextToken": str(start + 2)} if start + 2 < len(self.events) else {}
         return {"StackEvents": self.events[start : start + 2], **more}
 
-    def get_paginator(self, name: str) -> Paginator:
-        """boto3's own, over these answers."""
-        model = botocore.session.get_session().get_paginator_model("cloudformation")
-        return Paginator(
-            getattr(self, name), model.get_paginator("".join(part.title() for part in name.split("_"))), None
-        )
+    def get_paginator(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(paginate=getattr(self, f"pages_of_{name}"))
+
+    def pages_of_describe_stack_events(self, **asked: str) -> Iterator[dict]:
+        while True:
+            page = self.describe_stack_events(**asked)
+            yield page
+            if "NextToken" not in page:
+                return
+            asked["NextToken"] = page["NextToken"]
 
     def delete_stack(self, StackName: str) -> None:
         self.did.append(f"delete_stack {StackName}")
@@ -84,6 +88,7 @@ class Aws:
 @pytest.fixture
 def aws(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Aws:
     aws = Aws()
+    monkeypatch.setattr(os, "environ", os.environ.copy())  # `up` chooses the stack for what comes after it
 
     def run(command: list[str], title: str, console: Console) -> None:
         aws.did.append(title)
@@ -139,7 +144,7 @@ def test_an_endpoint_that_fails_again_is_told_with_its_new_reason_and_the_kept_p
 def test_an_endpoint_that_is_gone_is_made_for_the_champion(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     up()
     aws.endpoint = None
-    models = SimpleNamespace(champion=lambda: {"endpoint_config": "batch-7"})
+    models = SimpleNamespace(champion=lambda: SimpleNamespace(endpoint_config="batch-7"))
     monkeypatch.setattr(endpoint, "connect", lambda _name: SimpleNamespace(models=models))
     aws.did.clear()
     up()
