@@ -10,6 +10,7 @@ import botocore.session
 import pytest
 from botocore import xform_name
 from botocore.exceptions import ClientError
+from botocore.paginate import Paginator
 from botocore.waiter import NormalizedOperationMethod, Waiter
 from rich.console import Console
 
@@ -46,6 +47,13 @@ class Aws:
         start = int(NextToken)
         more = {"NextToken": str(start + 2)} if start + 2 < len(self.events) else {}
         return {"StackEvents": self.events[start : start + 2], **more}
+
+    def get_paginator(self, name: str) -> Paginator:
+        """boto3's own, over these answers."""
+        model = botocore.session.get_session().get_paginator_model("cloudformation")
+        return Paginator(
+            getattr(self, name), model.get_paginator("".join(part.title() for part in name.split("_"))), None
+        )
 
     def delete_stack(self, StackName: str) -> None:
         self.did.append(f"delete_stack {StackName}")

@@ -215,4 +215,4 @@ def test_an_execution_of_a_stack_that_is_gone_is_lost_and_its_batch_is_tried_her
     assert corrections.start_retraining(corrections.batch(0), gone)
     assert sweep().run() == MACHINE.replace(":stateMachine:", ":execution:") + ":retrain-0-2"
     batch = corrections.batch(0)
-    assert (batch["failures"], batch["reason"]) == (0, "Its stack was deleted.")
+    assert (batch.failures, batch.reason) == (0, "Its stack was deleted.")

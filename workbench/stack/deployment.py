@@ -1,5 +1,7 @@
 """Building and deploying the stack, out of whatever an earlier deployment left."""
 
+from pathlib import Path
+
 import boto3
 from botocore.exceptions import ClientError, WaiterError
 from rich.console import Console
@@ -14,8 +16,6 @@ _DEPLOYED = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE")
 _SAM_BUCKET_STACK = "aws-sam-cli-managed-default"
 """In which SAM keeps the bucket that it uploads to."""
 _STILLBORN = ("ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED", "REVIEW_IN_PROGRESS")
-_BUILT = ROOT / ".aws-sam" / "local"
-"""Beside what `sam build` makes for AWS: here the layer is for the Python in which the local cloud runs its Lambdas."""
 _SETTLE_SECONDS = 300
 _DELETION_PACE = 1
 
@@ -28,20 +28,26 @@ def build_and_deploy(parameters: dict[str, str], console: Console) -> None:
         console.print("· deployed already, nothing has changed")
         return
     _clear_away(console)
-    built = _BUILT / "built-from"
+    folder = _built_folder()
+    built = folder / "built-from"
     if not (built.exists() and built.read_text() == fingerprint):
-        folders = ["--build-dir", str(_BUILT / "build"), "--cache-dir", str(_BUILT / "cache")]
+        folders = ["--build-dir", str(folder / "build"), "--cache-dir", str(folder / "cache")]
         sam.run(["sam", "build", *folders], sam.BUILD, console)
         built.write_text(fingerprint)
     overrides = [f"{name}={value}" for name, value in sorted(parameters.items())]
     sam.run(
-        ["sam", "deploy", "--template-file", str(_BUILT / "build" / "template.yaml"), "--stack-name", STACK_NAME,
+        ["sam", "deploy", "--template-file", str(folder / "build" / "template.yaml"), "--stack-name", STACK_NAME,
          "--resolve-s3", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
          "--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND",
          "--region", REGION, "--parameter-overrides", *overrides],
         sam.DEPLOY, console,
     )  # fmt: skip
     record.note(fingerprint, parameters)
+
+
+def _built_folder() -> Path:
+    """Beside what `sam build` makes for AWS: the layer is for this Python, in which the local cloud runs its Lambdas."""
+    return ROOT / ".aws-sam" / "local"
 
 
 def outputs() -> dict[str, str]:
