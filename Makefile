@@ -114,6 +114,11 @@ test-slow: setup ## only the tests marked slow
 	@python -m pytest -m slow tests/unit tests/contract tests/e2e
 	@cd layer_model && ../$(MXNET)/bin/python -m pytest -c ../tests/mxnet/pytest.ini -m slow ../tests/mxnet
 
+coverage: setup ## what share of the code the unit and contract tests run, by package
+	@mkdir -p build
+	@OMP_NUM_THREADS=1 python -m pytest -m "not slow" -n 2 -q --cov --cov-report= tests/unit tests/contract
+	@python -m tests.support.coverage_table
+
 check: setup lint-template ## format, lint, types, import rules, template and state machines
 	@ruff format --check . && ruff check . && mypy && mypy --config-file layer_model.mypy.ini && lint-imports
 
@@ -130,4 +135,4 @@ lint-template: setup $(CHECKS)/.ready ## cfn-lint for all regions, state machine
 images: setup ## write the accounts of AWS's MXNet images into template.yaml, from the SageMaker SDK's list
 	@python -m workbench.image_accounts
 
-.PHONY: help setup lock demo up down demo-down first-model bench pictures docs test test-slow check lint-template images
+.PHONY: help setup lock demo up down demo-down first-model bench pictures docs test test-slow coverage check lint-template images

@@ -32,9 +32,12 @@ def csv(row: float, traces: int = TRACES) -> bytes:
 def drawn(row: float, coverage: str = "complete") -> bytes:
     line = [Vertex(x=0, y=row), Vertex(x=TRACES - 1, y=row)]
     return LayersDocument(
-        frame_id="", image=ImageSize(width=TRACES, height=SAMPLES), source=Source(kind="human", created=now()),
-        coverage=coverage, layers=[Layer(label="surface", vertices=line)],  # type: ignore[arg-type]
-    ).to_json()  # fmt: skip
+        frame_id="",
+        image=ImageSize(width=TRACES, height=SAMPLES),
+        source=Source(kind="human", created=now()),
+        coverage=coverage,
+        layers=[Layer(label="surface", vertices=line)],  # type: ignore[arg-type]
+    ).to_json()
 
 
 class Uploads(UploadsBucket):

@@ -99,9 +99,12 @@ def test_the_comparison_has_all_that_retrain_reads_of_it(world: World) -> None:
             TransformOutput={"S3OutputPath": f"{made['answers_uri']}{role}"},
         )
     request = {
-        "snapshot": made["snapshot"], "execution": sample("build_dataset")["execution"], "candidate": made["job_name"],
-        "candidate_model_data": "s3://workspace/m", "champion": "first",
-    }  # fmt: skip
+        "snapshot": made["snapshot"],
+        "execution": sample("build_dataset")["execution"],
+        "candidate": made["job_name"],
+        "candidate_model_data": "s3://workspace/m",
+        "champion": "first",
+    }
     decision = compare_models.handler(request, Context())
     read = paths_read("retrain", "decision")
     assert read >= {("promote",), ("reason",), ("candidate",)}

@@ -106,9 +106,14 @@ def ingest(world: World) -> None:
     annotation = b"surface_row\n" + b"9\n" * 24
     for number, (key, content) in enumerate(
         [(f"c/s/f{number}.png", picture(grey())) for number in range(5)]
-        + [("c/s/f0.layers.csv", annotation), ("c/s/f1.layers.csv", b"bed_row\n999\n"), ("c/s/broken.png", b"hello"),
-           ("nowhere.png", b""), ("c/s/f0.jpg", picture(grey()))]
-    ):  # fmt: skip
+        + [
+            ("c/s/f0.layers.csv", annotation),
+            ("c/s/f1.layers.csv", b"bed_row\n999\n"),
+            ("c/s/broken.png", b"hello"),
+            ("nowhere.png", b""),
+            ("c/s/f0.jpg", picture(grey())),
+        ]
+    ):
         s3.put_object(Bucket=UPLOADS, Key=key, Body=content)
         taking_in.handle(Upload(key, None, f"{number + 1:02X}"))
     world.register.mark_organised("c/s/f2", world.register.get("c/s/f2").revision, '"etag"')  # type: ignore[union-attr]

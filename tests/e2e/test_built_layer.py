@@ -65,14 +65,18 @@ def test_the_layer_for_lambdas_python_loads_every_handler_there(tmp_path: Path) 
         (boto3_of_the_runtime / package).symlink_to(here / package)
     handlers = sorted(path.parent.name for path in (ROOT / "services").glob("*/app.py"))
     assert len(handlers) == 10
-    program = "\n".join([
-        "import sys", f"assert sys.version_info[:2] == ({LAMBDA.replace('.', ', ')})", "import importlib, io, numpy, PIL.Image",
-        *[f"assert importlib.import_module('{name}.app').handler" for name in handlers],
-        "from firnline.documents.echogram import decode_png, encode_png",
-        "grey = numpy.arange(48 * 64, dtype=numpy.uint8).reshape(48, 64)",
-        "assert (decode_png(encode_png(grey)) == grey).all()",
-        "import h5py, scipy.io, tifffile",
-    ])  # fmt: skip
+    program = "\n".join(
+        [
+            "import sys",
+            f"assert sys.version_info[:2] == ({LAMBDA.replace('.', ', ')})",
+            "import importlib, io, numpy, PIL.Image",
+            *[f"assert importlib.import_module('{name}.app').handler" for name in handlers],
+            "from firnline.documents.echogram import decode_png, encode_png",
+            "grey = numpy.arange(48 * 64, dtype=numpy.uint8).reshape(48, 64)",
+            "assert (decode_png(encode_png(grey)) == grey).all()",
+            "import h5py, scipy.io, tifffile",
+        ]
+    )
     path = os.pathsep.join(map(str, (tmp_path / "python", ROOT / "services", boto3_of_the_runtime)))
     clean = {
         "PYTHONPATH": path,

@@ -32,8 +32,11 @@ def test_a_stack_that_is_deleted_comes_back_with_its_frames(tmp_path: Path, camp
         cloudformation.delete_stack(StackName=stack.STACK_NAME)
         wait_until(lambda: status() is None, 120, "the stack deleted")
         outputs = first.outputs
-        names = {"FramesBucket": outputs["FramesBucketName"], "WorkspaceBucket": outputs["WorkspaceBucketName"],
-                 "FirnlineTable": outputs["TableName"]}  # fmt: skip
+        names = {
+            "FramesBucket": outputs["FramesBucketName"],
+            "WorkspaceBucket": outputs["WorkspaceBucketName"],
+            "FirnlineTable": outputs["TableName"],
+        }
         assert set(names.values()) <= set(leftovers())
         # When what it kept is adopted, and the template deployed over it
         adoption.adopt(cloudformation, stack.STACK_NAME, names)

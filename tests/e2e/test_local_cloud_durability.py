@@ -385,8 +385,10 @@ def template(*wait_conditions):
     resources = {"Topic": {"Type": "AWS::SNS::Topic"}}
     for name in wait_conditions:
         handle = {"Type": "AWS::CloudFormation::WaitConditionHandle"}
-        waits = {"Type": "AWS::CloudFormation::WaitCondition",
-                 "Properties": {"Handle": {"Ref": f"{name}Handle"}, "Timeout": "3600", "Count": 1}}  # fmt: skip
+        waits = {
+            "Type": "AWS::CloudFormation::WaitCondition",
+            "Properties": {"Handle": {"Ref": f"{name}Handle"}, "Timeout": "3600", "Count": 1},
+        }
         resources |= {f"{name}Handle": handle, name: waits}
     return json.dumps({"Resources": resources})
 

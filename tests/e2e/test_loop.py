@@ -111,9 +111,10 @@ def test_a_function_without_its_policy_is_denied(
     iam, functions = deployed.client("iam"), deployed.client("cloudformation")
     resources = functions.describe_stack_resources(StackName="firnline")["StackResources"]
     role = next(
-        resource["PhysicalResourceId"] for resource in resources
+        resource["PhysicalResourceId"]
+        for resource in resources
         if resource["LogicalResourceId"] == f"{statement_of}FunctionRole"
-    )  # fmt: skip
+    )
     names = iam.list_role_policies(RoleName=role)["PolicyNames"]
     kept = {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names}
     try:

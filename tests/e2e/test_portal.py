@@ -78,9 +78,10 @@ def test_corrections_made_at_the_portal_fill_a_batch(
         lambda: (counts := stack.corrections.counts()).total == before.total + 4 and counts, 60, "four counted"
     )
     counts = wait_until(
-        lambda: (counts := stack.corrections.counts()).last_batch == before.last_batch + 1 and counts, 60,
+        lambda: (counts := stack.corrections.counts()).last_batch == before.last_batch + 1 and counts,
+        60,
         "a batch claimed",
-    )  # fmt: skip
+    )
     assert counts.claimed == before.claimed + 4
     for item in sent:
         frame = stack.register.get(item.frame_id)

@@ -40,8 +40,14 @@ def task(deployed: Connection) -> str:
     """A task of the portal, as `start_review` opens it."""
     name = f"c-s-f-{time.monotonic_ns():x}"
     deployed.workspace.write("frames/c/s/f/r/echogram.png", b"png", "image/png")
-    content = {"frame_id": "c/s/f", "revision": "r", "model_version": "first", "confidence": 0.5, "reason": "unsure",
-               "unlabeled_image": deployed.workspace.uri("frames/c/s/f/r/echogram.png")}  # fmt: skip
+    content = {
+        "frame_id": "c/s/f",
+        "revision": "r",
+        "model_version": "first",
+        "confidence": 0.5,
+        "reason": "unsure",
+        "unlabeled_image": deployed.workspace.uri("frames/c/s/f/r/echogram.png"),
+    }
     Portal(deployed.table, deployed.workspace).start(name, content)
     return name
 

@@ -142,9 +142,12 @@ def test_train_leaves_a_model_of_the_newest_snapshot(connection: Connection, tra
 @pytest.mark.slow
 def test_tune_goes_on_from_the_champion_and_marks_the_best(connection: Connection, trained: str, snapshot: str):
     connection.models.promote(
-        trained, None, model_name=trained, model_data=connection.models.version(trained).model_data,
+        trained,
+        None,
+        model_name=trained,
+        model_data=connection.models.version(trained).model_data,
         endpoint_config=trained,
-    )  # fmt: skip
+    )
     told = firnline(
         "tune", "--range", "learning-rate=0.0001:0.01:log", "--jobs", "2", "--parallel", "2", "--snapshot", "retrain-1",
         "--hyperparameter", "epochs=1", *TINY,

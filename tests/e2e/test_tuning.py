@@ -150,8 +150,12 @@ def test_the_sdk_s_tuner_finds_the_best_training(sdk_session, training_role, sag
     job = ended(sagemaker, "by-the-sdk")
     assert job["HyperParameterTuningJobStatus"] == "Completed"
     assert job["TrainingJobStatusCounters"] == {
-        "Completed": 2, "InProgress": 0, "RetryableError": 0, "NonRetryableError": 0, "Stopped": 0,
-    }  # fmt: skip
+        "Completed": 2,
+        "InProgress": 0,
+        "RetryableError": 0,
+        "NonRetryableError": 0,
+        "Stopped": 0,
+    }
     assert job["ObjectiveStatusCounters"] == {"Succeeded": 2, "Pending": 0, "Failed": 0}
     table = tuner.analytics().dataframe()
     assert table["learning-rate"].between(0.001, 1).all()

@@ -132,10 +132,13 @@ def seeds() -> list[tuple[str, bytes, Reader]]:
     answers = [{"answerContent": _drawing(), "timeSpentInSeconds": 4.5, "submissionTime": "2026-11-22T10:00:00Z"}] * 2
     output = {"humanLoopName": "loop", "inputContent": {"frame_id": "c/s/f"}, "humanAnswers": answers}
     document = {
-        "schema": "firnline.layers/1", "frame_id": "", "image": {"width": TRACES, "height": SAMPLES},
-        "source": {"kind": "human", "created": "2026-11-22T10:00:00Z"}, "coverage": "partial",
+        "schema": "firnline.layers/1",
+        "frame_id": "",
+        "image": {"width": TRACES, "height": SAMPLES},
+        "source": {"kind": "human", "created": "2026-11-22T10:00:00Z"},
+        "coverage": "partial",
         "layers": [{"label": "bed", "vertices": [{"x": x, "y": 30.5} for x in range(TRACES)]}],
-    }  # fmt: skip
+    }
     return [
         ("cresis v5", mat5(cresis_variables()), read_frame),
         ("cresis v5, plain", mat5(cresis_variables(), compressed=False), read_frame),

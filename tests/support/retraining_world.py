@@ -115,17 +115,30 @@ def correct(
 
 def of_one_answer(output: str = "s3://workspace/a2i/loop/output.json") -> CorrectionDetails:
     """What complete_review notes of a correction that had a single, good answer."""
-    return {"model_version": MODEL, "output": output, "seconds": 40.5, "dropped_lines": 0, "answers": 1,
-            "answers_refused": 0, "answers_differ": False}  # fmt: skip
+    return {
+        "model_version": MODEL,
+        "output": output,
+        "seconds": 40.5,
+        "dropped_lines": 0,
+        "answers": 1,
+        "answers_refused": 0,
+        "answers_differ": False,
+    }
 
 
 def count_corrections(world: World, how_many: int) -> None:
     """Count corrections without their layers: what claiming looks at."""
     for number in range(how_many):
         correction = CorrectionRow(
-            loop_name=f"{number}-{how_many}", frame_id=f"c/s/{number}", revision=REVISION, layers=0,
-            coverage="complete", image_prefix="s3://workspace/", created=timestamp(), **of_one_answer(),
-        )  # fmt: skip
+            loop_name=f"{number}-{how_many}",
+            frame_id=f"c/s/{number}",
+            revision=REVISION,
+            layers=0,
+            coverage="complete",
+            image_prefix="s3://workspace/",
+            created=timestamp(),
+            **of_one_answer(),
+        )
         world.table.transact(
             {"key": CounterRow.key(), "update": "ADD #total :one", "values": {":one": 1}},
             {"put": correction.item(), "condition": "attribute_not_exists(pk)"},

@@ -88,10 +88,13 @@ class World:
         grey = echogram() if grey is None else grey
         height, width = grey.shape
         document = LayersDocument(
-            frame_id=frame_id, image=ImageSize(width=width, height=height), coverage="complete", confidence=confidence,
+            frame_id=frame_id,
+            image=ImageSize(width=width, height=height),
+            coverage="complete",
+            confidence=confidence,
             source=Source(kind="model", model_version=MODEL, created=datetime.now(UTC)),
             layers=layers or [line("surface", 10, width), line("layer", 20, width)],
-        )  # fmt: skip
+        )
         self.register.register(frame_id, f"{frame_id}.png", "01", REVISION, "READY", **details)
         self.bucket.write(keys.echogram(frame_id, REVISION), encode_png(grey), "image/png")
         self.bucket.write(
@@ -102,9 +105,12 @@ class World:
         overlay = encode_png(draw_layers(grey, document))
         self.bucket.write(keys.prediction_overlay(*prediction), overlay, "image/png")
         self.register.record_prediction(
-            *prediction, confidence=confidence, layers=len(document.layers),
-            layers_key=keys.prediction(*prediction), overlay_key=keys.prediction_overlay(*prediction),
-        )  # fmt: skip
+            *prediction,
+            confidence=confidence,
+            layers=len(document.layers),
+            layers_key=keys.prediction(*prediction),
+            overlay_key=keys.prediction_overlay(*prediction),
+        )
         self.register.predicted(frame_id, REVISION, MODEL, confidence)
         return loop_name(self.bucket.name, *prediction)
 
@@ -113,12 +119,19 @@ class World:
         key = f"a2i/firnline-review-1/2026/11/22/10/00/00/{name}/output.json"
         frame_id = self.register.frame_of_review(name)
         content = {
-            "flowDefinitionArn": ENVIRONMENT["FLOW_DEFINITION_ARN"], "humanLoopName": name,
+            "flowDefinitionArn": ENVIRONMENT["FLOW_DEFINITION_ARN"],
+            "humanLoopName": name,
             "inputContent": {"frame_id": frame_id, "revision": REVISION},
-            "humanAnswers": [{"answerContent": answer, "workerId": "w", "timeSpentInSeconds": 40.5,
-                              "submissionTime": f"2026-11-22T10:00:{second:02d}Z"}
-                             for second, answer in enumerate(answers)],
-        } | output  # fmt: skip
+            "humanAnswers": [
+                {
+                    "answerContent": answer,
+                    "workerId": "w",
+                    "timeSpentInSeconds": 40.5,
+                    "submissionTime": f"2026-11-22T10:00:{second:02d}Z",
+                }
+                for second, answer in enumerate(answers)
+            ],
+        } | output
         self.bucket.write(key, json.dumps(content).encode(), "application/json")
         return loop_event(name, outputS3Uri=self.bucket.uri(key))
 
@@ -158,15 +171,19 @@ def make_world() -> World:
     resource = boto3.resource("dynamodb")
     attributes = ("pk", "sk", "status_pk", "status_sk", "segment_pk", "segment_sk")
     resource.create_table(
-        TableName=ENVIRONMENT["TABLE_NAME"], BillingMode="PAY_PER_REQUEST",
+        TableName=ENVIRONMENT["TABLE_NAME"],
+        BillingMode="PAY_PER_REQUEST",
         AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in attributes],
         KeySchema=_key("pk", "sk"),
         GlobalSecondaryIndexes=[
-            {"IndexName": f"by_{name}", "KeySchema": _key(f"{name}_pk", f"{name}_sk"),
-             "Projection": {"ProjectionType": "ALL"}}
+            {
+                "IndexName": f"by_{name}",
+                "KeySchema": _key(f"{name}_pk", f"{name}_sk"),
+                "Projection": {"ProjectionType": "ALL"},
+            }
             for name in ("status", "segment")
         ],
-    )  # fmt: skip
+    )
     s3, sqs, events = boto3.client("s3"), boto3.client("sqs"), boto3.client("events")
     s3.create_bucket(Bucket=ENVIRONMENT["WORKSPACE_BUCKET"])
     queue = sqs.create_queue(QueueName="events")["QueueUrl"]
@@ -205,11 +222,15 @@ def answer(*polylines: dict[str, Any], width: int = WIDTH, height: int = HEIGHT,
 
 def loop_event(name: str, status: str = "Completed", source: str = "aws.sagemaker", **output: str) -> dict[str, Any]:
     detail = {
-        "creationTime": "2026-11-22T10:00:00Z", "failureCode": None, "failureReason": None,
+        "creationTime": "2026-11-22T10:00:00Z",
+        "failureCode": None,
+        "failureReason": None,
         "flowDefinitionArn": ENVIRONMENT["FLOW_DEFINITION_ARN"],
         "humanLoopArn": f"arn:aws:sagemaker:us-east-1:000000000000:human-loop/{name}",
-        "humanLoopName": name, "humanLoopStatus": status, "humanLoopOutput": output or None,
-    }  # fmt: skip
+        "humanLoopName": name,
+        "humanLoopStatus": status,
+        "humanLoopOutput": output or None,
+    }
     return {"source": source, "detail-type": "SageMaker A2I HumanLoop Status Change", "detail": detail}
 
 

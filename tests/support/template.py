@@ -10,9 +10,14 @@ from samcli.yamlhelper import yaml_parse
 
 ROOT = Path(__file__).parents[2]
 NAMES = {
-    "AWS::Partition": "aws", "AWS::Region": "us-east-1", "AWS::AccountId": "000000000000", "AWS::StackName": "firnline",
-    "FramesBucket": "firnline-frames", "WorkspaceBucket": "workspace", "FirnlineTable": "firnline",
-}  # fmt: skip
+    "AWS::Partition": "aws",
+    "AWS::Region": "us-east-1",
+    "AWS::AccountId": "000000000000",
+    "AWS::StackName": "firnline",
+    "FramesBucket": "firnline-frames",
+    "WorkspaceBucket": "workspace",
+    "FirnlineTable": "firnline",
+}
 """What references become, so that they say what `tests.support.review_world` says."""
 
 

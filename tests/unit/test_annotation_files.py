@@ -244,7 +244,7 @@ MASKS = {
     "jpeg, as it is": lambda mask: saved(Image.fromarray(mask), "JPEG", quality=75),
     **{f"through jpeg {q}": lambda mask, q=q: saved(Image.fromarray(through_jpeg(mask, q))) for q in (95, 75, 50, 30)},
     "dark on white through jpeg": lambda mask: saved(Image.fromarray(through_jpeg(255 - mask, 70))),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("thickness", [1, 2, 3])

@@ -42,8 +42,9 @@ LAYER = polyline("layer", (0, 21), (30, 22.5), (63, 22))
 
 
 def completer(world, every=100, a2i=None):
-    return ReviewCompleter(world.register, world.corrections, world.bucket, world.bus, a2i,
-                           ENVIRONMENT["FLOW_DEFINITION_ARN"], every)  # fmt: skip
+    return ReviewCompleter(
+        world.register, world.corrections, world.bucket, world.bus, a2i, ENVIRONMENT["FLOW_DEFINITION_ARN"], every
+    )
 
 
 def in_review(world, frame_id=FRAME):
@@ -225,12 +226,18 @@ def test_an_answer_that_cannot_be_used_does_not_cost_the_good_one(world, poison)
 @pytest.mark.parametrize(
     "beside",
     [
-        {"timeSpentInSeconds": 1e300}, {"timeSpentInSeconds": 10**200}, {"timeSpentInSeconds": -1},
-        {"timeSpentInSeconds": float("inf")}, {"timeSpentInSeconds": "long"}, {"timeSpentInSeconds": []},
-        {"submissionTime": 1e300}, {"submissionTime": "0001-01-01T00:00:00+14:00"}, {"submissionTime": "yesterday"},
+        {"timeSpentInSeconds": 1e300},
+        {"timeSpentInSeconds": 10**200},
+        {"timeSpentInSeconds": -1},
+        {"timeSpentInSeconds": float("inf")},
+        {"timeSpentInSeconds": "long"},
+        {"timeSpentInSeconds": []},
+        {"submissionTime": 1e300},
+        {"submissionTime": "0001-01-01T00:00:00+14:00"},
+        {"submissionTime": "yesterday"},
         {"workerId": "\ud800\x00"},
     ],
-)  # fmt: skip
+)
 def test_what_stands_beside_a_drawing_does_not_cost_the_drawing(world, beside):
     name = in_review(world)
     times = {"submissionTime": "2026-11-22T10:00:00", "timeSpentInSeconds": 40.5}
@@ -351,8 +358,13 @@ def test_a_completed_event_without_output_asks_a2i_and_else_waits(world):
     where = world.answered(name, answer(SURFACE))["detail"]["humanLoopOutput"]["outputS3Uri"]
     client = boto3.client("sagemaker-a2i-runtime")
     arn = ENVIRONMENT["FLOW_DEFINITION_ARN"]
-    described = {"CreationTime": "2026-11-22T10:00:00Z", "HumanLoopStatus": "Completed", "HumanLoopName": name,
-                 "HumanLoopArn": arn, "FlowDefinitionArn": arn}  # fmt: skip
+    described = {
+        "CreationTime": "2026-11-22T10:00:00Z",
+        "HumanLoopStatus": "Completed",
+        "HumanLoopName": name,
+        "HumanLoopArn": arn,
+        "FlowDefinitionArn": arn,
+    }
     with Stubber(client) as a2i:
         a2i.add_response("describe_human_loop", described, {"HumanLoopName": name})
         a2i.add_response("describe_human_loop", described | {"HumanLoopOutput": {"OutputS3Uri": where}})

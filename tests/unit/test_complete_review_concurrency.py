@@ -34,9 +34,15 @@ def ministack(tmp_path, monkeypatch):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = os.environ | {
-        "GATEWAY_PORT": str(port), "BIND_HOST": "127.0.0.1", "AUTH": "false", "PERSIST_STATE": "0",
-        "STATE_DIR": str(tmp_path), "S3_DATA_DIR": str(tmp_path), "TMPDIR": str(tmp_path), "LOG_LEVEL": "ERROR",
-    }  # fmt: skip
+        "GATEWAY_PORT": str(port),
+        "BIND_HOST": "127.0.0.1",
+        "AUTH": "false",
+        "PERSIST_STATE": "0",
+        "STATE_DIR": str(tmp_path),
+        "S3_DATA_DIR": str(tmp_path),
+        "TMPDIR": str(tmp_path),
+        "LOG_LEVEL": "ERROR",
+    }
     with (tmp_path / "log").open("w") as log:
         process = subprocess.Popen([sys.executable, "-m", "ministack"], env=environment, stdout=log, stderr=log)
     try:
@@ -72,9 +78,14 @@ def test_250_completions_from_20_threads_claim_exactly_two_batches(ministack):
         session = boto3.Session()
         table = Table(session.resource("dynamodb").Table(ENVIRONMENT["TABLE_NAME"]))
         return ReviewCompleter(
-            FrameRegister(table), Corrections(table), Bucket(session.client("s3"), ENVIRONMENT["WORKSPACE_BUCKET"]),
-            EventBus(session.client("events"), "default"), None, ENVIRONMENT["FLOW_DEFINITION_ARN"], EVERY,
-        )  # fmt: skip
+            FrameRegister(table),
+            Corrections(table),
+            Bucket(session.client("s3"), ENVIRONMENT["WORKSPACE_BUCKET"]),
+            EventBus(session.client("events"), "default"),
+            None,
+            ENVIRONMENT["FLOW_DEFINITION_ARN"],
+            EVERY,
+        )
 
     completers = [completer() for _ in range(THREADS)]
 

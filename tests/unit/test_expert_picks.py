@@ -42,8 +42,11 @@ def test_both_versions_of_a_transect_are_one_segment(frame: Path) -> None:
 def test_the_holdout_is_corrected_first() -> None:
     frames = ["real/A/f", "real/R26Ea/u", "real/B/f", "real/R26Ea/f"]
     assert sorted(frames, key=lambda frame: expert_picks.order(frame, "*R26Ea")) == [
-        "real/R26Ea/f", "real/R26Ea/u", "real/A/f", "real/B/f",
-    ]  # fmt: skip
+        "real/R26Ea/f",
+        "real/R26Ea/u",
+        "real/A/f",
+        "real/B/f",
+    ]
 
 
 def test_real_picks_make_valid_documents(real_data: Path) -> None:

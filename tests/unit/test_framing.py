@@ -15,9 +15,13 @@ OFFSETS = st.floats(-50, 9_000, allow_nan=False)
 @given(OFFSETS, SCALES, OFFSETS, SCALES, SIZES, SIZES)
 def test_a_pixel_comes_back_from_the_file_where_it_was(first_sample, per_row, first_trace, per_column, rows, columns):
     framing = Framing(
-        first_sample=first_sample, samples_per_row=per_row, first_trace=first_trace, traces_per_column=per_column,
-        rows=rows, columns=columns,
-    )  # fmt: skip
+        first_sample=first_sample,
+        samples_per_row=per_row,
+        first_trace=first_trace,
+        traces_per_column=per_column,
+        rows=rows,
+        columns=columns,
+    )
     row, column = np.linspace(-0.5, rows - 0.5, 97), np.linspace(-0.5, columns - 0.5, 97)
     assert np.abs(framing.row_of(framing.sample_of(row)) - row).max() * per_row < 0.01
     assert np.abs(framing.column_of(framing.trace_of(column)) - column).max() * per_column < 0.01

@@ -73,9 +73,12 @@ def test_a_few_contradictions_blank_both_picks_and_many_are_refused() -> None:
 
 def test_a_layers_document_keeps_its_coverage_and_becomes_an_import() -> None:
     given = LayersDocument(
-        frame_id="", image=ImageSize(width=WIDTH, height=HEIGHT), source=Source(kind="human", created=UPLOADED),
-        coverage="complete", layers=[Layer(label="bed", vertices=[Vertex(x=0, y=4), Vertex(x=9, y=5)])],
-    )  # fmt: skip
+        frame_id="",
+        image=ImageSize(width=WIDTH, height=HEIGHT),
+        source=Source(kind="human", created=UPLOADED),
+        coverage="complete",
+        layers=[Layer(label="bed", vertices=[Vertex(x=0, y=4), Vertex(x=9, y=5)])],
+    )
     document = read(given.to_json(), ".layers.json")
     assert document.coverage == "complete"
     assert document.frame_id == "c/s/f"

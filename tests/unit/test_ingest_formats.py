@@ -366,9 +366,15 @@ def test_a_bomb_is_never_unpacked() -> None:
 
 
 _WHOLE = [
-    mat5(cresis_variables()), mat5(cresis_variables(), False), mat73(cresis_variables()), irsno1b(scales=True), impdar(),
-    picture(grey()), picture(grey(), "JPEG"), picture(grey(), "TIFF"),
-]  # fmt: skip
+    mat5(cresis_variables()),
+    mat5(cresis_variables(), False),
+    mat73(cresis_variables()),
+    irsno1b(scales=True),
+    impdar(),
+    picture(grey()),
+    picture(grey(), "JPEG"),
+    picture(grey(), "TIFF"),
+]
 
 
 def _read_or_refuse(content: bytes) -> None:

@@ -163,10 +163,12 @@ def test_a_layers_document_of_any_campaign_and_on_either_grid(tmp_path: Path, fr
     width, height = (told.width, told.height) if framed else (72, 80)
     row = float(told.on_picture(0, 16)[1]) if framed else 16.0
     drawn = LayersDocument(
-        frame_id="greenland/20120330_04/f", image=ImageSize(width=width, height=height), coverage="partial",
+        frame_id="greenland/20120330_04/f",
+        image=ImageSize(width=width, height=height),
+        coverage="partial",
         source=Source(kind="human", created=now()),
         layers=[Layer(label="surface", vertices=[Vertex(x=0, y=row), Vertex(x=width - 1, y=row)])],
-    )  # fmt: skip
+    )
     found = record(frame, "--with", saved(tmp_path / "f.layers.json", drawn.to_json()))
     assert found["sentence"] is None
     assert found["layers"] == [dict(zip(LAYER, ("surface", 72, 0, 71, pytest.approx(16)), strict=True))]
@@ -237,9 +239,15 @@ def test_a_person_is_told_what_was_decided_and_what_to_do(tmp_path: Path) -> Non
     code, out, _ = run(frame, "--with", saved(tmp_path / "f.layers.mat", layer_file()))
     assert code == 0
     for words in (
-        "accepted", "cresis-mat-5, 24 traces x 40 samples", "2 ns a sample", "latitude 70.0000 to 71.0000",
-        "bright-strong, since its numbers are echo power", "24 columns x 40 rows", "surface", "--picture DIR",
-    ):  # fmt: skip
+        "accepted",
+        "cresis-mat-5, 24 traces x 40 samples",
+        "2 ns a sample",
+        "latitude 70.0000 to 71.0000",
+        "bright-strong, since its numbers are echo power",
+        "24 columns x 40 rows",
+        "surface",
+        "--picture DIR",
+    ):
         assert words in out
     assert (
         "Polarity dark-strong, as given"

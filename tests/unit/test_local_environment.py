@@ -55,9 +55,12 @@ def test_a_shell_that_sources_it_means_this_stack_and_no_profile(tmp_path: Path)
 
 def test_what_another_clone_has_set_is_dropped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     theirs = {
-        "AWS_ENDPOINT_URL": "http://127.0.0.1:4999", "FIRNLINE_STATE": str(tmp_path), "FIRNLINE_PORT": "4999",
-        "FIRNLINE_STACK": "firnline", "FIRNLINE_TableName": "theirs",
-    }  # fmt: skip
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:4999",
+        "FIRNLINE_STATE": str(tmp_path),
+        "FIRNLINE_PORT": "4999",
+        "FIRNLINE_STACK": "firnline",
+        "FIRNLINE_TableName": "theirs",
+    }
     local_environment.write(theirs)
     for name, value in theirs.items():
         monkeypatch.setenv(name, value)

@@ -23,8 +23,9 @@ def failures(first: int, count: int) -> list[dict]:
     end = first + count
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(str(ROOT / part) for part in (".", "layers/firnline", "services")),
-        "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
-    }  # fmt: skip
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
     while first < end:
         command = [sys.executable, "-m", "tests.support.mutants", str(first), str(end - first)]
         process = subprocess.run(

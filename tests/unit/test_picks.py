@@ -39,19 +39,28 @@ def frame(framing: Framing, traces: int, samples: int, file: tuple[int, int] | N
 
 def document(width: int, height: int, *layers: tuple[Label, list[tuple[float, float]], float | None]) -> LayersDocument:
     return LayersDocument(
-        frame_id="c/s/f", image=ImageSize(width=width, height=height), coverage="complete",
+        frame_id="c/s/f",
+        image=ImageSize(width=width, height=height),
+        coverage="complete",
         source=Source(kind="model", created=CREATED),
-        layers=[Layer(label=label, confidence=confidence, vertices=[Vertex(x=x, y=y) for x, y in line])
-                for label, line, confidence in layers],
-    )  # fmt: skip
+        layers=[
+            Layer(label=label, confidence=confidence, vertices=[Vertex(x=x, y=y) for x, y in line])
+            for label, line, confidence in layers
+        ],
+    )
 
 
 def test_each_layer_has_a_row_for_each_trace_with_its_time_depth_and_place():
     """Given 4 traces of 12 samples, pictured two samples a row, then rows are the file's, and depths ice's."""
     told = frame(
-        Framing(samples_per_row=2, rows=6, columns=4), 4, 12, dt_s=1e-9, time_zero_s=1e-6,
-        latitude=[70.0, 70.1, None, 70.3], longitude=[-40.0, -40.1, -40.2, -40.3],
-    )  # fmt: skip
+        Framing(samples_per_row=2, rows=6, columns=4),
+        4,
+        12,
+        dt_s=1e-9,
+        time_zero_s=1e-6,
+        latitude=[70.0, 70.1, None, 70.3],
+        longitude=[-40.0, -40.1, -40.2, -40.3],
+    )
     layers = document(4, 6, ("surface", [(0, 1), (2, 1)], 0.9), ("layer", [(1, 4), (3, 4)], None))
     rows = list(picks_rows(layers, told))
     assert [(row.layer, row.label, row.trace, row.sample) for row in rows] == [
@@ -75,9 +84,13 @@ def test_each_layer_has_a_row_for_each_trace_with_its_time_depth_and_place():
 
 def test_where_no_surface_is_drawn_the_files_own_counts():
     told = frame(
-        Framing(rows=12, columns=4), 4, 12, dt_s=1e-9, time_zero_s=1e-6,
+        Framing(rows=12, columns=4),
+        4,
+        12,
+        dt_s=1e-9,
+        time_zero_s=1e-6,
         surface_twtt_s=[None, 1e-6 + 1e-9, 1e-6 + 1e-9, None],
-    )  # fmt: skip
+    )
     layers = document(4, 12, ("surface", [(0, 3), (1, 3)], None), ("bed", [(0, 8), (3, 8)], None))
     bed = [row for row in picks_rows(layers, told) if row.label == "bed"]
     expected = [5 * METRES_PER_NS, 5 * METRES_PER_NS, 7 * METRES_PER_NS]
@@ -88,9 +101,12 @@ def test_where_no_surface_is_drawn_the_files_own_counts():
 def test_a_picture_has_neither_time_nor_place_and_its_margins_and_repeated_columns_count():
     """Given a figure with margins of 10 and 5 in which each trace takes 3 columns, then picks are its own pixels."""
     told = frame(
-        Framing(traces_per_column=3, rows=20, columns=4), 12, 20, (40, 30),
+        Framing(traces_per_column=3, rows=20, columns=4),
+        12,
+        20,
+        (40, 30),
         origin=FileOrigin(first_trace=10, first_sample=5),
-    )  # fmt: skip
+    )
     rows = list(picks_rows(document(4, 20, ("layer", [(1, 7), (2, 7)], 0.5)), told))
     assert [row.trace for row in rows] == [13, 14, 15, 16, 17, 18]
     assert {row.sample for row in rows} == {12.0}
@@ -100,9 +116,14 @@ def test_a_picture_has_neither_time_nor_place_and_its_margins_and_repeated_colum
 def test_rows_that_were_shifted_have_the_times_that_the_echo_took():
     """Given a frame whose traces were moved down by 0 and 4 samples as it was read, then times are the frame's."""
     told = frame(
-        Framing(rows=16, columns=2), 2, 16, (2, 12), dt_s=1e-9, time_zero_s=0.0,
+        Framing(rows=16, columns=2),
+        2,
+        16,
+        (2, 12),
+        dt_s=1e-9,
+        time_zero_s=0.0,
         origin=FileOrigin(sample_shift=[0.0, 4.0]),
-    )  # fmt: skip
+    )
     rows = list(picks_rows(document(2, 16, ("layer", [(0, 8), (1, 8)], None)), told))
     assert [row.sample for row in rows] == [8.0, 4.0]
     assert [row.twtt_s for row in rows] == pytest.approx([8e-9, 8e-9])

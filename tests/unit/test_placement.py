@@ -26,18 +26,23 @@ def frame(framing: Framing, traces: int, samples: int, file=None, origin=None) -
 
 def drawn(width: int, height: int, *lines: list[tuple[float, float]]) -> LayersDocument:
     return LayersDocument(
-        frame_id="", image=ImageSize(width=width, height=height), coverage="partial",
+        frame_id="",
+        image=ImageSize(width=width, height=height),
+        coverage="partial",
         source=Source(kind="import", created=CREATED),
         layers=[Layer(label="layer", vertices=[Vertex(x=x, y=y) for x, y in line]) for line in lines],
-    )  # fmt: skip
+    )
 
 
 @given(st.floats(1, 6), st.floats(1, 5), st.floats(0, 300), st.floats(100, 400), st.floats(100, 400))
 def test_a_line_drawn_on_the_file_is_found_there_again(per_row, per_column, top, start, end):
     framing = Framing(
-        first_sample=round(top), samples_per_row=per_row, traces_per_column=per_column,
-        rows=int(np.ceil(1000 / per_row)), columns=round(200 / per_column),
-    )  # fmt: skip
+        first_sample=round(top),
+        samples_per_row=per_row,
+        traces_per_column=per_column,
+        rows=int(np.ceil(1000 / per_row)),
+        columns=round(200 / per_column),
+    )
     document = frame(framing.model_copy(update={"traces_per_column": 200 / framing.columns}), 200, 2000)
     line = drawn(200, 2000, [(0, top + start), (199, top + end)])
     samples = samples_in_file(on_picture(line, document), document)

@@ -245,7 +245,12 @@ def test_what_is_told_of_a_polarity() -> None:
     assert (given.short, sure.short, unsure.short) == ("dark-strong, given", "dark-strong 0.97", "dark-strong? 0.60")
     assert (given.sure, sure.sure, unsure.sure) == (True, True, False)
     refused = FrameRow(
-        frame_id="c/s/f", status="REJECTED", revision="r", source_key="c/s/f.png", sequencer="0", updated="u",
+        frame_id="c/s/f",
+        status="REJECTED",
+        revision="r",
+        source_key="c/s/f.png",
+        sequencer="0",
+        updated="u",
         reason="It is no picture.",
-    )  # fmt: skip
+    )
     assert polarity_of_row(refused) is None

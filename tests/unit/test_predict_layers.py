@@ -210,11 +210,12 @@ def test_a_picture_larger_than_a_request_is_asked_for_in_tiles(loop, monkeypatch
         wide = tile.right - tile.left
         loop.answers(
             encode_png(np.ascontiguousarray(grey[:, tile.left : tile.right])),
-            layers_document() | {
+            layers_document()
+            | {
                 "image": {"width": wide, "height": HEIGHT},
                 "layers": [{"label": "surface", "vertices": [{"x": 0, "y": 4}, {"x": wide - 1, "y": 4}]}],
             },
-        )  # fmt: skip
+        )
     # When its message comes
     assert loop.deliver() == {"batchItemFailures": []}
     # Then every tile was asked for, and the surface is one line over the whole picture

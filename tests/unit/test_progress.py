@@ -22,8 +22,12 @@ def drawn(terminal: bool) -> str:
 
 def test_a_log_has_a_line_where_a_stage_begins_and_one_where_it_ends() -> None:
     assert drawn(terminal=False).splitlines() == [
-        "· simulating: 0 of 1000", "frame 500", "· simulating: 1000 of 1000, 0 s", "· training …", "· training: 0 s",
-    ]  # fmt: skip
+        "· simulating: 0 of 1000",
+        "frame 500",
+        "· simulating: 1000 of 1000, 0 s",
+        "· training …",
+        "· training: 0 s",
+    ]
 
 
 def test_a_terminal_has_bars() -> None:

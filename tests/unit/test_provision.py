@@ -301,10 +301,14 @@ def test_the_same_code_packs_to_the_same_bytes(tmp_path):
 def described(arn, status, **more):
     """What SageMaker says of a flow in this state."""
     return {
-        "FlowDefinitionArn": arn, "FlowDefinitionName": arn.rpartition("/")[2], "FlowDefinitionStatus": status,
-        "CreationTime": datetime(2026, 11, 22, tzinfo=UTC), "OutputConfig": {"S3OutputPath": "s3://workspace/a2i"},
-        "RoleArn": PROPERTIES.review_flow_role_arn, **more,
-    }  # fmt: skip
+        "FlowDefinitionArn": arn,
+        "FlowDefinitionName": arn.rpartition("/")[2],
+        "FlowDefinitionStatus": status,
+        "CreationTime": datetime(2026, 11, 22, tzinfo=UTC),
+        "OutputConfig": {"S3OutputPath": "s3://workspace/a2i"},
+        "RoleArn": PROPERTIES.review_flow_role_arn,
+        **more,
+    }
 
 
 def test_a_flow_that_a2i_does_not_take_fails_the_deployment_in_a_sentence(monkeypatch):
@@ -314,8 +318,12 @@ def test_a_flow_that_a2i_does_not_take_fails_the_deployment_in_a_sentence(monkey
         "sagemaker", region_name="eu-central-1", aws_access_key_id="testing", aws_secret_access_key="testing"
     )
     arn = "arn:aws:sagemaker:eu-central-1:123456789012:flow-definition/firnline-review-0123456789ab"
-    ui = {"HumanTaskUiArn": arn.replace("flow-definition", "human-task-ui"), "HumanTaskUiName": "ui",
-          "CreationTime": datetime(2026, 11, 22, tzinfo=UTC), "UiTemplate": {}}  # fmt: skip
+    ui = {
+        "HumanTaskUiArn": arn.replace("flow-definition", "human-task-ui"),
+        "HumanTaskUiName": "ui",
+        "CreationTime": datetime(2026, 11, 22, tzinfo=UTC),
+        "UiTemplate": {},
+    }
     with Stubber(client) as aws:
         aws.add_response("describe_human_task_ui", ui)
         aws.add_response("describe_flow_definition", described(arn, "Failed"))
@@ -369,8 +377,15 @@ def test_deletion_removes_this_stacks_flows_and_templates_and_no_others():
     made = {"CreationTime": datetime(2026, 11, 22, tzinfo=UTC)}
     arn = "arn:aws:sagemaker:eu-central-1:123456789012:"
     names = ("firnline-review-0123456789ab", "firnline-test-review-0123456789ab")
-    flows = [{"FlowDefinitionName": name, "FlowDefinitionArn": f"{arn}flow-definition/{name}",
-              "FlowDefinitionStatus": "Active", **made} for name in names]  # fmt: skip
+    flows = [
+        {
+            "FlowDefinitionName": name,
+            "FlowDefinitionArn": f"{arn}flow-definition/{name}",
+            "FlowDefinitionStatus": "Active",
+            **made,
+        }
+        for name in names
+    ]
     templates = [{"HumanTaskUiName": name, "HumanTaskUiArn": f"{arn}human-task-ui/{name}", **made} for name in names]
     with Stubber(client) as aws:
         aws.add_response("list_flow_definitions", {"FlowDefinitionSummaries": flows})

@@ -180,12 +180,15 @@ def test_linear_power_in_a_netcdf_file_becomes_decibels() -> None:
     [
         *((unit, 1.0) for unit in ("s", "S", "sec", "Seconds", "second", "seconds (two-way)", "s.")),
         *((unit, 1e-3) for unit in ("ms", "msec", "milliseconds")),
-        *((unit, 1e-6) for unit in ("us", "µs", "μs", "usec", "micro-seconds", "Microseconds", "1e-6 s", "10^-6 seconds")),
+        *(
+            (unit, 1e-6)
+            for unit in ("us", "µs", "μs", "usec", "micro-seconds", "Microseconds", "1e-6 s", "10^-6 seconds")
+        ),
         *((unit, 1e-6) for unit in ("two-way travel time (us)", "us TWT", "[us]", "microsecond", "1.0E-06 seconds")),
         *((unit, 1e-9) for unit in ("ns", "nsec", "nanoseconds", "TWTT in ns", "10**-9 s")),
         *((unit, None) for unit in ("", "m", "metres", "dB", "counts", "1")),
     ],
-)  # fmt: skip
+)
 def test_units_of_time(units: str, seconds: float | None) -> None:
     assert seconds_per_unit(units) == (None if seconds is None else pytest.approx(seconds))
 
@@ -264,7 +267,7 @@ def _seconds(text: str) -> float:
         ("microseconds since 2012-03-30", 5_000_000, "2012-03-30 00:00:05"),
         ("nanoseconds since 1970-01-01 00:00:00", 1_333_065_600_123_000_000, "2012-03-30 00:00:00.123000"),
     ],
-)  # fmt: skip
+)
 def test_clocks_with_any_epoch(units: str, count: float, utc: str) -> None:
     found = gps_time(np.array([count]), units, "standard", "time")
     assert found is not None
@@ -447,7 +450,7 @@ def _filtered(code: int) -> bytes:
         (b"PK\x03\x04" + bytes(200), ["ZIP"]),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
-)  # fmt: skip
+)
 def test_what_firnline_cannot_read_is_named(content: bytes, words: list[str]) -> None:
     sentence = _refusal(content)
     for word in words:

@@ -50,10 +50,14 @@ def test_arrays_come_back_whole_and_writable() -> None:
 
 def test_a_frame_comes_back_as_it_was_read() -> None:
     frame = RadarFrame(
-        np.full((20, 30), np.float32(-90)), "cresis-mat-5", dt_s=2e-9, latitude=np.linspace(70, 71, 30),
-        picks=Picks(["surface"], np.full((1, 30), np.nan)), origin=Origin(sample_shift=np.arange(30)),
+        np.full((20, 30), np.float32(-90)),
+        "cresis-mat-5",
+        dt_s=2e-9,
+        latitude=np.linspace(70, 71, 30),
+        picks=Picks(["surface"], np.full((1, 30), np.nan)),
+        origin=Origin(sample_shift=np.arange(30)),
         transforms=["a note"],
-    )  # fmt: skip
+    )
     again = within_limits(lambda: frame, 5, 10**9)
     assert (again.format, again.dt_s, again.file_shape, again.transforms) == (
         "cresis-mat-5",
@@ -158,10 +162,17 @@ def _zeros_tiff(side: int = 9_900, strips: int = 99) -> bytes:
     packed = zlib.compress(bytes(rows * side * 8), 1)
     tables_at = 8 + len(packed) + len(packed) % 2
     entries = [
-        (256, 3, 1, side), (257, 3, 1, side), (258, 3, 1, 64), (259, 3, 1, 8), (262, 3, 1, 1),
-        (273, 4, strips, tables_at), (277, 3, 1, 1), (278, 3, 1, rows), (279, 4, strips, tables_at + 4 * strips),
+        (256, 3, 1, side),
+        (257, 3, 1, side),
+        (258, 3, 1, 64),
+        (259, 3, 1, 8),
+        (262, 3, 1, 1),
+        (273, 4, strips, tables_at),
+        (277, 3, 1, 1),
+        (278, 3, 1, rows),
+        (279, 4, strips, tables_at + 4 * strips),
         (339, 3, 1, 3),
-    ]  # fmt: skip
+    ]
     tables = struct.pack(f"<{strips}I", *[8] * strips) + struct.pack(f"<{strips}I", *[len(packed)] * strips)
     directory = struct.pack("<H", len(entries)) + b"".join(struct.pack("<HHII", *entry) for entry in entries) + bytes(4)
     head = b"II*\0" + struct.pack("<I", tables_at + len(tables))
@@ -192,18 +203,21 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "TIFF of zeros": (_zeros_tiff, "unpacks to far more"),
     "vector of 2e9, MATLAB 5": (
-        lambda: _without("Time") + _claim5("Time", 1, 2_000_000_000), "'Time' claims to hold 2000000000",
+        lambda: _without("Time") + _claim5("Time", 1, 2_000_000_000),
+        "'Time' claims to hold 2000000000",
     ),
     "vector of 1e8, MATLAB 5": (lambda: _without("Surface") + _claim5("Surface", 1, 100_000_000), "'Surface' claims"),
     "vector of 9e7, MATLAB 7.3": (
-        lambda: _claim73("Elevation", (90_000_000, 1)), "'Elevation' claims to hold 90000000",
+        lambda: _claim73("Elevation", (90_000_000, 1)),
+        "'Elevation' claims to hold 90000000",
     ),
     "vector as a table, MATLAB 7.3": (lambda: _claim73("GPS_time", (9_000, 9_000)), "'GPS_time' claims"),
     "lines in millions": (
-        lambda: mat5({"Data": echoes()}) + _claim5("layers_vector", 3_000_000, 24), "'layers_vector' claims",
+        lambda: mat5({"Data": echoes()}) + _claim5("layers_vector", 3_000_000, 24),
+        "'layers_vector' claims",
     ),
     "picks in thousands": (lambda: impdar(picks={"samp2": np.zeros((1001, 1001))}), "at most 1000 lines"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("make", "words"), HOSTILE.values(), ids=HOSTILE)

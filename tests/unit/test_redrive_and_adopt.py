@@ -38,9 +38,10 @@ def test_only_queues_with_dead_letters_are_redriven_and_to_where_they_were():
                 attributes = {"QueueArn": ARN + name, "ApproximateNumberOfMessages": count}
                 aws.add_response("get_queue_attributes", {"Attributes": attributes})
         aws.add_response(
-            "start_message_move_task", {"TaskHandle": "1"},
+            "start_message_move_task",
+            {"TaskHandle": "1"},
             {"SourceArn": ARN + "PredictDeadLetters", "DestinationArn": ARN + "PredictQueue"},
-        )  # fmt: skip
+        )
         moved = redrive(connection, ("Ingest", "Predict"))
         aws.assert_no_pending_responses()
     assert [(one.queue, one.messages) for one in moved] == [("ingest", 0), ("predict", 7)]
@@ -83,8 +84,10 @@ def test_adoption_imports_and_waits(cloudformation):
     [call] = asked
     assert call["ChangeSetType"] == "IMPORT"
     assert [item["ResourceIdentifier"] for item in call["ResourcesToImport"]] == [
-        {"BucketName": "f-bucket"}, {"BucketName": "w-bucket"}, {"TableName": "t"}
-    ]  # fmt: skip
+        {"BucketName": "f-bucket"},
+        {"BucketName": "w-bucket"},
+        {"TableName": "t"},
+    ]
 
 
 def test_what_cloudformation_refuses_is_told(cloudformation):

@@ -71,7 +71,10 @@ def test_the_list_shows_the_most_uncertain_first(world, browser):
     assert status == 200
     assert "script-src 'self'" in headers["Content-Security-Policy"]
     assert re.findall(r'data-task="([^"]+)" data-frame-id="([^"]+)"', body.decode()) == [
-        (names[1], "c/s/b"), (names[2], "c/s/c"), (names[0], "c/s/a")]  # fmt: skip
+        (names[1], "c/s/b"),
+        (names[2], "c/s/c"),
+        (names[0], "c/s/a"),
+    ]
     assert "20%" in body.decode()
     assert get(browser, "/review/next")[1]["Location"] == f"/review/tasks/{names[1]}"
     for after, following in [(1, 2), (2, 0), (0, 1)]:
@@ -216,13 +219,18 @@ def test_too_much_or_no_json_is_refused(world, browser):
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/review/tasks/..%2F..%2Fetc", 404), ("GET", "/review/tasks/UPPER", 404),
+        ("GET", "/review/tasks/..%2F..%2Fetc", 404),
+        ("GET", "/review/tasks/UPPER", 404),
         ("GET", "/review/tasks/nobody", 404),
-        ("GET", f"/review/tasks/{'a' * 64}", 404), ("GET", "/review/nothing", 404), ("POST", "/review/", 405),
+        ("GET", f"/review/tasks/{'a' * 64}", 404),
+        ("GET", "/review/nothing", 404),
+        ("POST", "/review/", 405),
         ("GET", "/review/tasks/a/", 404),
-        ("GET", "/review/tasks/a/submit", 405), ("DELETE", "/review/tasks/a", 405), ("GET", "/review/crowd.js", 200),
+        ("GET", "/review/tasks/a/submit", 405),
+        ("DELETE", "/review/tasks/a", 405),
+        ("GET", "/review/crowd.js", 200),
     ],
-)  # fmt: skip
+)
 def test_addresses(browser, method, path, status):
     assert browser.request(method, path, headers=ORIGIN).status_code == status
 

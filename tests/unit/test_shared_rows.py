@@ -29,9 +29,12 @@ BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "y": st.lists(st.floats(0, 1e5), min_size=3, max_size=3).map(tuple),
 }
 BY_TYPE: dict[type, st.SearchStrategy[Any]] = {
-    str: NAME, int: st.integers(0, 10**9), float: st.floats(0, 1), bool: st.booleans(),
+    str: NAME,
+    int: st.integers(0, 10**9),
+    float: st.floats(0, 1),
+    bool: st.booleans(),
     dict: st.dictionaries(NAME, NESTED, max_size=3),
-}  # fmt: skip
+}
 FRAME: dict[str, Any] = {
     "pk": "FRAME#c/s/f", "sk": "STATUS", "frame_id": "c/s/f", "status": "READY", "revision": "0123456789ab",
     "source_key": "c/s/f.png", "sequencer": "0A", "updated": "2026-11-22T10:00:00.000+00:00",

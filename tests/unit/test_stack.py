@@ -81,8 +81,11 @@ class Aws:
 
     def create_endpoint(self, EndpointName: str, EndpointConfigName: str) -> None:
         self.did.append(f"create_endpoint {EndpointConfigName}")
-        self.endpoint = {"EndpointStatus": self.endpoint_after, "EndpointConfigName": EndpointConfigName,
-                         "FailureReason": "it failed again"}  # fmt: skip
+        self.endpoint = {
+            "EndpointStatus": self.endpoint_after,
+            "EndpointConfigName": EndpointConfigName,
+            "FailureReason": "it failed again",
+        }
 
 
 @pytest.fixture
@@ -181,8 +184,10 @@ def test_what_cloudformation_could_not_make_is_told_and_not_the_whole_rollback(a
     log.write_text("much\n")
     said = sam.why("sam deploy", 1, log, sam.causes())
     assert said.splitlines() == [
-        "sam deploy failed:", "Provision: FileNotFoundError: the model is missing", f"The whole of it is in {log}."
-    ]  # fmt: skip
+        "sam deploy failed:",
+        "Provision: FileNotFoundError: the model is missing",
+        f"The whole of it is in {log}.",
+    ]
 
 
 def test_a_tool_s_traceback_stays_in_its_log(tmp_path: Path) -> None:
@@ -265,8 +270,10 @@ def test_the_last_lines_say_what_runs_and_how_to_stop_it(demo_state: Path, monke
 def test_up_says_after_a_failure_how_to_stop_and_to_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(local_cloud, "running_port", lambda _: 4566)
     assert stack.what_is_left().splitlines() == [
-        "the local cloud still runs at http://127.0.0.1:4566", "stop     make down", "go on    make up"
-    ]  # fmt: skip
+        "the local cloud still runs at http://127.0.0.1:4566",
+        "stop     make down",
+        "go on    make up",
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ ports

@@ -74,8 +74,13 @@ def test_the_reviewer_is_told_how_a_picture_was_taken(world, form):
 
 def test_a_partial_annotation_is_drawn_into_the_labelled_image(world):
     name = world.predicted_frame()
-    partial = LayersDocument(frame_id=FRAME, image=ImageSize(width=64, height=48), coverage="partial",
-                             source=Source(kind="import", created=now()), layers=[line("surface", 11)])  # fmt: skip
+    partial = LayersDocument(
+        frame_id=FRAME,
+        image=ImageSize(width=64, height=48),
+        coverage="partial",
+        source=Source(kind="import", created=now()),
+        layers=[line("surface", 11)],
+    )
     world.bucket.write(keys.partial(FRAME, REVISION), partial.to_json(), "application/json")
     starter(world).handle(EVENT)
     content = json.loads(world.bucket.read(f"reviews/{name}/input.json", 10**7))
@@ -167,8 +172,13 @@ def test_a2i_is_asked_and_a_loop_that_exists_counts_as_started(monkeypatch):
         "FlowDefinitionArn": arn,
         "HumanLoopInput": {"InputContent": json.dumps(content)},
     }
-    described = {"CreationTime": now(), "HumanLoopStatus": "InProgress", "HumanLoopName": "loop",
-                 "HumanLoopArn": f"{arn}/loop", "FlowDefinitionArn": arn}  # fmt: skip
+    described = {
+        "CreationTime": now(),
+        "HumanLoopStatus": "InProgress",
+        "HumanLoopName": "loop",
+        "HumanLoopArn": f"{arn}/loop",
+        "FlowDefinitionArn": arn,
+    }
     with Stubber(client) as a2i:
         a2i.add_response("start_human_loop", {"HumanLoopArn": f"{arn}/loop"}, request)
         a2i.add_client_error("start_human_loop", "ConflictException", expected_params=request)
@@ -196,8 +206,14 @@ def test_a_prediction_too_long_for_a2i_is_simplified_until_it_fits():
         Layer(label="layer", vertices=[Vertex(x=x, y=y) for x, y in enumerate(base + generator.uniform(0, 9, width))])
         for base in range(5, 605, 10)
     ]
-    document = LayersDocument(frame_id=FRAME, image=ImageSize(width=width, height=620), coverage="complete",
-                              confidence=0.4, source=Source(kind="model", created=now()), layers=rough)  # fmt: skip
+    document = LayersDocument(
+        frame_id=FRAME,
+        image=ImageSize(width=width, height=620),
+        coverage="complete",
+        confidence=0.4,
+        source=Source(kind="model", created=now()),
+        layers=rough,
+    )
     images = dict.fromkeys(("model_output_image", "labeled_image", "unlabeled_image"), "s3://b/k")
     content = input_content(document, revision=REVISION, reason="", **images)
     assert len(json.dumps(content)) <= 3_145_728

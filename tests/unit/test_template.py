@@ -253,9 +253,11 @@ def test_a_function_writes_to_its_own_log_group_and_makes_none(name):
     [policy] = properties(f"{name}Role")["Policies"]
     logs = [s for s in statements(policy["PolicyDocument"]) if any(a.startswith("logs:") for a in as_list(s["Action"]))]
     assert [(s["Action"], s["Resource"]) for s in logs] == [
-        (["logs:CreateLogStream", "logs:PutLogEvents"],
-         {"Fn::GetAtt": [properties(name)["LoggingConfig"]["LogGroup"]["Ref"], "Arn"]})
-    ]  # fmt: skip
+        (
+            ["logs:CreateLogStream", "logs:PutLogEvents"],
+            {"Fn::GetAtt": [properties(name)["LoggingConfig"]["LogGroup"]["Ref"], "Arn"]},
+        )
+    ]
 
 
 def test_services_that_say_for_whom_they_act_act_for_this_account_only():
@@ -276,8 +278,12 @@ def test_what_serves_reads_models_and_pictures_and_writes_answers_only(transform
         for action in as_list(statement["Action"]):
             allowed[action] = [json.dumps(arn) for arn in as_list(statement["Resource"])]
     assert {a for a in allowed if a.startswith("s3:")} == {
-        "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListBucket", "s3:GetBucketLocation"
-    }  # fmt: skip
+        "s3:GetObject",
+        "s3:PutObject",
+        "s3:AbortMultipartUpload",
+        "s3:ListBucket",
+        "s3:GetBucketLocation",
+    }
     assert all("/answers/*" in arn for arn in allowed["s3:PutObject"])
     assert all("/models/*" in arn or "/holdout-images/*" in arn for arn in allowed["s3:GetObject"])
 
@@ -288,9 +294,11 @@ def test_training_cannot_replace_the_model_in_the_box(transformed):
     assert "s3:PutObject" in denied["Action"]
     assert "/models/first/*" in denied["Resource"]["Fn::Sub"]
     written = [
-        arn["Fn::Sub"].partition("}/")[2] for s in statements_of if s["Effect"] == "Allow" and "s3:PutObject" in s["Action"]
+        arn["Fn::Sub"].partition("}/")[2]
+        for s in statements_of
+        if s["Effect"] == "Allow" and "s3:PutObject" in s["Action"]
         for arn in as_list(s["Resource"])
-    ]  # fmt: skip
+    ]
     assert written == ["models/*", "checkpoints/*"]
 
 
@@ -322,8 +330,10 @@ def test_what_the_stack_says_to_itself_goes_over_its_own_bus():
 
 
 def test_who_may_send_what_over_the_bus():
-    denied = {policy["Properties"]["StatementId"]: policy["Properties"]["Statement"]
-              for policy in of_type("AWS::Events::EventBusPolicy").values()}  # fmt: skip
+    denied = {
+        policy["Properties"]["StatementId"]: policy["Properties"]["Statement"]
+        for policy in of_type("AWS::Events::EventBusPolicy").values()
+    }
     assert denied.keys() == {"OwnSourcesOnly", "FramesFromFunctionsOnly"}
     assert all((s["Effect"], s["Principal"]) == ("Deny", "*") for s in denied.values())
     senders = {"IngestFrame", "PredictLayers", "CompleteReview"}
@@ -515,8 +525,11 @@ def test_every_transition_leads_to_a_state(machine):
 
 
 def test_the_retraining_queue_hears_of_ended_executions_and_of_the_clock():
-    patterns = [properties(name) for name in of_type("AWS::Events::Rule")
-                if properties(name)["Targets"][0]["Arn"] == {"Fn::GetAtt": ["RetrainingQueue", "Arn"]}]  # fmt: skip
+    patterns = [
+        properties(name)
+        for name in of_type("AWS::Events::Rule")
+        if properties(name)["Targets"][0]["Arn"] == {"Fn::GetAtt": ["RetrainingQueue", "Arn"]}
+    ]
     assert [rule for rule in patterns if rule.get("ScheduleExpression") == "rate(5 minutes)"]
     kinds = {kind for rule in patterns for kind in rule.get("EventPattern", {}).get("detail-type", [])}
     assert kinds == {"CorrectionBatchClaimed", "Step Functions Execution Status Change"}

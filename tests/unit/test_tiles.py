@@ -23,9 +23,13 @@ def document(left: int, right: int, lines: list[tuple[str, object, int, int]], c
             vertices = [Vertex(x=float(x - left), y=float(at(x))) for x in columns]
             layers.append(Layer(label=label, confidence=confidence, vertices=vertices))
     return LayersDocument(
-        frame_id="c/s/f", image=ImageSize(width=right - left, height=HEIGHT), coverage="complete", confidence=confidence,
-        source=Source(kind="model", model_version="m", created=datetime(2026, 1, 1, tzinfo=UTC)), layers=layers,
-    )  # fmt: skip
+        frame_id="c/s/f",
+        image=ImageSize(width=right - left, height=HEIGHT),
+        coverage="complete",
+        confidence=confidence,
+        source=Source(kind="model", model_version="m", created=datetime(2026, 1, 1, tzinfo=UTC)),
+        layers=layers,
+    )
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(256, 512), (MAX_PICTURE_ROWS, 1953), (4000, 4000), (160, 100_000)])

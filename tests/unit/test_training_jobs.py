@@ -152,11 +152,14 @@ def test_the_best_training_is_marked():
     summaries = [
         {"TrainingJobName": "t-001", "TrainingJobStatus": "Failed", **tuned},
         {
-            "TrainingJobName": "t-002", "TrainingJobStatus": "Completed", **tuned,
+            "TrainingJobName": "t-002",
+            "TrainingJobStatus": "Completed",
+            **tuned,
             "FinalHyperParameterTuningJobObjectiveMetric": {"Value": 0.8125},
-            "TrainingStartTime": started, "TrainingEndTime": started + timedelta(seconds=61),
+            "TrainingStartTime": started,
+            "TrainingEndTime": started + timedelta(seconds=61),
         },
-    ]  # fmt: skip
+    ]
     console = Console(width=120)
     with console.capture() as capture:
         console.print(tuning_listing(summaries, "t-002"))

@@ -98,8 +98,11 @@ def test_a_grid_has_every_combination_once():
     points = [grid_point(ranges, number) for number in range(grid_size(ranges))]
     assert len({tuple(point.items()) for point in points}) == 6
     assert [(p["network"], p["batch"]) for p in points[:4]] == [
-        ("layers", "2"), ("layers", "4"), ("layers", "8"), ("reference", "2"),
-    ]  # fmt: skip
+        ("layers", "2"),
+        ("layers", "4"),
+        ("layers", "8"),
+        ("reference", "2"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -82,9 +82,14 @@ def _strength(part: np.ndarray) -> np.ndarray:
 
 
 def fast_time(
-    time: np.ndarray, name: str, units: str, convention: float, surface: np.ndarray | None, notes: list[str],
+    time: np.ndarray,
+    name: str,
+    units: str,
+    convention: float,
+    surface: np.ndarray | None,
+    notes: list[str],
     step_s: float | None = None,
-) -> np.ndarray:  # fmt: skip
+) -> np.ndarray:
     """Two-way travel time in seconds.
 
     time : (samples,) as the file has it, growing

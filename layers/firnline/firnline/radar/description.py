@@ -66,10 +66,12 @@ def described(frame: RadarFrame, frame_id: str, revision: str, source: Source) -
         checksum_sha256=source.checksum_sha256,
         created=source.uploaded,
         transforms=[
-            *frame.transforms, *notes, *picture.notes,
+            *frame.transforms,
+            *notes,
+            *picture.notes,
             "scaled to 8 bits: 2nd percentile to 1, 99.7th to 255, no data to 0",
         ],
-    )  # fmt: skip
+    )
     return picture, document
 
 

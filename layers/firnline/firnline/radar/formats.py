@@ -23,8 +23,11 @@ _MEMORY_BYTES, _MEMORY_PER_BYTE = 700_000_000, 8
 """Memory that any file gets, and that each of its bytes earns: 2.3 GB for the largest, of Lambda's 3,008 MB."""
 
 _OTHERS = (
-    (b"*** Burst Header ***", "a raw ApRES burst: process it to range profiles, and save their power, abs(profile)**2, "
-     "with its axes in a CReSIS-like .mat file"),
+    (
+        b"*** Burst Header ***",
+        "a raw ApRES burst: process it to range profiles, and save their power, abs(profile)**2, "
+        "with its axes in a CReSIS-like .mat file",
+    ),
     (b"CDF\x01", "in the classic NetCDF form; convert it to NetCDF-4 (nccopy -k nc4) and upload it again"),
     (b"CDF\x02", "in the classic NetCDF form; convert it to NetCDF-4 (nccopy -k nc4) and upload it again"),
     (b"CDF\x05", "in the classic NetCDF form; convert it to NetCDF-4 (nccopy -k nc4) and upload it again"),
@@ -37,7 +40,7 @@ _OTHERS = (
     (b"\x93NUMPY", "a NumPy array without axes; save it as MATLAB file or NetCDF-4 with its time axis and positions"),
     (b"PK\x03\x04", "a ZIP archive; unpack it and upload the frames in it"),
     (b"\x1f\x8b", "packed with gzip; unpack it and upload what is in it"),
-)  # fmt: skip
+)
 """(first bytes, what the file is and what to do about it)."""
 
 

@@ -91,9 +91,14 @@ def make_picture(power_db: np.ndarray, decibels_per_step: float = 1.0, pulse_sam
         columns = max(2, MAX_PICTURE_PIXELS // rows)
         per_column = (traces - grid.first) / columns
     framing = Framing(
-        first_sample=float(top), samples_per_row=per_row, first_trace=grid.first, traces_per_column=per_column,
-        rows=rows, columns=columns, repeated=grid.repeated and per_column == grid.width,
-    )  # fmt: skip
+        first_sample=float(top),
+        samples_per_row=per_row,
+        first_trace=grid.first,
+        traces_per_column=per_column,
+        rows=rows,
+        columns=columns,
+        repeated=grid.repeated and per_column == grid.width,
+    )
     return Picture(averaged(power_db, framing, decibels_per_step), framing, notes)
 
 

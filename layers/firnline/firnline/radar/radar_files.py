@@ -300,9 +300,15 @@ def _inside(rows: np.ndarray, samples: int) -> np.ndarray:
 
 
 def _echogram(
-    variables: Variables, name: str, time_name: str, time_s: np.ndarray, traces: int, trace_dimension: str | None,
-    surface_s: np.ndarray | None, notes: list[str],
-) -> tuple[np.ndarray, np.ndarray | None]:  # fmt: skip
+    variables: Variables,
+    name: str,
+    time_name: str,
+    time_s: np.ndarray,
+    traces: int,
+    trace_dimension: str | None,
+    surface_s: np.ndarray | None,
+    notes: list[str],
+) -> tuple[np.ndarray, np.ndarray | None]:
     """The echogram as (samples, traces), whichever axis came first, and the kept bins (zero-based) if it is truncated.
 
     Some files keep the whole fast time and truncate only the echogram; then the bins tell how many samples there must

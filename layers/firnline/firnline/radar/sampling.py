@@ -107,11 +107,13 @@ def _quietest_correlation(steps: np.ndarray) -> np.ndarray:
     lags = range(min(_MOST_TRACES_APART, steps.shape[1] // 2))
     blocks = np.array_split(steps, max(1, len(steps) // _QUIET_ROWS))
     power = np.array([np.mean(block**2) for block in blocks])
-    alike = np.array([
-        [np.mean(block[:, : block.shape[1] - lag] * block[:, lag:]) for lag in lags]
-        for block, strong in zip(blocks, power, strict=True)
-        if strong > 0
-    ])  # fmt: skip
+    alike = np.array(
+        [
+            [np.mean(block[:, : block.shape[1] - lag] * block[:, lag:]) for lag in lags]
+            for block, strong in zip(blocks, power, strict=True)
+            if strong > 0
+        ]
+    )
     if not alike.size:
         return np.ones(1)
     alike /= alike[:, :1]
