@@ -393,7 +393,8 @@ class Durability:
             for queue in sqs._queues._data.values():
                 for message in queue["messages"]:
                     if message["id"] not in known:
-                        message["id"] = entry["id"]  # under which the journal says that it left the queue
+                        # Under this number the journal says that it left the queue; one of an older version has none.
+                        message["id"] = entry.get("id", message["id"])
 
     @staticmethod
     def _record_lost_execution(stepfunctions: Any, entry: dict) -> None:
