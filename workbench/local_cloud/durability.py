@@ -139,6 +139,16 @@ class Durability:
             sqs, sqs._delete_messages_for_esm, lambda url, handles: url
         )
 
+    def journal_moves(self) -> None:
+        """Write down what a StartMessageMoveTask takes out of its source, once somebody has put that operation in."""
+        from ministack.services import sqs
+
+        def source_url(data: dict, _url: str) -> str:
+            return (sqs._queue_by_arn(data["SourceArn"]) or {}).get("url", "")
+
+        start = sqs._HANDLERS["StartMessageMoveTask"]
+        sqs._HANDLERS["StartMessageMoveTask"] = self._journaling_removal(sqs, start, source_url)
+
     def _journaling_table_write(self, name: str, write: Callable[..., tuple]) -> Callable[..., tuple]:
         @functools.wraps(write)
         def journaled(data: dict, *rest: Any, **more: Any) -> tuple:
