@@ -270,6 +270,23 @@ def test_ten_kills_during_uploads_flood_no_queue(stack):
     assert waiting(stack, "flood-dead") == 0
 
 
+def test_dead_letters_that_were_moved_back_are_not_dead_again_after_a_kill(stack):
+    sqs, arns, urls = stack.client("sqs"), {}, {}
+    for name in ("moved-dead", "moved"):
+        redrive = {"deadLetterTargetArn": arns.get("moved-dead"), "maxReceiveCount": 3}
+        attributes = {"RedrivePolicy": json.dumps(redrive)} if arns else {}
+        urls[name] = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
+        found = sqs.get_queue_attributes(QueueUrl=urls[name], AttributeNames=["QueueArn"])["Attributes"]
+        arns[name] = found["QueueArn"]
+    sqs.send_message(QueueUrl=urls["moved-dead"], MessageBody="once more")
+    snapshot = stack.folder / "state" / "sqs.json"
+    wait_for(lambda: "once more" in snapshot.read_text(), 20)
+    sqs.start_message_move_task(SourceArn=arns["moved-dead"], DestinationArn=arns["moved"])
+    stack.kill()
+    stack.start()
+    assert [waiting(stack, name) for name in ("moved-dead", "moved")] == [0, 1]
+
+
 def test_what_was_deployed_works_after_the_restart(stack):
     stack.client("s3").put_object(Bucket=BUCKET, Key="after.nc", Body=b"3")
     submit(stack, "loop-1", "bed")

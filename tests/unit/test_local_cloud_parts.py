@@ -21,6 +21,7 @@ from workbench.local_cloud.retention import cut
 from workbench.local_cloud.s3_paths import relative_name, split_uri, transform_output
 from workbench.local_cloud.sagemaker_api import resource_arn
 from workbench.local_cloud.service_model import _matches, check, operation_model, service_model, shaped
+from workbench.local_cloud.settings import Settings
 from workbench.local_cloud.step_functions import permissions
 from workbench.local_cloud.store import Store
 
@@ -305,3 +306,21 @@ def test_records_are_cut_to_the_newest_now_and_then():
         taken += cut(kept, 100)
         assert len(kept) <= 110
     assert taken + kept == list(range(1000))
+
+
+def test_a_replay_ends_with_what_was_accepted_and_not_done(tmp_path):
+    queues = {"url": {"messages": [{"id": "in the snapshot"}, {"id": "done since"}]}}
+    sqs = SimpleNamespace(_queues=SimpleNamespace(_data=queues), _Err=KeyError)
+    durability = Durability(Settings(tmp_path, 1))
+    durability._send = lambda data, url: queues[url]["messages"].append({"id": f"new {data['MessageBody']}"})
+    sent = [{"call": "send", "data": {"MessageBody": n}, "url": "url", "id": n} for n in ("handled", "waiting")]
+    events = [{"call": "accepted", "id": n, "event": {"key": n}} for n in ("told", "untold")]
+    for entry in (
+        *sent,
+        *events,
+        {"call": "remove", "ids": ["done since", "handled"]},
+        {"call": "told", "id": "told"},
+    ):
+        durability._replay_message(sqs, entry)
+    assert [message["id"] for message in queues["url"]["messages"]] == ["in the snapshot", "waiting"]
+    assert durability._untold == {"untold": {"key": "untold"}}

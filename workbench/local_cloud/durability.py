@@ -139,6 +139,16 @@ class Durability:
             sqs, sqs._delete_messages_for_esm, lambda url, handles: url
         )
 
+    def journal_moves(self) -> None:
+        """Write down what a StartMessageMoveTask takes out of its source, once somebody has put that operation in."""
+        from ministack.services import sqs
+
+        def source_url(data: dict, _url: str) -> str:
+            return (sqs._queue_by_arn(data["SourceArn"]) or {}).get("url", "")
+
+        start = sqs._HANDLERS["StartMessageMoveTask"]
+        sqs._HANDLERS["StartMessageMoveTask"] = self._journaling_removal(sqs, start, source_url)
+
     def _journaling_table_write(self, name: str, write: Callable[..., tuple]) -> Callable[..., tuple]:
         @functools.wraps(write)
         def journaled(data: dict, *rest: Any, **more: Any) -> tuple:
@@ -393,7 +403,8 @@ class Durability:
             for queue in sqs._queues._data.values():
                 for message in queue["messages"]:
                     if message["id"] not in known:
-                        message["id"] = entry["id"]  # under which the journal says that it left the queue
+                        # Under this number the journal says that it left the queue; one of an older version has none.
+                        message["id"] = entry.get("id", message["id"])
 
     @staticmethod
     def _record_lost_execution(stepfunctions: Any, entry: dict) -> None:

@@ -163,9 +163,11 @@ def _install(settings: Settings, sagemaker: SageMakerApi, answering: threading.E
     lambda_logs.install()
     step_functions.install(sagemaker)
     lambda_runtime.install(settings.lambda_code)
-    Durability(settings).install(answering)
+    durability = Durability(settings)
+    durability.install(answering)
     access.install()
     message_moves.install()
+    durability.journal_moves()
 
 
 def _await_port(port: int, answering: threading.Event) -> None:
