@@ -44,13 +44,13 @@ def started(arguments):
 
 def killed_after(epochs, arguments):
     """The output of a training that was killed once it had told so many epochs' scores."""
-    process, told = started(arguments), []
-    for line in process.stdout:
-        told.append(line)
-        if line.startswith(f"epoch={epochs} "):
-            break
-    process.kill()
-    process.wait()
+    told = []
+    with started(arguments) as process:
+        for line in process.stdout:
+            told.append(line)
+            if line.startswith(f"epoch={epochs} "):
+                break
+        process.kill()
     return "".join(told)
 
 

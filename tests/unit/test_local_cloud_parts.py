@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -140,16 +141,16 @@ def test_a_task_needs_the_permissions_of_its_integration():
 
 
 def test_the_journal_keeps_what_a_snapshot_lacks_and_drops_a_line_cut_off(tmp_path):
-    journal = Journal(tmp_path)
-    journal.append({"n": 1})
-    mark = journal.rotate()
-    journal.append({"n": 2})
+    with closing(Journal(tmp_path)) as journal:
+        journal.append({"n": 1})
+        mark = journal.rotate()
+        journal.append({"n": 2})
     with (tmp_path / f"{mark:09d}.jsonl").open("a") as file:
         file.write('{"n": 3')
-    again = Journal(tmp_path)
-    assert [entry["n"] for number, entry in again.entries() if number >= mark] == [2]
-    again.forget_before(mark)
-    assert [entry["n"] for _, entry in again.entries()] == [2]
+    with closing(Journal(tmp_path)) as again:
+        assert [entry["n"] for number, entry in again.entries() if number >= mark] == [2]
+        again.forget_before(mark)
+        assert [entry["n"] for _, entry in again.entries()] == [2]
 
 
 def test_a_record_is_there_after_the_store_is_opened_again(tmp_path):
@@ -261,15 +262,15 @@ subprocess.run([sys.executable, "-c", sys.argv[1]])
     ],
 )
 def test_a_containers_end_is_told_to_its_first_process_only(handler, heard):
-    process = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", PARENT.replace("HANDLER", handler), CHILD],
         stdout=subprocess.PIPE,
         text=True,
         start_new_session=True,
-    )
-    line = process.stdout.readline()
-    end_container(process, 0.5)
-    assert line + process.stdout.read() == heard
+    ) as process:
+        line = process.stdout.readline()
+        end_container(process, 0.5)
+        assert line + process.stdout.read() == heard
     assert process.returncode == -signal.SIGKILL
 
 

@@ -26,6 +26,11 @@ class Journal:
             os.fdatasync(self._file.fileno())
             self.empty = False
 
+    def close(self) -> None:
+        """Let go of the file; nothing can be appended any more."""
+        with self.lock:
+            self._file.close()
+
     def rotate(self) -> int:
         """Begin a new file and return its number: entries from it on are those that a snapshot taken now lacks."""
         with self.lock:
