@@ -73,7 +73,7 @@ def test_250_completions_from_20_threads_claim_exactly_two_batches(ministack):
         table = Table(session.resource("dynamodb").Table(ENVIRONMENT["TABLE_NAME"]))
         return ReviewCompleter(
             FrameRegister(table), Corrections(table), Bucket(session.client("s3"), ENVIRONMENT["WORKSPACE_BUCKET"]),
-            EventBus(session.client("events"), "default"), None, ENVIRONMENT["FLOW_DEFINITION_ARN"], EVERY,
+            EventBus(session.client("events"), "default"), None, ENVIRONMENT["STACK_NAME"], EVERY,
         )  # fmt: skip
 
     completers = [completer() for _ in range(THREADS)]
