@@ -37,8 +37,23 @@ def import_template(template: Path = TEMPLATE) -> str:
     return json.dumps({"AWSTemplateFormatVersion": "2010-09-09", "Resources": {name: resources[name] for name in KEPT}})
 
 
+def refuse_another_name(stack_name: str, table: str) -> None:
+    """Raise CannotAdopt if CloudFormation named the table for a stack of another name.
+
+    The champion in the table serves from a model and a configuration that begin with that stack's name, and the roles of a
+    new stack reach names of its own only.
+    """
+    earlier, found, _ = table.rpartition("-FirnlineTable-")
+    if found and earlier != stack_name:
+        raise CannotAdopt(
+            f"The table {table} is of a stack {earlier}, and its champion's model is named after that. "
+            f"Adopt it under that name: --stack {earlier}"
+        )
+
+
 def adopt(cloudformation: Any, stack_name: str, names: dict[str, str], wait_seconds: float = WAIT_SECONDS) -> None:
     """Make the stack `stack_name` of the resources of these names, by logical id (`KEPT`). Raises CannotAdopt."""
+    refuse_another_name(stack_name, names["FirnlineTable"])
     try:
         cloudformation.create_change_set(
             StackName=stack_name,

@@ -24,7 +24,7 @@ processor = QueueProcessor()
 
 
 class CompletionSettings(Settings):
-    flow_definition_arn: str = Field("", alias="FLOW_DEFINITION_ARN")
+    stack_name: str = Field(alias="STACK_NAME")
     retrain_every: int = Field(100, ge=1, alias="RETRAIN_EVERY")
 
 
@@ -38,7 +38,7 @@ def completer() -> ReviewCompleter:
         bucket=Bucket(boto3.client("s3"), settings.workspace_bucket),
         bus=EventBus(boto3.client("events"), settings.event_bus),
         a2i=boto3.client("sagemaker-a2i-runtime"),
-        flow_definition_arn=settings.flow_definition_arn,
+        stack_name=settings.stack_name,
         retrain_every=settings.retrain_every,
     )
 

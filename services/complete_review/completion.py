@@ -29,7 +29,7 @@ class ReviewCompleter:
     bus: EventBus
     a2i: Any
     """boto3's `sagemaker-a2i-runtime`: asked where the output lies when an event does not say."""
-    flow_definition_arn: str
+    stack_name: str
     retrain_every: int
 
     def handle(self, event: LoopEvent) -> str:
@@ -39,7 +39,7 @@ class ReviewCompleter:
         once, by whichever delivery comes first. The next delivery does the steps after it that are missing.
         """
         loop = event.detail
-        if event.source != PORTAL_SOURCE and not _same_family(loop.flowDefinitionArn, self.flow_definition_arn):
+        if event.source != PORTAL_SOURCE and not _is_of_stack(loop.flowDefinitionArn, self.stack_name):
             return "foreign"
         frame_id = self.register.frame_of_review(loop.humanLoopName)
         review = self.register.review(frame_id, loop.humanLoopName) if frame_id else None
@@ -119,10 +119,10 @@ class ReviewCompleter:
         return "failed"
 
 
-def _same_family(flow: str, ours: str) -> bool:
-    """Whether two flow definitions are of one stack.
+def _is_of_stack(flow: str, stack_name: str) -> bool:
+    """Whether a flow definition, `<stack>-review-<digest>`, is one that this stack made, now or earlier.
 
-    A changed worker template makes a new flow, `<stack>-review-<digest>`, while loops of the one before may be open.
+    A changed worker template makes a new flow, and a stack that people now review in the portal has none, while loops of
+    the flow before are open.
     """
-    stack = ours.rpartition("-review-")[0]
-    return flow == ours or (stack != "" and flow.rpartition("-review-")[0] == stack)
+    return flow.rpartition("/")[2].rpartition("-review-")[0] == stack_name

@@ -142,7 +142,9 @@ def answer_and_complete(world: World) -> None:
         size = page.get(name).input_content["image"]  # type: ignore[union-attr]
         surface = polyline("surface", (0, 3), (size["width"] - 1, 4.5))
         page.submit(name, answer(surface, **size), "reviewer", 12.5)
-    completer = ReviewCompleter(world.register, world.corrections, world.bucket, world.bus, None, "", retrain_every=2)
+    completer = ReviewCompleter(
+        world.register, world.corrections, world.bucket, world.bus, None, "firnline", retrain_every=2
+    )
     ended = [*world.events("SageMaker A2I HumanLoop Status Change"), loop_event(tasks[2], "Failed", "firnline.review")]
     outcomes = [completer.handle(LoopEvent.model_validate(event)) for event in ended]
     assert outcomes == ["corrected", "corrected", "failed"]

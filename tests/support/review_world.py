@@ -33,7 +33,7 @@ MODEL = "first"
 WIDTH, HEIGHT = 64, 48
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
-    "TABLE_NAME": "firnline", "WORKSPACE_BUCKET": "workspace", "EVENT_BUS": "default",
+    "TABLE_NAME": "firnline", "WORKSPACE_BUCKET": "workspace", "EVENT_BUS": "default", "STACK_NAME": "firnline",
     "QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/events", "JOB_PREFIX": "firnline",
     "POWERTOOLS_METRICS_NAMESPACE": "Firnline", "POWERTOOLS_SERVICE_NAME": "test",
     "FLOW_DEFINITION_ARN": "arn:aws:sagemaker:us-east-1:000000000000:flow-definition/firnline-review-1",

@@ -43,7 +43,7 @@ LAYER = polyline("layer", (0, 21), (30, 22.5), (63, 22))
 
 def completer(world, every=100, a2i=None):
     return ReviewCompleter(
-        world.register, world.corrections, world.bucket, world.bus, a2i, ENVIRONMENT["FLOW_DEFINITION_ARN"], every
+        world.register, world.corrections, world.bucket, world.bus, a2i, ENVIRONMENT["STACK_NAME"], every
     )
 
 
@@ -324,14 +324,27 @@ def test_an_answer_to_an_older_revision_is_kept_for_it(world):
 def test_foreign_and_unknown_loops_are_ignored(world):
     name = in_review(world)
     event = world.answered(name, answer(SURFACE))
-    event["detail"]["flowDefinitionArn"] = "arn:aws:sagemaker:us-east-1:000000000000:flow-definition/invoices"
-    assert handle(world, event) == "foreign"
+    for flow in ("invoices", "firnline-test-review-1", "firnline-review-review-1"):
+        event["detail"]["flowDefinitionArn"] = f"arn:aws:sagemaker:us-east-1:000000000000:flow-definition/{flow}"
+        assert handle(world, event) == "foreign", flow
     assert (
         handle(world, loop_event("nobody-knows-me", outputS3Uri="s3://workspace/a2i/nobody-knows-me/output.json"))
         == "unknown"
     )
     event["detail"]["flowDefinitionArn"] = ENVIRONMENT["FLOW_DEFINITION_ARN"][:-1] + "0"
     assert handle(world, event) == "corrected"
+
+
+def test_an_answer_to_a_task_of_a2i_counts_after_the_stack_went_to_the_portal(world, monkeypatch):
+    # Given a task that was begun through A2I, and the stack deployed again for the portal, which has no flow
+    name = in_review(world)
+    sent = sqs_event(world.answered(name, answer(SURFACE)))
+    monkeypatch.setenv("FLOW_DEFINITION_ARN", "none")
+    app.completer.cache_clear()
+    app.load_settings.cache_clear()
+    # When the answer to it comes, then it counts
+    assert app.handler(sent, Context()) == {"batchItemFailures": []}
+    assert world.register.get(FRAME).status == "CORRECTED"
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_250_completions_from_20_threads_claim_exactly_two_batches(ministack):
             Bucket(session.client("s3"), ENVIRONMENT["WORKSPACE_BUCKET"]),
             EventBus(session.client("events"), "default"),
             None,
-            ENVIRONMENT["FLOW_DEFINITION_ARN"],
+            ENVIRONMENT["STACK_NAME"],
             EVERY,
         )
 

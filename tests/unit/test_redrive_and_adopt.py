@@ -90,6 +90,17 @@ def test_adoption_imports_and_waits(cloudformation):
     ]
 
 
+def test_a_stack_of_another_name_is_refused_before_anything_is_made(cloudformation):
+    """Its roles would not reach the champion's model, so that `sam deploy` could not complete it."""
+    client, aws = cloudformation
+    kept = NAMES | {"FirnlineTable": "firnline-FirnlineTable-1ABCDEF"}
+    with pytest.raises(adoption.CannotAdopt, match=r"--stack firnline$"):
+        adoption.adopt(client, "firnline-2", kept)
+    aws.add_client_error("create_change_set", "ValidationError", "Stack firnline exists")
+    with pytest.raises(adoption.CannotAdopt, match="exists"):
+        adoption.adopt(client, "firnline", kept)
+
+
 def test_what_cloudformation_refuses_is_told(cloudformation):
     client, aws = cloudformation
     aws.add_response("create_change_set", {})

@@ -219,6 +219,15 @@ def test_cloudformation_waits_longer_than_provisioning_may_take():
     assert properties("ProvisionFunction")["Timeout"] < properties("Provision")["ServiceTimeout"] <= 3600
 
 
+def test_a_release_that_changes_only_a_layer_is_provisioned():
+    """SAM's version of a function is named after its code, environment and memory, and not after its layers."""
+    layers = [*TEMPLATE["Globals"]["Function"]["Layers"], *properties("ProvisionFunction")["Layers"]]
+    told = list(properties("Provision").values())
+    assert {layer["Ref"] for layer in layers} == of_type("AWS::Serverless::LayerVersion").keys()
+    for layer in layers:
+        assert layer in told, layer
+
+
 def test_every_function_and_machine_has_a_role_of_its_own(transformed):
     resources = transformed["Resources"]
     users = [

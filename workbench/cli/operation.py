@@ -42,10 +42,10 @@ def adopt(
     workspace_bucket: Annotated[str, typer.Option(help="its workspace bucket")],
     table: Annotated[str, typer.Option(help="its table")],
     stack_name: Annotated[
-        str, typer.Option("--stack", help="the new stack's name; there must be none of it")
+        str, typer.Option("--stack", help="the name that the earlier stack had; there must be none of it now")
     ] = "firnline",
 ) -> None:
-    """Bring buckets and table of a deleted stack into a new one, which `sam deploy` then completes."""
+    """Bring buckets and table of a deleted stack into a new one of its name, which `sam deploy` then completes."""
     import boto3
 
     from workbench import adopt as adoption
