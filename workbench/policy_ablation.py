@@ -94,9 +94,18 @@ def needed(decisions: Iterable[Decision]) -> set[Right]:
     found: set[Right] = set()
     for decision in decisions:
         for right, without in _rights_of(decision):
-            if right not in found and _names(decision, right) and _answer(decision) != _answer(without):
+            if right not in found and _names(decision, right) and _passes(decision) != _passes(without):
                 found.add(right)
     return found
+
+
+def refused(decisions: Iterable[Decision]) -> set[str]:
+    """What the holders were refused, by holder and action: where a right is missing from the template, it is here."""
+    return {
+        f"{decision.holder} {decision.request['action']}"
+        for decision in decisions
+        if not _passes(decision)
+    }
 
 
 def _rights_of(decision: Decision) -> Iterator[tuple[Right, Decision]]:
@@ -131,9 +140,9 @@ def _names(decision: Decision, right: Right) -> bool:
     return iam_evaluator.fnmatch_iam(decision.request["action"], right.action)
 
 
-def _answer(decision: Decision) -> str:
-    """What the policies say, as far as it makes a difference: a resource's policy need not allow what a principal's does,
-    and a principal that is not allowed is denied.
+def _passes(decision: Decision) -> bool:
+    """Whether these policies let the request pass. A resource's own need not allow what the principal's does, but may deny
+    it; a service has no other policies than the resource's.
     """
     from ministack.core import iam_evaluator
 
@@ -141,7 +150,7 @@ def _answer(decision: Decision) -> str:
     context = iam_evaluator.EvalContext(**request)
     if decision.kind == "resource":
         document = {"Statement": [statement for _, policy in decision.policies for statement in policy]}
-        said = iam_evaluator.evaluate_resource_policy(document, context, decision.service).decision
-        return said if decision.service else str(said == "Deny")
+        said: str = iam_evaluator.evaluate_resource_policy(document, context, decision.service).decision
+        return said == "Allow" if decision.service else said != "Deny"
     policies = [[iam_evaluator.ParsedStatement(**one) for one in policy] for _, policy in decision.policies]
-    return str(iam_evaluator.evaluate(context, policies).decision == "Allow")
+    return bool(iam_evaluator.evaluate(context, policies).decision == "Allow")

@@ -1,7 +1,11 @@
-"""What MiniStack's IAM lacks: policies of event buses, and the condition keys of EventBridge and DynamoDB."""
+"""What MiniStack's IAM lacks: policies of event buses, the condition keys of EventBridge and DynamoDB, and S3's silence
+about what is not there.
+"""
 
 import json
 import re
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 _PARTITION_KEY = "pk"
@@ -10,6 +14,7 @@ _INDEX_KEYS = {"by_status": "status_pk", "by_segment": "segment_pk"}
 
 def install() -> None:
     """Put it in, before MiniStack starts."""
+    from ministack import app
     from ministack.core import iam_actions, iam_evaluator
     from ministack.services import eventbridge
     from ministack.services.cloudformation import provisioners
@@ -35,6 +40,7 @@ def install() -> None:
         found = resolve(key, context)
         return role_of(found) if key.lower() == "aws:principalarn" else found
 
+    app.SERVICE_HANDLERS["s3"] = hiding_absence(app.SERVICE_HANDLERS["s3"])
     iam_evaluator._resolve_condition_key = resolved
     iam_actions.request_tag_context = context_of
     eventbridge.bus_policy_for_arn = policy_of_bus
@@ -44,6 +50,26 @@ def install() -> None:
         "update": lambda _id, _old, new, stack: _create_bus_policy("", new, stack),
         "delete": _delete_bus_policy,
     }
+
+
+def hiding_absence(handle: Callable[..., Awaitable[tuple]]) -> Callable[..., Awaitable[tuple]]:
+    """S3's handler, which tells only those that may list a bucket that an object is not in it; others are denied it.
+
+    "If you don't have the s3:ListBucket permission, Amazon S3 returns an HTTP status code 403 Access Denied error"
+    (GetObject and HeadObject in S3's API reference).
+    """
+    from ministack import app
+    from ministack.services import s3
+
+    async def handled(method: str, path: str, headers: dict, body: bytes, query: dict) -> tuple:
+        answer = await handle(method, path, headers, body, query)
+        bucket, _, key = path.lstrip("/").partition("/")
+        if answer[0] != HTTPStatus.NOT_FOUND or method not in ("GET", "HEAD") or not key or bucket not in s3._buckets:
+            return answer
+        arn = f"arn:aws:s3:::{bucket}"
+        return app._enforce_data_plane("s3", "s3:ListBucket", headers, query, "", resource_arn=arn) or answer
+
+    return handled
 
 
 def _create_bus_policy(_logical_id: str, properties: dict, _stack_name: str) -> tuple[str, dict]:
