@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from firnline.store import keys
 from workbench.local_cloud.access import role_of
 
 Statement = dict[str, Any]
@@ -84,6 +85,19 @@ def in_the_clear(decision: Decision) -> Decision:
     return replace(decision, request={**decision.request, "secure_transport": False})
 
 
+def if_missing(decision: Decision) -> Decision:
+    """What S3 would ask besides if the object that was read were not there: may the reader list the bucket?"""
+    bucket = decision.request["resource_arn"].partition("/")[0]
+    return replace(decision, request={**decision.request, "action": "s3:ListBucket", "resource_arn": bucket})
+
+
+def of_model_in_the_box(decision: Decision, action: str) -> Decision:
+    """The same bucket, and an action on the object that no training may replace."""
+    bucket = decision.request["resource_arn"].partition("/")[0]
+    arn = f"{bucket}/{keys.FIRST_MODEL}"
+    return replace(decision, request={**decision.request, "action": action, "resource_arn": arn})
+
+
 def rights(decisions: Iterable[Decision]) -> set[Right]:
     """All rights of the policies of those on whom there is a decision."""
     return {right for decision in decisions for right, _ in _rights_of(decision)}
@@ -101,11 +115,7 @@ def needed(decisions: Iterable[Decision]) -> set[Right]:
 
 def refused(decisions: Iterable[Decision]) -> set[str]:
     """What the holders were refused, by holder and action: where a right is missing from the template, it is here."""
-    return {
-        f"{decision.holder} {decision.request['action']}"
-        for decision in decisions
-        if not _passes(decision)
-    }
+    return {f"{decision.holder} {decision.request['action']}" for decision in decisions if not _passes(decision)}
 
 
 def _rights_of(decision: Decision) -> Iterator[tuple[Right, Decision]]:

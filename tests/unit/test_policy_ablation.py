@@ -74,6 +74,23 @@ def test_a_queues_policy_lets_a_rule_in_and_keeps_out_what_comes_in_the_clear(re
     assert policy_ablation.needed(map(policy_ablation.in_the_clear, found)) == {deny}
 
 
+def test_who_reads_what_may_be_missing_needs_to_list(record: AccessRecord) -> None:
+    policy = [
+        statement("Allow", ["s3:GetObject"], "arn:aws:s3:::b/*"),
+        statement("Allow", ["s3:ListBucket"], "arn:aws:s3:::b"),
+    ]
+    record.note("principal", context("s3:GetObject", "arn:aws:s3:::b/k/l"), [policy], "Allow")
+    missing = map(policy_ablation.if_missing, decisions(record))
+    assert policy_ablation.needed(missing) == {Right("WorkerRole", 1, "Allow", "s3:ListBucket")}
+
+
+def test_what_was_refused_is_told_by_holder_and_action(record: AccessRecord) -> None:
+    policy = [statement("Allow", ["s3:GetObject"], "arn:aws:s3:::b/*")]
+    record.note("principal", context("s3:GetObject", "arn:aws:s3:::b/k"), [policy], "Allow")
+    record.note("principal", context("s3:PutObject", "arn:aws:s3:::b/k"), [policy], "ImplicitDeny")
+    assert policy_ablation.refused(decisions(record)) == {"WorkerRole s3:PutObject"}
+
+
 def test_what_is_recorded_twice_is_written_once(record: AccessRecord) -> None:
     policy = [statement("Allow", ["s3:GetObject"], "*")]
     for _ in range(3):

@@ -1,5 +1,5 @@
-"""What MiniStack's IAM lacks: policies of event buses, the condition keys of EventBridge and DynamoDB, and S3's silence
-about what is not there.
+"""What MiniStack's IAM lacks: policies of event buses, the condition keys of EventBridge and DynamoDB, S3's silence about
+what is not there, and what tags and the moving of messages ask besides.
 """
 
 import json
@@ -40,6 +40,13 @@ def install() -> None:
         found = resolve(key, context)
         return role_of(found) if key.lower() == "aws:principalarn" else found
 
+    s3_checks = iam_actions.s3_additional_checks
+
+    def checks_of(method: str, path: str, headers: dict, body: bytes, query: dict) -> list[tuple[str, str]]:
+        return [*s3_checks(method, path, headers, body, query), *tagging_checks(method, path, headers)]
+
+    iam_actions.s3_additional_checks = checks_of
+    app.SERVICE_HANDLERS["sqs"] = asking_for_moves(app.SERVICE_HANDLERS["sqs"])
     app.SERVICE_HANDLERS["s3"] = hiding_absence(app.SERVICE_HANDLERS["s3"])
     iam_evaluator._resolve_condition_key = resolved
     iam_actions.request_tag_context = context_of
@@ -70,6 +77,36 @@ def hiding_absence(handle: Callable[..., Awaitable[tuple]]) -> Callable[..., Awa
         return app._enforce_data_plane("s3", "s3:ListBucket", headers, query, "", resource_arn=arn) or answer
 
     return handled
+
+
+def tagging_checks(method: str, path: str, headers: dict) -> list[tuple[str, str]]:
+    """Who writes an object with tags must be allowed to tag it ("s3:PutObjectTagging" in S3's reference of PutObject)."""
+    bucket, _, key = path.lstrip("/").partition("/")
+    tagged = key and method in ("PUT", "POST") and headers.get("x-amz-tagging")
+    return [("s3:PutObjectTagging", f"arn:aws:s3:::{bucket}/{key}")] if tagged else []
+
+
+def asking_for_moves(handle: Callable[..., Awaitable[tuple]]) -> Callable[..., Awaitable[tuple]]:
+    """SQS's handler, which starts moving messages only for those who could do it message by message ("Configuring queue
+    permissions for dead-letter queue redrive" in SQS's guide).
+    """
+    from ministack import app
+
+    async def handled(method: str, path: str, headers: dict, body: bytes, query: dict) -> tuple:
+        if headers.get("x-amz-target", "").endswith(".StartMessageMoveTask"):
+            asked = json.loads(body)
+            for action, arn in moving_rights(asked["SourceArn"], asked.get("DestinationArn", "*")):
+                if denied := app._enforce_data_plane("sqs", action, headers, query, "", resource_arn=arn):
+                    return denied
+        return await handle(method, path, headers, body, query)
+
+    return handled
+
+
+def moving_rights(source: str, destination: str) -> list[tuple[str, str]]:
+    """The actions and queues that moving messages needs besides `sqs:StartMessageMoveTask`."""
+    taken = [(f"sqs:{verb}", source) for verb in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")]
+    return [*taken, ("sqs:SendMessage", destination)]
 
 
 def _create_bus_policy(_logical_id: str, properties: dict, _stack_name: str) -> tuple[str, dict]:
