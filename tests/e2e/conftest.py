@@ -24,7 +24,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-KEPT_VARIABLES = ("FIRNLINE_REAL_DATA", "FIRNLINE_STOP_SECONDS")
+KEPT_VARIABLES = ("FIRNLINE_REAL_DATA", "FIRNLINE_STOP_SECONDS", "FIRNLINE_RECORD_ACCESS")
 """What of Firnline's own in the environment is for the tests, and not of a stack of somebody's."""
 os.environ.setdefault("FIRNLINE_STOP_SECONDS", "6")  # nobody waits two minutes for a training that is stopped
 
@@ -66,6 +66,16 @@ def wait_until(happened: Callable[[], object], seconds: float, what: str) -> obj
         if time.monotonic() > deadline:
             pytest.fail(f"not within {seconds:.0f} s: {what}")
         time.sleep(0.3)
+
+
+def with_policy(deployed: Connection, output: str) -> Connection:
+    """The stack as somebody sees it who has this policy and nothing else."""
+    iam, name = deployed.client("iam"), f"person-{output.lower()}-{time.monotonic_ns()}"
+    iam.create_user(UserName=name)
+    iam.attach_user_policy(UserName=name, PolicyArn=deployed.outputs[output])
+    key = iam.create_access_key(UserName=name)["AccessKey"]
+    session = boto3.Session(aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
+    return Connection(session, deployed.outputs, local=True)
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,11 @@ from rich.console import Console
 from workbench import adopt as adoption
 from workbench import stack, uploads
 from workbench.connection import connect
+from workbench.stack import deployment
 
 
 def status() -> str | None:
-    return stack._status(stack.STACK_NAME)
+    return deployment._status(stack.STACK_NAME)
 
 
 def leftovers() -> list[str]:
@@ -46,10 +47,10 @@ def test_a_stack_that_is_deleted_comes_back_with_its_frames(tmp_path: Path, camp
         assert {second.outputs[f"{name}Name"] for name in ("FramesBucket", "WorkspaceBucket", "Table")} == set(
             names.values()
         )
-        assert second.register.get(sent[0].frame_id)["status"] in uploads.PREDICTED
+        assert second.register.get(sent[0].frame_id).status in uploads.PREDICTED
         more = [uploads.upload(second, campaign[1][0], "kept")]
         rows = uploads.follow(second, more, 120, lambda _done, _rejected: None)
-        assert rows[more[0].frame_id]["status"] in uploads.PREDICTED
+        assert rows[more[0].frame_id].status in uploads.PREDICTED
 
 
 @pytest.mark.slow

@@ -773,6 +773,16 @@ def test_an_event_is_put_only_with_the_source_that_the_policy_names(stack):
     assert error_of(events.put_events, Entries=[entry, {**entry, "Source": "other"}])["Code"] == "AccessDeniedException"
 
 
+@pytest.mark.parametrize(("may_list", "codes"), [(False, ("403", "AccessDenied")), (True, ("404", "NoSuchKey"))])
+def test_only_who_may_list_a_bucket_is_told_that_an_object_is_not_in_it(stack, may_list, codes):
+    rights = [(["s3:GetObject"], f"arn:aws:s3:::{BUCKET}/*"), (["s3:ListBucket"], f"arn:aws:s3:::{BUCKET}")]
+    arn = role(stack, f"reader-{may_list}", "lambda.amazonaws.com", *rights[: 2 if may_list else 1])
+    s3 = stack.client("s3", session_of(stack, arn))
+    assert error_of(s3.head_object, Bucket=BUCKET, Key="not/there")["Code"] == codes[0]
+    assert error_of(s3.get_object, Bucket=BUCKET, Key="not/there")["Code"] == codes[1]
+    assert s3.get_object(Bucket=BUCKET, Key="models/blue.tar.gz")["Body"].read()
+
+
 def test_a_role_is_passed_only_by_those_who_may(stack, model_role):
     trainer = session_of(stack, role(stack, "trainer", "lambda.amazonaws.com", (["sagemaker:*"], "*")))
     denied = error_of(stack.client("sagemaker", trainer).create_training_job, **training_request("passed", model_role))

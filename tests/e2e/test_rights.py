@@ -6,7 +6,7 @@ import time
 import boto3
 import pytest
 from botocore.exceptions import ClientError
-from conftest import wait_until
+from conftest import wait_until, with_policy
 
 from firnline.events import CorrectionBatchClaimed, EventBus, FrameReady
 from firnline.portal.table_store import TableStore
@@ -14,16 +14,6 @@ from firnline.review.providers import Portal
 from firnline.store.frame_register import FrameRegister
 from workbench.connection import Connection
 from workbench.redrive import redrive
-
-
-def with_policy(deployed: Connection, output: str) -> Connection:
-    """The stack as somebody sees it who has this policy and nothing else."""
-    iam, name = deployed.client("iam"), f"person-{output.lower()}-{time.monotonic_ns()}"
-    iam.create_user(UserName=name)
-    iam.attach_user_policy(UserName=name, PolicyArn=deployed.outputs[output])
-    key = iam.create_access_key(UserName=name)["AccessKey"]
-    session = boto3.Session(aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"])
-    return Connection(session, deployed.outputs, local=True)
 
 
 def denied(call, *arguments, **named) -> bool:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from workbench.local_cloud.access import event_context, leading_keys, role_of
+from workbench.local_cloud.access import event_context, leading_keys, moving_rights, role_of, tagging_checks
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,14 @@ def test_entries_that_differ_match_no_single_value():
 
     assert event_context(entries(("firnline", "A"), ("firnline", "B"))) == {"events:source": "firnline"}
     assert event_context(b"[]") == {}
+
+
+def test_who_writes_an_object_with_tags_must_be_allowed_to_tag_it():
+    tagged = {"x-amz-tagging": "a=b"}
+    assert tagging_checks("PUT", "/b/k/l", tagged) == [("s3:PutObjectTagging", "arn:aws:s3:::b/k/l")]
+    assert tagging_checks("PUT", "/b/k/l", {}) == tagging_checks("PUT", "/b", tagged) == []
+
+
+def test_who_has_messages_moved_must_be_allowed_to_move_them():
+    assert ("sqs:DeleteMessage", "letters") in moving_rights("letters", "queue")
+    assert ("sqs:SendMessage", "queue") in moving_rights("letters", "queue")

@@ -135,6 +135,9 @@ def test_a_task_needs_the_permissions_of_its_integration():
     assert ("events:PutRule", f"arn:aws:events:{ACCOUNT}:rule/StepFunctionsGetEventsForSageMakerTrainingJobsRule") in (
         needed
     )
+    machine = {"StateMachineArn": f"arn:aws:states:{ACCOUNT}:stateMachine:m", "Name": "n"}
+    needed = permissions("arn:aws:states:::states:startExecution.sync:2", machine)
+    assert ("states:StopExecution", f"arn:aws:states:{ACCOUNT}:execution:m:n") in needed
     assert permissions("arn:aws:states:::aws-sdk:s3:headObject", {"Bucket": "b", "Key": "k"}) == [
         ("s3:GetObject", "arn:aws:s3:::b/k")
     ]

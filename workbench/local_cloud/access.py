@@ -1,7 +1,11 @@
-"""What MiniStack's IAM lacks: policies of event buses, and the condition keys of EventBridge and DynamoDB."""
+"""What MiniStack's IAM lacks: policies of event buses, the condition keys of EventBridge and DynamoDB, S3's silence about
+what is not there, and what tags and the moving of messages ask besides.
+"""
 
 import json
 import re
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any
 
 _PARTITION_KEY = "pk"
@@ -10,6 +14,7 @@ _INDEX_KEYS = {"by_status": "status_pk", "by_segment": "segment_pk"}
 
 def install() -> None:
     """Put it in, before MiniStack starts."""
+    from ministack import app
     from ministack.core import iam_actions, iam_evaluator
     from ministack.services import eventbridge
     from ministack.services.cloudformation import provisioners
@@ -35,6 +40,14 @@ def install() -> None:
         found = resolve(key, context)
         return role_of(found) if key.lower() == "aws:principalarn" else found
 
+    s3_checks = iam_actions.s3_additional_checks
+
+    def checks_of(method: str, path: str, headers: dict, body: bytes, query: dict) -> list[tuple[str, str]]:
+        return [*s3_checks(method, path, headers, body, query), *tagging_checks(method, path, headers)]
+
+    iam_actions.s3_additional_checks = checks_of
+    app.SERVICE_HANDLERS["sqs"] = asking_for_moves(app.SERVICE_HANDLERS["sqs"])
+    app.SERVICE_HANDLERS["s3"] = hiding_absence(app.SERVICE_HANDLERS["s3"])
     iam_evaluator._resolve_condition_key = resolved
     iam_actions.request_tag_context = context_of
     eventbridge.bus_policy_for_arn = policy_of_bus
@@ -44,6 +57,56 @@ def install() -> None:
         "update": lambda _id, _old, new, stack: _create_bus_policy("", new, stack),
         "delete": _delete_bus_policy,
     }
+
+
+def hiding_absence(handle: Callable[..., Awaitable[tuple]]) -> Callable[..., Awaitable[tuple]]:
+    """S3's handler, which tells only those that may list a bucket that an object is not in it; others are denied it.
+
+    "If you don't have the s3:ListBucket permission, Amazon S3 returns an HTTP status code 403 Access Denied error"
+    (GetObject and HeadObject in S3's API reference).
+    """
+    from ministack import app
+    from ministack.services import s3
+
+    async def handled(method: str, path: str, headers: dict, body: bytes, query: dict) -> tuple:
+        answer = await handle(method, path, headers, body, query)
+        bucket, _, key = path.lstrip("/").partition("/")
+        if answer[0] != HTTPStatus.NOT_FOUND or method not in ("GET", "HEAD") or not key or bucket not in s3._buckets:
+            return answer
+        arn = f"arn:aws:s3:::{bucket}"
+        return app._enforce_data_plane("s3", "s3:ListBucket", headers, query, "", resource_arn=arn) or answer
+
+    return handled
+
+
+def tagging_checks(method: str, path: str, headers: dict) -> list[tuple[str, str]]:
+    """Who writes an object with tags must be allowed to tag it ("s3:PutObjectTagging" in S3's reference of PutObject)."""
+    bucket, _, key = path.lstrip("/").partition("/")
+    tagged = key and method in ("PUT", "POST") and headers.get("x-amz-tagging")
+    return [("s3:PutObjectTagging", f"arn:aws:s3:::{bucket}/{key}")] if tagged else []
+
+
+def asking_for_moves(handle: Callable[..., Awaitable[tuple]]) -> Callable[..., Awaitable[tuple]]:
+    """SQS's handler, which starts moving messages only for those who could do it message by message ("Configuring queue
+    permissions for dead-letter queue redrive" in SQS's guide).
+    """
+    from ministack import app
+
+    async def handled(method: str, path: str, headers: dict, body: bytes, query: dict) -> tuple:
+        if headers.get("x-amz-target", "").endswith(".StartMessageMoveTask"):
+            asked = json.loads(body)
+            for action, arn in moving_rights(asked["SourceArn"], asked.get("DestinationArn", "*")):
+                if denied := app._enforce_data_plane("sqs", action, headers, query, "", resource_arn=arn):
+                    return denied
+        return await handle(method, path, headers, body, query)
+
+    return handled
+
+
+def moving_rights(source: str, destination: str) -> list[tuple[str, str]]:
+    """The actions and queues that moving messages needs besides `sqs:StartMessageMoveTask`."""
+    taken = [(f"sqs:{verb}", source) for verb in ("ReceiveMessage", "DeleteMessage", "GetQueueAttributes")]
+    return [*taken, ("sqs:SendMessage", destination)]
 
 
 def _create_bus_policy(_logical_id: str, properties: dict, _stack_name: str) -> tuple[str, dict]:

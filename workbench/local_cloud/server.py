@@ -21,7 +21,7 @@ from .identity import admin_credentials
 from .review_tasks import LoopStore
 from .sagemaker_api import SageMakerApi
 from .serving import Endpoints
-from .settings import ACCOUNT, REGION, Settings
+from .settings import ACCOUNT, REGION, Settings, record_of_access
 from .store import Store
 from .training import TrainingJobs
 from .transform import TransformJobs
@@ -148,6 +148,7 @@ def _add_service(api: HttpApi) -> None:
 def _install(settings: Settings, sagemaker: SageMakerApi, answering: threading.Event) -> None:
     from . import (
         access,
+        access_record,
         event_buses,
         lambda_logs,
         lambda_runtime,
@@ -166,6 +167,8 @@ def _install(settings: Settings, sagemaker: SageMakerApi, answering: threading.E
     durability = Durability(settings)
     durability.install(answering)
     access.install()
+    if record := record_of_access():
+        access_record.install(record)
     message_moves.install()
     durability.journal_moves()
 

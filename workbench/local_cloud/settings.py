@@ -33,6 +33,12 @@ def stop_grace_seconds() -> float:
     return float(os.environ.get("FIRNLINE_STOP_SECONDS", 120))
 
 
+def record_of_access() -> Path | None:
+    """Where to write down what IAM was asked; nowhere unless FIRNLINE_RECORD_ACCESS names a file."""
+    named = os.environ.get("FIRNLINE_RECORD_ACCESS")
+    return Path(named) if named else None
+
+
 @dataclass(frozen=True)
 class Settings:
     state_dir: Path

@@ -145,6 +145,11 @@ def _sync_permissions(service: str, operation: str, params: dict) -> list[tuple[
         return []
     rule = _arn("events", f"rule/StepFunctionsGetEventsFor{watched}Rule")
     rules = [(f"events:{action}", rule) for action in ("PutTargets", "PutRule", "DescribeRule")]
+    if service == "states":
+        started = (
+            params.get("StateMachineArn", "*").replace(":stateMachine:", ":execution:") + f":{params.get('Name', '*')}"
+        )
+        return [*((f"states:{verb}Execution", started) for verb in ("Describe", "Stop")), *rules]
     if service != "sagemaker":
         return rules
     job = operation.removeprefix("Create")

@@ -34,15 +34,20 @@ def build_and_deploy(parameters: dict[str, str], console: Console) -> None:
         folders = ["--build-dir", str(folder / "build"), "--cache-dir", str(folder / "cache")]
         sam.run(["sam", "build", *folders], sam.BUILD, console)
         built.write_text(fingerprint)
+    deploy(STACK_NAME, parameters, console)
+    record.note(fingerprint, parameters)
+
+
+def deploy(stack_name: str, parameters: dict[str, str], console: Console) -> None:
+    """`sam deploy` of what was built last, under this name. Raises CommandFailed."""
     overrides = [f"{name}={value}" for name, value in sorted(parameters.items())]
     sam.run(
-        ["sam", "deploy", "--template-file", str(folder / "build" / "template.yaml"), "--stack-name", STACK_NAME,
+        ["sam", "deploy", "--template-file", str(_built_folder() / "build" / "template.yaml"), "--stack-name", stack_name,
          "--resolve-s3", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
          "--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND",
          "--region", REGION, "--parameter-overrides", *overrides],
         sam.DEPLOY, console,
     )  # fmt: skip
-    record.note(fingerprint, parameters)
 
 
 def _built_folder() -> Path:
