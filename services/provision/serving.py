@@ -11,6 +11,8 @@ from firnline.store.rows import ChampionRow
 from provision.request import Properties
 
 FIRST = "first"
+BROKEN = ("Failed", "OutOfService", "UpdateRollbackFailed")
+"""Nothing but another endpoint helps: the first takes no update, the second answers nobody, the third is of two models."""
 IN_MOTION = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
 SETTLE_SECONDS = 780
 """For all waiting of one request: below the function's own limit, so that CloudFormation hears what is wrong."""
@@ -53,7 +55,7 @@ class EndpointFailed(Exception):
 
 
 class EndpointKeeper:
-    """Makes the endpoint where there is none. It leaves an existing one alone, unless that failed.
+    """Makes the endpoint where there is none. It leaves an existing one alone, unless that is broken.
 
     `client` is boto3's `sagemaker`.
     """
@@ -73,8 +75,8 @@ class EndpointKeeper:
         wanted = _serving(champion) if champion else self._first(first_model_uri)
         name = self._properties.endpoint_name
         standing = find(self._client.describe_endpoint, EndpointName=name)
-        if standing and standing["EndpointStatus"] == "Failed":
-            # It never served and takes no update; its model is made again too, from the image that is given now.
+        if standing and standing["EndpointStatus"] in BROKEN:
+            # Its model is made again too, from the image that is given now.
             self.remove()
             self._settled()
             standing = None

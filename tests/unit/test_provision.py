@@ -157,11 +157,12 @@ def test_an_endpoint_that_somebody_took_away_comes_back_with_the_champion(accoun
     assert account.models.champion() == champion
 
 
-def test_an_endpoint_that_failed_is_made_again_with_the_image_that_is_given_now(account):
-    # Given an endpoint that never came up, since its image can't be pulled
+@pytest.mark.parametrize("broken", ["Failed", "OutOfService", "UpdateRollbackFailed"])
+def test_a_broken_endpoint_is_made_again_with_the_image_that_is_given_now(account, broken):
+    # Given an endpoint that never came up, since its image can't be pulled, or that broke later
     account.asks("Create", InferenceImageUri="gone:1")
     champion = account.models.champion()
-    account.endpoint_is("Failed")
+    account.endpoint_is(broken)
     # When the stack is updated with another image
     assert account.asks("Update", InferenceImageUri="there:1")["Status"] == "SUCCESS"
     # Then the same champion is on its way again, in that image

@@ -228,6 +228,14 @@ def test_a_release_that_changes_only_a_layer_is_provisioned():
         assert layer in told, layer
 
 
+def test_an_unchanged_stack_can_be_provisioned_again():
+    """CloudFormation updates no resource of which nothing changed, however often one deploys."""
+    assert {"Ref": "ProvisionAgain"} in properties("Provision").values()
+    told = properties("EndpointFailedAlarm")["AlarmDescription"]["Fn::Sub"]
+    assert "ProvisionAgain" in told
+    assert len(told) <= 1024
+
+
 def test_every_function_and_machine_has_a_role_of_its_own(transformed):
     resources = transformed["Resources"]
     users = [
