@@ -11,7 +11,6 @@ MAX_TEMPLATE_CHARACTERS = 128_000
 TASK_AVAILABLE_SECONDS = 864_000
 TASK_TIME_LIMIT_SECONDS = 3_600
 NO_FLOW = "none"
-READY_SECONDS = 300
 POLL_SECONDS = 2
 
 
@@ -20,12 +19,16 @@ class FlowFailed(Exception):
 
 
 class ReviewFlow:
-    """Neither template nor flow can be changed, so their names carry a hash of their content. `client` is boto3's `sagemaker`."""
+    """Neither template nor flow can be changed, so their names carry a hash of their content.
 
-    def __init__(self, client: Any, properties: Properties, workspace_bucket: str) -> None:
+    `client` is boto3's `sagemaker`; nothing is waited for after `until`, of the monotonic clock.
+    """
+
+    def __init__(self, client: Any, properties: Properties, workspace_bucket: str, until: float) -> None:
         self._client = client
         self._properties = properties
         self._workspace_bucket = workspace_bucket
+        self._until = until
 
     @property
     def _prefix(self) -> str:
@@ -77,12 +80,11 @@ class ReviewFlow:
 
     def _settled(self, name: str) -> dict[str, Any] | None:
         """The flow once it is neither being made nor being deleted, which takes seconds; None if there is none."""
-        until = time.monotonic() + READY_SECONDS
         while True:
             flow = find(self._client.describe_flow_definition, FlowDefinitionName=name)
             if flow is None or flow["FlowDefinitionStatus"] not in ("Initializing", "Deleting"):
                 return flow
-            if time.monotonic() > until:
+            if time.monotonic() > self._until:
                 return flow
             time.sleep(POLL_SECONDS)
 

@@ -14,8 +14,6 @@ FIRST = "first"
 BROKEN = ("Failed", "OutOfService", "UpdateRollbackFailed")
 """Nothing but another endpoint helps: the first takes no update, the second answers nobody, the third is of two models."""
 IN_MOTION = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
-SETTLE_SECONDS = 780
-"""For all waiting of one request: below the function's own limit, so that CloudFormation hears what is wrong."""
 POLL_SECONDS = 5
 MAX_TRANSFORM_BYTES = 20 << 20
 """A request of batch transform; the model server refuses more than 6.5 MB if it is not told."""
@@ -57,14 +55,14 @@ class EndpointFailed(Exception):
 class EndpointKeeper:
     """Makes the endpoint where there is none. It leaves an existing one alone, unless that is broken.
 
-    `client` is boto3's `sagemaker`.
+    `client` is boto3's `sagemaker`; nothing is waited for after `until`, of the monotonic clock.
     """
 
-    def __init__(self, client: Any, models: Models, properties: Properties) -> None:
+    def __init__(self, client: Any, models: Models, properties: Properties, until: float) -> None:
         self._client = client
         self._models = models
         self._properties = properties
-        self._until = time.monotonic() + SETTLE_SECONDS
+        self._until = until
 
     def ensure(self, first_model_uri: str, region: str) -> None:
         """The endpoint stands or is on its way: with the champion, or with the first model, then the champion.

@@ -228,6 +228,15 @@ def test_a_release_that_changes_only_a_layer_is_provisioned():
         assert layer in told, layer
 
 
+def test_only_cloudformation_repeats_a_request_to_provision():
+    """The custom resource names the function itself, which is $LATEST, and not its alias."""
+    [(name, once)] = of_type("AWS::Lambda::EventInvokeConfig").items()
+    function = {"Ref": "ProvisionFunction"}
+    assert once["Properties"] == {"FunctionName": function, "Qualifier": "$LATEST", "MaximumRetryAttempts": 0}
+    assert RESOURCES["Provision"]["DependsOn"] == name
+    assert properties("Provision")["ServiceToken"] == {"Fn::GetAtt": ["ProvisionFunction", "Arn"]}
+
+
 def test_an_unchanged_stack_can_be_provisioned_again():
     """CloudFormation updates no resource of which nothing changed, however often one deploys."""
     assert {"Ref": "ProvisionAgain"} in properties("Provision").values()
