@@ -48,11 +48,14 @@ class Provisioning:
         return {"FlowDefinitionArn": flow, "SourceDirUri": source_dir, "FirstModelUri": first_model}
 
     def delete(self) -> None:
-        """Take away what bills and what only this stack could use. Buckets, table and registered models stay."""
-        self._endpoint.remove()
-        self._flow.remove()
+        """Take away what bills and what only this stack could use. Buckets, table and registered models stay.
+
+        The objects first: whatever SageMaker or A2I refuses, a bucket that CloudFormation deletes must be empty.
+        """
         if self._creation_is_rolled_back():
             self._remove_own_objects()
+        self._endpoint.remove()
+        self._flow.remove()
 
     def _creation_is_rolled_back(self) -> bool:
         """Whether the stack goes because it never came to be: then CloudFormation deletes its buckets too."""

@@ -5,11 +5,13 @@ import json
 import math
 import tarfile
 import threading
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sagemaker.models import sagemaker_backends
@@ -410,6 +412,27 @@ def test_deletion_removes_this_stacks_flows_and_templates_and_no_others():
         aws.add_response("delete_human_task_ui", {}, {"HumanTaskUiName": names[0]})
         ReviewFlow(client, PROPERTIES, "workspace", LATER).remove()
         aws.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("provider", ["a2i", "portal"])
+def test_a_stack_without_a2i_can_be_deleted_where_there_is_none(provider):
+    client = boto3.client(
+        "sagemaker", region_name="eu-central-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+    )
+    known = Properties.model_validate(EVENT["ResourceProperties"] | {"ReviewProvider": provider})
+    refused = pytest.raises(ClientError, match="AccessDenied") if provider == "a2i" else nullcontext()
+    with Stubber(client) as aws, refused:
+        aws.add_client_error("list_flow_definitions", "AccessDeniedException", "A2I takes no new customers.")
+        ReviewFlow(client, known, "workspace", LATER).remove()
+
+
+def test_a_rolled_back_creation_empties_the_bucket_whatever_else_fails(account, monkeypatch):
+    account.asks("Create")
+    account.stack["StackStatus"] = "ROLLBACK_IN_PROGRESS"
+    refuse = lambda _: (_ for _ in ()).throw(RuntimeError("A2I is not there"))  # noqa: E731
+    monkeypatch.setattr(ReviewFlow, "remove", refuse)
+    assert account.asks("Delete")["Status"] == "FAILED"
+    assert not account.workspace.exists(keys.FIRST_MODEL)
 
 
 @pytest.mark.parametrize("properties", [{"ReviewProvider": "portal"}, {"WorkteamArn": ""}])
