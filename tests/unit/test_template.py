@@ -528,6 +528,16 @@ def test_every_task_is_retried_caught_and_bounded_in_time(machine):
 
 
 @pytest.mark.parametrize("machine", MACHINES)
+def test_a_step_outlasts_its_function(machine):
+    """Else a run that the function ends by itself, or that starts cold, is a step that timed out, and goes on unseen."""
+    invoked = [task for _, task, _ in tasks(MACHINES[machine]) if task["Resource"].endswith(":lambda:invoke")]
+    assert invoked
+    for task in invoked:
+        name = task["Arguments"]["FunctionName"].removeprefix("${").removesuffix("Arn}")
+        assert task["TimeoutSeconds"] >= properties(name)["Timeout"] + 30, name
+
+
+@pytest.mark.parametrize("machine", MACHINES)
 def test_every_transition_leads_to_a_state(machine):
     def check(states):
         for state in states["States"].values():
