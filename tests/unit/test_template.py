@@ -9,9 +9,13 @@ import pytest
 import yaml
 from samcli.yamlhelper import yaml_parse
 
+from firnline.documents.tiles import tiles
 from firnline.learning.shards import JUDGED
+from firnline.limits import MAX_PICTURE_PIXELS, MAX_PICTURE_ROWS
 from firnline.observability import LONGEST_WAIT_SECONDS, wait_before_receive
+from firnline.settings import load_settings
 from firnline.store import keys
+from predict_layers.app import predictor
 from workbench import image_accounts, lint_template
 
 ROOT = Path(__file__).parents[2]
@@ -136,6 +140,19 @@ def test_a_message_stays_hidden_six_times_as_long_as_its_function_may_take():
         function = mapping["Properties"]["FunctionName"]["Ref"]
         assert properties(queue)["VisibilityTimeout"] >= 6 * properties(function)["Timeout"], name
         assert mapping["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
+
+
+def test_prediction_has_time_for_every_request_of_the_largest_picture(monkeypatch):
+    for name in ("TABLE_NAME", "WORKSPACE_BUCKET", "EVENT_BUS", "ENDPOINT_NAME"):
+        monkeypatch.setenv(name, "firnline")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    predictor.cache_clear()
+    load_settings.cache_clear()
+    patience = predictor().endpoint._client.meta.config.read_timeout
+    predictor.cache_clear()
+    load_settings.cache_clear()
+    requests = max(len(tiles(rows, MAX_PICTURE_PIXELS // rows)) for rows in range(256, MAX_PICTURE_ROWS + 1, 8))
+    assert properties("PredictLayersFunction")["Timeout"] >= requests * patience + 30
 
 
 def test_only_the_rules_that_feed_a_queue_may_send_to_it():
@@ -535,6 +552,18 @@ def test_a_step_outlasts_its_function(machine):
     for task in invoked:
         name = task["Arguments"]["FunctionName"].removeprefix("${").removesuffix("Arn}")
         assert task["TimeoutSeconds"] >= properties(name)["Timeout"] + 30, name
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_throttled_function_is_waited_for_longer_than_a_broken_one(machine):
+    """A promotion must not be undone because an upload keeps the account's functions busy for some minutes."""
+    for name, task, _ in tasks(MACHINES[machine]):
+        if task["Resource"].endswith(":lambda:invoke"):
+            busy, others = task["Retry"][0], task["Retry"][1:]
+            assert busy == {"ErrorEquals": ["Lambda.TooManyRequestsException"], "IntervalSeconds": 5, "MaxAttempts": 10,
+                            "BackoffRate": 2, "MaxDelaySeconds": 60, "JitterStrategy": "FULL"}, name  # fmt: skip
+            assert others, name
+            assert not [retrier for retrier in others if "TooMany" in str(retrier)], name
 
 
 @pytest.mark.parametrize("machine", MACHINES)
