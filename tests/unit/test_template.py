@@ -224,6 +224,13 @@ def test_every_setting_that_a_handler_must_have_is_given(name):
     assert needed <= given.keys()
 
 
+def test_no_budget_for_reviews_is_not_a_budget_without_end():
+    """The function takes 0 for no bound, which nobody who types it means."""
+    budget = TEMPLATE["Parameters"]["ReviewBudget"]
+    assert budget["MinValue"] == 1
+    assert "ReviewConfidence 0" in budget["Description"]
+
+
 def test_without_a_work_team_reviews_go_to_the_portal():
     provider = {"Fn::If": ["ReviewsThroughA2I", "a2i", "portal"]}
     assert properties("StartReviewFunction")["Environment"]["Variables"]["REVIEW_PROVIDER"] == provider
