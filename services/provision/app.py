@@ -1,5 +1,6 @@
 """Lambda: CloudFormation's custom resource `Custom::FirnlineProvision`."""
 
+import time
 from typing import Any
 
 import boto3
@@ -16,15 +17,19 @@ from provision.request import CloudFormationRequest, Properties, answer
 from provision.review_flow import ReviewFlow
 from provision.serving import EndpointKeeper
 
+WAITING_SECONDS = 720
+"""For all waiting of one request; what is left of the function's 900 is for uploads, calls, and the answer and its repeats."""
+
 
 def provisioning(properties: Properties, stack_id: str) -> Provisioning:
+    until = time.monotonic() + WAITING_SECONDS
     settings = load_settings(Settings)
     client = boto3.client("sagemaker")
     models = Models(Table(boto3.resource("dynamodb").Table(settings.table_name)))
     return Provisioning(
         Bucket(boto3.client("s3"), settings.workspace_bucket),
-        EndpointKeeper(client, models, properties),
-        ReviewFlow(client, properties, settings.workspace_bucket),
+        EndpointKeeper(client, models, properties, until),
+        ReviewFlow(client, properties, settings.workspace_bucket, until),
         client.meta.region_name,
         boto3.client("cloudformation"),
         stack_id,

@@ -37,21 +37,25 @@ class Provisioning:
     def create_or_update(self) -> dict[str, str]:
         """Bring everything to where it should be; what is there already stays. Returns the resource's attributes.
 
-        An endpoint that is made here is waited for: one that fails is a deployment that fails, and says why.
+        An endpoint that is made here is waited for: one that fails is a deployment that fails, and says why. It comes last,
+        since it may take all the time that there is, and one that is still on its way then counts as made.
         """
         source_dir = self._upload_code()
         first_model = self._upload_first_model()
         self._endpoint.ensure_model_package_group()
-        self._endpoint.ensure(first_model, self._region)
         flow = self._flow.ensure(task_template())
+        self._endpoint.ensure(first_model, self._region)
         return {"FlowDefinitionArn": flow, "SourceDirUri": source_dir, "FirstModelUri": first_model}
 
     def delete(self) -> None:
-        """Take away what bills and what only this stack could use. Buckets, table and registered models stay."""
-        self._endpoint.remove()
-        self._flow.remove()
+        """Take away what bills and what only this stack could use. Buckets, table and registered models stay.
+
+        The objects first: whatever SageMaker or A2I refuses, a bucket that CloudFormation deletes must be empty.
+        """
         if self._creation_is_rolled_back():
             self._remove_own_objects()
+        self._endpoint.remove()
+        self._flow.remove()
 
     def _creation_is_rolled_back(self) -> bool:
         """Whether the stack goes because it never came to be: then CloudFormation deletes its buckets too."""

@@ -2,9 +2,9 @@
 
 import json
 from typing import Any, Literal
-from urllib.request import Request, urlopen
 
 from pydantic import BaseModel, ConfigDict, Field
+from urllib3 import PoolManager, Retry
 
 
 class Properties(BaseModel):
@@ -43,6 +43,10 @@ MAX_REASON = 1000
 """CloudFormation drops an answer of more than 4,096 bytes and then waits for half an hour."""
 
 
+ANSWER_TRIES = 4
+ANSWER_TIMEOUT_SECONDS = 20
+
+
 def answer(request: CloudFormationRequest, attributes: dict[str, str] | None, reason: str = "") -> None:
     """Tell CloudFormation how it went: with attributes, or, where there are none, with the reason of the failure.
 
@@ -60,6 +64,10 @@ def answer(request: CloudFormationRequest, attributes: dict[str, str] | None, re
         }
     ).encode()
     # A signed address refuses the content type that urllib adds by itself.
-    put = Request(request.response_url, data=body, method="PUT", headers={"Content-Type": ""})  # noqa: S310
-    with urlopen(put, timeout=30):  # noqa: S310
-        pass
+    # Nobody repeats the invocation (EventInvokeConfig), so the answer itself is repeated.
+    retries = Retry(ANSWER_TRIES - 1, backoff_factor=1, status_forcelist=(500, 502, 503, 504), allowed_methods=["PUT"])
+    taken = PoolManager(retries=retries, timeout=ANSWER_TIMEOUT_SECONDS).request(
+        "PUT", request.response_url, body=body, headers={"Content-Type": ""}
+    )
+    if taken.status >= 400:
+        raise ConnectionError(f"CloudFormation's address took no answer: {taken.status} {taken.reason}")

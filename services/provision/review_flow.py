@@ -4,6 +4,9 @@ import hashlib
 import time
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from firnline.observability import logger
 from provision.request import Properties
 from provision.serving import find
 
@@ -11,7 +14,6 @@ MAX_TEMPLATE_CHARACTERS = 128_000
 TASK_AVAILABLE_SECONDS = 864_000
 TASK_TIME_LIMIT_SECONDS = 3_600
 NO_FLOW = "none"
-READY_SECONDS = 300
 POLL_SECONDS = 2
 
 
@@ -20,25 +22,33 @@ class FlowFailed(Exception):
 
 
 class ReviewFlow:
-    """Neither template nor flow can be changed, so their names carry a hash of their content. `client` is boto3's `sagemaker`."""
+    """Neither template nor flow can be changed, so their names carry a hash of their content.
 
-    def __init__(self, client: Any, properties: Properties, workspace_bucket: str) -> None:
+    `client` is boto3's `sagemaker`; nothing is waited for after `until`, of the monotonic clock.
+    """
+
+    def __init__(self, client: Any, properties: Properties, workspace_bucket: str, until: float) -> None:
         self._client = client
         self._properties = properties
         self._workspace_bucket = workspace_bucket
+        self._until = until
 
     @property
     def _prefix(self) -> str:
         return f"{self._properties.stack_name}-review-"
+
+    @property
+    def _wanted(self) -> bool:
+        return self._properties.review_provider == "a2i" and bool(self._properties.workteam_arn)
 
     def ensure(self, template: str) -> str:
         """The flow's ARN, or `NO_FLOW` where no work team reviews through A2I.
 
         Earlier flows stay: they may have open tasks.
         """
-        properties = self._properties
-        if properties.review_provider != "a2i" or not properties.workteam_arn:
+        if not self._wanted:
             return NO_FLOW
+        properties = self._properties
         if len(template) > MAX_TEMPLATE_CHARACTERS:
             raise ValueError(
                 f"the worker template has {len(template)} characters, A2I takes {MAX_TEMPLATE_CHARACTERS}: shorten it"
@@ -77,17 +87,28 @@ class ReviewFlow:
 
     def _settled(self, name: str) -> dict[str, Any] | None:
         """The flow once it is neither being made nor being deleted, which takes seconds; None if there is none."""
-        until = time.monotonic() + READY_SECONDS
         while True:
             flow = find(self._client.describe_flow_definition, FlowDefinitionName=name)
             if flow is None or flow["FlowDefinitionStatus"] not in ("Initializing", "Deleting"):
                 return flow
-            if time.monotonic() > until:
+            if time.monotonic() > self._until:
                 return flow
             time.sleep(POLL_SECONDS)
 
     def remove(self) -> None:
-        """Take away every flow and template of this stack."""
+        """Take away every flow and template of this stack.
+
+        Many accounts and regions have no A2I. Where the stack wants no flow, a list that is refused counts as empty: at
+        worst a flow of earlier days stays, which costs nothing.
+        """
+        try:
+            self._remove_all()
+        except (ClientError, BotoCoreError) as error:
+            if self._wanted:
+                raise
+            logger.warning("A2I is not asked for flows: it refuses, and this stack has none", exc_info=error)
+
+    def _remove_all(self) -> None:
         for page in self._client.get_paginator("list_flow_definitions").paginate():
             for flow in page["FlowDefinitionSummaries"]:
                 if flow["FlowDefinitionName"].startswith(self._prefix):

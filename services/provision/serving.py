@@ -11,9 +11,9 @@ from firnline.store.rows import ChampionRow
 from provision.request import Properties
 
 FIRST = "first"
+BROKEN = ("Failed", "OutOfService", "UpdateRollbackFailed")
+"""Nothing but another endpoint helps: the first takes no update, the second answers nobody, the third is of two models."""
 IN_MOTION = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
-SETTLE_SECONDS = 780
-"""For all waiting of one request: below the function's own limit, so that CloudFormation hears what is wrong."""
 POLL_SECONDS = 5
 MAX_TRANSFORM_BYTES = 20 << 20
 """A request of batch transform; the model server refuses more than 6.5 MB if it is not told."""
@@ -53,16 +53,16 @@ class EndpointFailed(Exception):
 
 
 class EndpointKeeper:
-    """Makes the endpoint where there is none. It leaves an existing one alone, unless that failed.
+    """Makes the endpoint where there is none. It leaves an existing one alone, unless that is broken.
 
-    `client` is boto3's `sagemaker`.
+    `client` is boto3's `sagemaker`; nothing is waited for after `until`, of the monotonic clock.
     """
 
-    def __init__(self, client: Any, models: Models, properties: Properties) -> None:
+    def __init__(self, client: Any, models: Models, properties: Properties, until: float) -> None:
         self._client = client
         self._models = models
         self._properties = properties
-        self._until = time.monotonic() + SETTLE_SECONDS
+        self._until = until
 
     def ensure(self, first_model_uri: str, region: str) -> None:
         """The endpoint stands or is on its way: with the champion, or with the first model, then the champion.
@@ -73,8 +73,8 @@ class EndpointKeeper:
         wanted = _serving(champion) if champion else self._first(first_model_uri)
         name = self._properties.endpoint_name
         standing = find(self._client.describe_endpoint, EndpointName=name)
-        if standing and standing["EndpointStatus"] == "Failed":
-            # It never served and takes no update; its model is made again too, from the image that is given now.
+        if standing and standing["EndpointStatus"] in BROKEN:
+            # Its model is made again too, from the image that is given now.
             self.remove()
             self._settled()
             standing = None

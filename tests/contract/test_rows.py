@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -184,7 +185,9 @@ def test_from_corrections_to_a_deployed_model(world: World, monkeypatch: pytest.
 def test_what_provisioning_writes_of_the_model_in_the_box(world: World) -> None:
     properties = Properties.model_validate(json.loads((EVENTS / "provision.json").read_text())["ResourceProperties"])
     sagemaker = boto3.client("sagemaker")
-    EndpointKeeper(sagemaker, Models(world.table), properties).ensure("s3://workspace/models/first", "us-east-1")
+    EndpointKeeper(sagemaker, Models(world.table), properties, math.inf).ensure(
+        "s3://workspace/models/first", "us-east-1"
+    )
     assert {type(row) for row in read_by_their_rows(world)} == {ModelRow, ChampionRow}
 
 

@@ -2,13 +2,16 @@
 
 import io
 import json
+import math
 import tarfile
 import threading
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import ANY, Stubber
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.sagemaker.models import sagemaker_backends
@@ -17,12 +20,14 @@ from firnline.learning import model_code
 from firnline.store import keys
 from firnline.store.models import Models
 from provision import app, provisioning, review_flow, serving
-from provision.request import Properties
+from provision.request import ANSWER_TIMEOUT_SECONDS, ANSWER_TRIES, Properties
 from provision.review_flow import NO_FLOW, FlowFailed, ReviewFlow
 from tests.support.review_world import Context
 from tests.support.samples import sample
+from tests.support.template import functions
 
 EVENT = sample("provision")
+LATER = math.inf
 PROPERTIES = Properties.model_validate(EVENT["ResourceProperties"])
 
 
@@ -31,12 +36,16 @@ class CloudFormation:
 
     def __init__(self):
         heard = self.heard = []
+        refusals = self.refusals = []
 
         class Listener(BaseHTTPRequestHandler):
             def do_PUT(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                heard.append((self.headers["Content-Type"], json.loads(body)))
-                self.send_response(200)
+                if refusals:
+                    self.send_response(refusals.pop())
+                else:
+                    heard.append((self.headers["Content-Type"], json.loads(body)))
+                    self.send_response(200)
                 self.end_headers()
 
             def log_message(self, *_):
@@ -53,7 +62,7 @@ class CloudFormation:
 
 class Account:
     def __init__(self, world, cloudformation):
-        self._cloudformation = cloudformation
+        self.cloudformation = cloudformation
         self.workspace = world.bucket
         self.models = Models(world.table)
         self.sagemaker = boto3.client("sagemaker")
@@ -71,10 +80,10 @@ class Account:
     def asks(self, request_type, **properties):
         """Send a request as CloudFormation does and return the one answer that it got."""
         known = EVENT["ResourceProperties"] | {"ReviewProvider": "portal"} | properties
-        event = EVENT | {"RequestType": request_type, "ResponseURL": self._cloudformation.url}
-        self._cloudformation.heard.clear()
+        event = EVENT | {"RequestType": request_type, "ResponseURL": self.cloudformation.url}
+        self.cloudformation.heard.clear()
         app.handler(event | {"ResourceProperties": known}, Context())
-        [(content_type, answer)] = self._cloudformation.heard
+        [(content_type, answer)] = self.cloudformation.heard
         assert not content_type
         return answer
 
@@ -122,6 +131,29 @@ def test_create_brings_code_model_endpoint_and_champion(account):
     assert account.sagemaker.describe_model_package_group(ModelPackageGroupName="firnline")
 
 
+def test_an_answer_that_is_not_taken_is_sent_again(account):
+    account.cloudformation.refusals[:] = [503]
+    assert account.asks("Create")["Status"] == "SUCCESS"
+
+
+def test_all_waiting_has_one_end_and_leaves_time_to_say_so(account, monkeypatch):
+    # Given an endpoint that keeps starting, and a clock that moves by the pauses between looks
+    clock = [0.0]
+    monkeypatch.setattr(app.time, "monotonic", lambda: clock[0])
+    pause = lambda seconds: clock.__setitem__(0, clock[0] + seconds)  # noqa: E731
+    monkeypatch.setattr(serving.time, "sleep", pause)
+    made = account.sagemaker.meta.events
+    made.register("after-call.sagemaker.CreateEndpoint", lambda **_: account.endpoint_is("Creating"))
+    monkeypatch.setattr(app.boto3, "client", account.clients.get)
+    # And a flow that took five minutes
+    monkeypatch.setattr(ReviewFlow, "ensure", lambda *_: pause(300) or NO_FLOW)
+    # When the stack is created, then the answer comes minutes before the function's end
+    assert account.asks("Create")["Status"] == "SUCCESS"
+    function = functions()["provision"]
+    repeats = ANSWER_TRIES * ANSWER_TIMEOUT_SECONDS
+    assert app.WAITING_SECONDS <= clock[0] <= function["Timeout"] - repeats - 60
+
+
 def test_the_same_request_again_changes_nothing(account):
     first = account.asks("Create")
     assert account.asks("Create") == first
@@ -157,11 +189,12 @@ def test_an_endpoint_that_somebody_took_away_comes_back_with_the_champion(accoun
     assert account.models.champion() == champion
 
 
-def test_an_endpoint_that_failed_is_made_again_with_the_image_that_is_given_now(account):
-    # Given an endpoint that never came up, since its image can't be pulled
+@pytest.mark.parametrize("broken", ["Failed", "OutOfService", "UpdateRollbackFailed"])
+def test_a_broken_endpoint_is_made_again_with_the_image_that_is_given_now(account, broken):
+    # Given an endpoint that never came up, since its image can't be pulled, or that broke later
     account.asks("Create", InferenceImageUri="gone:1")
     champion = account.models.champion()
-    account.endpoint_is("Failed")
+    account.endpoint_is(broken)
     # When the stack is updated with another image
     assert account.asks("Update", InferenceImageUri="there:1")["Status"] == "SUCCESS"
     # Then the same champion is on its way again, in that image
@@ -333,7 +366,7 @@ def test_a_flow_that_a2i_does_not_take_fails_the_deployment_in_a_sentence(monkey
         aws.add_response("create_flow_definition", {"FlowDefinitionArn": arn})
         aws.add_response("describe_flow_definition", described(arn, "Failed", FailureReason="The work team is gone."))
         with pytest.raises(FlowFailed, match=r"it is Failed\. The work team is gone\. Check WorkteamArn"):
-            ReviewFlow(client, PROPERTIES, "workspace").ensure("<crowd-form></crowd-form>")
+            ReviewFlow(client, PROPERTIES, "workspace", LATER).ensure("<crowd-form></crowd-form>")
         aws.assert_no_pending_responses()
 
 
@@ -343,7 +376,7 @@ def test_the_review_flow_is_made_once_and_named_after_its_content(monkeypatch):
     client = boto3.client(
         "sagemaker", region_name="eu-central-1", aws_access_key_id="testing", aws_secret_access_key="testing"
     )
-    flow = ReviewFlow(client, PROPERTIES, "workspace")
+    flow = ReviewFlow(client, PROPERTIES, "workspace", LATER)
     arn = "arn:aws:sagemaker:eu-central-1:123456789012:flow-definition/firnline-review-0123456789ab"
     ui_arn = "arn:aws:sagemaker:eu-central-1:123456789012:human-task-ui/firnline-review-0123456789ab"
     asked = []
@@ -392,11 +425,32 @@ def test_deletion_removes_this_stacks_flows_and_templates_and_no_others():
         aws.add_response("delete_flow_definition", {}, {"FlowDefinitionName": names[0]})
         aws.add_response("list_human_task_uis", {"HumanTaskUiSummaries": templates})
         aws.add_response("delete_human_task_ui", {}, {"HumanTaskUiName": names[0]})
-        ReviewFlow(client, PROPERTIES, "workspace").remove()
+        ReviewFlow(client, PROPERTIES, "workspace", LATER).remove()
         aws.assert_no_pending_responses()
+
+
+@pytest.mark.parametrize("provider", ["a2i", "portal"])
+def test_a_stack_without_a2i_can_be_deleted_where_there_is_none(provider):
+    client = boto3.client(
+        "sagemaker", region_name="eu-central-1", aws_access_key_id="testing", aws_secret_access_key="testing"
+    )
+    known = Properties.model_validate(EVENT["ResourceProperties"] | {"ReviewProvider": provider})
+    refused = pytest.raises(ClientError, match="AccessDenied") if provider == "a2i" else nullcontext()
+    with Stubber(client) as aws, refused:
+        aws.add_client_error("list_flow_definitions", "AccessDeniedException", "A2I takes no new customers.")
+        ReviewFlow(client, known, "workspace", LATER).remove()
+
+
+def test_a_rolled_back_creation_empties_the_bucket_whatever_else_fails(account, monkeypatch):
+    account.asks("Create")
+    account.stack["StackStatus"] = "ROLLBACK_IN_PROGRESS"
+    refuse = lambda _: (_ for _ in ()).throw(RuntimeError("A2I is not there"))  # noqa: E731
+    monkeypatch.setattr(ReviewFlow, "remove", refuse)
+    assert account.asks("Delete")["Status"] == "FAILED"
+    assert not account.workspace.exists(keys.FIRST_MODEL)
 
 
 @pytest.mark.parametrize("properties", [{"ReviewProvider": "portal"}, {"WorkteamArn": ""}])
 def test_without_a_work_team_or_a2i_there_is_no_flow(properties):
     known = Properties.model_validate(EVENT["ResourceProperties"] | properties)
-    assert ReviewFlow(None, known, "workspace").ensure("<crowd-form></crowd-form>") == NO_FLOW
+    assert ReviewFlow(None, known, "workspace", LATER).ensure("<crowd-form></crowd-form>") == NO_FLOW

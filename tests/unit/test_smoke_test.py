@@ -7,11 +7,13 @@ from botocore.response import StreamingBody
 from botocore.stub import Stubber
 
 from firnline.documents.echogram import encode_png
+from predict_layers.app import predictor
 from smoke_test import app
 from smoke_test.smoke import SmokeTestFailed, SmokeTestRequest, smoke_test
 from tests.support.retraining_world import document
 from tests.support.review_world import Context, echogram
 from tests.support.samples import sample
+from tests.support.statemachine_world import definition
 
 SAMPLE = sample("smoke_test")
 VERSION = SAMPLE["model_version"]
@@ -78,6 +80,23 @@ def test_without_an_echogram_there_is_no_test(world):
     world.bucket.client.delete_object(Bucket="workspace", Key="frames/c/s/f/r/echogram.png")
     with pytest.raises(SmokeTestFailed, match="upload a frame"):
         smoke_test(SmokeTestRequest(**SAMPLE), world.bucket, endpoint(GOOD))
+
+
+def test_it_is_as_patient_as_prediction_and_its_errors_are_tried_again(world, monkeypatch):
+    monkeypatch.setenv("ENDPOINT_NAME", "firnline")
+    app.clients.cache_clear()
+    app.load_settings.cache_clear()
+    _, runtime = app.clients()
+    app.clients.cache_clear()
+    predictor.cache_clear()
+    assert runtime.meta.config.read_timeout == predictor().endpoint._client.meta.config.read_timeout == 65
+    predictor.cache_clear()
+    assert runtime.meta.config.retries["total_max_attempts"] == 1
+    step = definition("deploy_model")["States"]["SmokeTest"]
+    retried = {error for retrier in step["Retry"] for error in retrier["ErrorEquals"]}
+    modelled = {shape.name for shape in runtime.meta.service_model.operation_model("InvokeEndpoint").error_shapes}
+    assert modelled - retried == {"ValidationError"}, "what is no fault of the request may pass"
+    assert {"ReadTimeoutError", "ConnectTimeoutError", "EndpointConnectionError"} <= retried
 
 
 def test_the_handler_reads_the_sample_event(world, monkeypatch):

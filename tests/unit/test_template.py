@@ -9,9 +9,13 @@ import pytest
 import yaml
 from samcli.yamlhelper import yaml_parse
 
+from firnline.documents.tiles import tiles
 from firnline.learning.shards import JUDGED
+from firnline.limits import MAX_PICTURE_PIXELS, MAX_PICTURE_ROWS
 from firnline.observability import LONGEST_WAIT_SECONDS, wait_before_receive
+from firnline.settings import load_settings
 from firnline.store import keys
+from predict_layers.app import predictor
 from workbench import image_accounts, lint_template
 
 ROOT = Path(__file__).parents[2]
@@ -138,6 +142,19 @@ def test_a_message_stays_hidden_six_times_as_long_as_its_function_may_take():
         assert mapping["Properties"]["FunctionResponseTypes"] == ["ReportBatchItemFailures"], name
 
 
+def test_prediction_has_time_for_every_request_of_the_largest_picture(monkeypatch):
+    for name in ("TABLE_NAME", "WORKSPACE_BUCKET", "EVENT_BUS", "ENDPOINT_NAME"):
+        monkeypatch.setenv(name, "firnline")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    predictor.cache_clear()
+    load_settings.cache_clear()
+    patience = predictor().endpoint._client.meta.config.read_timeout
+    predictor.cache_clear()
+    load_settings.cache_clear()
+    requests = max(len(tiles(rows, MAX_PICTURE_PIXELS // rows)) for rows in range(256, MAX_PICTURE_ROWS + 1, 8))
+    assert properties("PredictLayersFunction")["Timeout"] >= requests * patience + 30
+
+
 def test_only_the_rules_that_feed_a_queue_may_send_to_it():
     fed_by = {name: set() for name in of_type("AWS::SQS::Queue")}
     for name in of_type("AWS::Events::Rule"):
@@ -207,6 +224,13 @@ def test_every_setting_that_a_handler_must_have_is_given(name):
     assert needed <= given.keys()
 
 
+def test_no_budget_for_reviews_is_not_a_budget_without_end():
+    """The function takes 0 for no bound, which nobody who types it means."""
+    budget = TEMPLATE["Parameters"]["ReviewBudget"]
+    assert budget["MinValue"] == 1
+    assert "ReviewConfidence 0" in budget["Description"]
+
+
 def test_without_a_work_team_reviews_go_to_the_portal():
     provider = {"Fn::If": ["ReviewsThroughA2I", "a2i", "portal"]}
     assert properties("StartReviewFunction")["Environment"]["Variables"]["REVIEW_PROVIDER"] == provider
@@ -226,6 +250,23 @@ def test_a_release_that_changes_only_a_layer_is_provisioned():
     assert {layer["Ref"] for layer in layers} == of_type("AWS::Serverless::LayerVersion").keys()
     for layer in layers:
         assert layer in told, layer
+
+
+def test_only_cloudformation_repeats_a_request_to_provision():
+    """The custom resource names the function itself, which is $LATEST, and not its alias."""
+    [(name, once)] = of_type("AWS::Lambda::EventInvokeConfig").items()
+    function = {"Ref": "ProvisionFunction"}
+    assert once["Properties"] == {"FunctionName": function, "Qualifier": "$LATEST", "MaximumRetryAttempts": 0}
+    assert RESOURCES["Provision"]["DependsOn"] == name
+    assert properties("Provision")["ServiceToken"] == {"Fn::GetAtt": ["ProvisionFunction", "Arn"]}
+
+
+def test_an_unchanged_stack_can_be_provisioned_again():
+    """CloudFormation updates no resource of which nothing changed, however often one deploys."""
+    assert {"Ref": "ProvisionAgain"} in properties("Provision").values()
+    told = properties("EndpointFailedAlarm")["AlarmDescription"]["Fn::Sub"]
+    assert "ProvisionAgain" in told
+    assert len(told) <= 1024
 
 
 def test_every_function_and_machine_has_a_role_of_its_own(transformed):
@@ -518,6 +559,28 @@ def test_every_task_is_retried_caught_and_bounded_in_time(machine):
         assert task.get("Retry"), name
         assert task.get("Catch") or caught_outside, name
         assert "TimeoutSeconds" in task or "TimeoutSecondsPath" in task, name
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_step_outlasts_its_function(machine):
+    """Else a run that the function ends by itself, or that starts cold, is a step that timed out, and goes on unseen."""
+    invoked = [task for _, task, _ in tasks(MACHINES[machine]) if task["Resource"].endswith(":lambda:invoke")]
+    assert invoked
+    for task in invoked:
+        name = task["Arguments"]["FunctionName"].removeprefix("${").removesuffix("Arn}")
+        assert task["TimeoutSeconds"] >= properties(name)["Timeout"] + 30, name
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+def test_a_throttled_function_is_waited_for_longer_than_a_broken_one(machine):
+    """A promotion must not be undone because an upload keeps the account's functions busy for some minutes."""
+    for name, task, _ in tasks(MACHINES[machine]):
+        if task["Resource"].endswith(":lambda:invoke"):
+            busy, others = task["Retry"][0], task["Retry"][1:]
+            assert busy == {"ErrorEquals": ["Lambda.TooManyRequestsException"], "IntervalSeconds": 5, "MaxAttempts": 10,
+                            "BackoffRate": 2, "MaxDelaySeconds": 60, "JitterStrategy": "FULL"}, name  # fmt: skip
+            assert others, name
+            assert not [retrier for retrier in others if "TooMany" in str(retrier)], name
 
 
 @pytest.mark.parametrize("machine", MACHINES)
