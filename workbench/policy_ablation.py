@@ -114,8 +114,15 @@ def needed(decisions: Iterable[Decision]) -> set[Right]:
 
 
 def refused(decisions: Iterable[Decision]) -> set[str]:
-    """What the holders were refused, by holder and action: where a right is missing from the template, it is here."""
-    return {f"{decision.holder} {decision.request['action']}" for decision in decisions if not _passes(decision)}
+    """What the holders were refused, by holder and action: where a right is missing from the template, it is here.
+
+    A role without any policy is one that was deleted with its stack while something still ran as it.
+    """
+    return {
+        f"{decision.holder} {decision.request['action']}"
+        for decision in decisions
+        if decision.policies and not _passes(decision)
+    }
 
 
 def _rights_of(decision: Decision) -> Iterator[tuple[Right, Decision]]:

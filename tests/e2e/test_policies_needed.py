@@ -27,6 +27,7 @@ from firnline.events import CorrectionBatchClaimed, EventBus, FrameReady
 from firnline.portal.table_store import TableStore
 from firnline.store import keys
 from firnline.store.bucket import split_uri
+from firnline.store.rows import ReviewRow
 from workbench import policy_ablation, stack, uploads
 from workbench.cli import app
 from workbench.connection import Connection, connect
@@ -217,11 +218,21 @@ def send(connection: Connection, queue: str, message: dict) -> None:
     )
 
 
-def announce_again(connection: Connection, frame_id: str) -> None:
-    """A prediction's event that is delivered twice: its loop is there already."""
+def announce_again(connection: Connection, frame_id: str, loop: str) -> None:
+    """A prediction's event that is delivered twice: its loop is there already, started with another input."""
     frame = connection.register.get(frame_id)
+    noted = ReviewRow.key(frame_id=frame_id, loop_name=loop)
+    connection.table.update(*noted, "SET asked_because = :why", {":why": "The settings have changed."})
     detail = {"frame_id": frame_id, "revision": frame.revision, "model_version": frame.model_version}
     send(connection, "Review", {"source": "firnline", "detail-type": "LayersPredicted", "detail": detail})
+    logs = connection.client("logs").get_paginator("filter_log_events")
+
+    def handled_twice() -> bool:
+        pages = logs.paginate(logGroupName=f"/aws/lambda/{stack.STACK_NAME}-start_review")
+        said = [event["message"] for page in pages for event in page["events"]]
+        return sum(frame_id in line and "in review" in line for line in said) > 1
+
+    wait_until(handled_twice, 60, "the prediction handled a second time")
 
 
 def end_again(connection: Connection, loop: str) -> None:
@@ -241,7 +252,7 @@ def correct_all(connection: Connection, truths: dict[str, LayersDocument]) -> No
 
     tasks = wait_until(opened, 90, "a review task for each frame")
     look_at(connection, tasks[0])
-    announce_again(connection, tasks[0].frame_id)
+    announce_again(connection, tasks[0].frame_id, tasks[0].name)
     for task in tasks:
         reviewer.correct(task, truths[task.frame_id])
     wait_until(lambda: connection.corrections.counts().total == len(tasks), 90, "all corrections counted")
@@ -261,7 +272,7 @@ def operate(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> str:
     swept = {"id": "1", "detail-type": "Scheduled Event", "detail": {}}
     letters = connection.outputs["RetrainingDeadLettersUrl"]
     connection.client("sqs").send_message(QueueUrl=letters, MessageBody=json.dumps(swept))
-    connection.workspace.write(f"{keys.dataset_prefix('retrain-2')}train/left.rec", b"of an attempt that died", "x/y")
+    connection.workspace.write(f"{keys.dataset_prefix('retrain-0')}train/left.rec", b"of an attempt that died", "x/y")
     for command in ("status", "executions", "models", "redrive", "retrain"):
         firnline(command)
     firnline("rollback", "first")
