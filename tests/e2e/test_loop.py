@@ -123,14 +123,6 @@ def test_a_function_without_one_of_its_rights_is_denied(
     iam = deployed.client("iam")
     resources = deployed.client("cloudformation").describe_stack_resources(StackName="firnline")["StackResources"]
     role = next(
-<<<<<<< HEAD
-        resource["PhysicalResourceId"]
-        for resource in resources
-        if resource["LogicalResourceId"] == f"{statement_of}FunctionRole"
-    )
-    names = iam.list_role_policies(RoleName=role)["PolicyNames"]
-    kept = {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names}
-=======
         resource["PhysicalResourceId"] for resource in resources
         if resource["LogicalResourceId"] == f"{function}FunctionRole"
     )  # fmt: skip
@@ -143,7 +135,6 @@ def test_a_function_without_one_of_its_rights_is_denied(
     ]
     assert rest != kept["Statement"]
     less = {**kept, "Statement": [statement for statement in rest if statement["Action"]]}
->>>>>>> proof
     try:
         iam.put_role_policy(RoleName=role, PolicyName=name, PolicyDocument=json.dumps(less))
         since = int(time.time() * 1000)
