@@ -387,6 +387,18 @@ def test_who_may_send_what_over_the_bus():
     assert not senders
 
 
+def test_rights_that_no_code_uses_are_not_given():
+    def allowed(function, action):
+        [policy] = properties(f"{function}FunctionRole")["Policies"]
+        return [s for s in statements(policy["PolicyDocument"]) if action in as_list(s["Action"])]
+
+    [sends] = allowed("PredictLayers", "events:PutEvents")
+    assert sends["Condition"]["StringEquals"]["events:detail-type"] == ["FrameRejected", "LayersPredicted"]
+    assert not allowed("CompareModels", "dynamodb:Query")
+    assert not [s for s in allowed("IngestFrame", "s3:GetObject") if "rejected" in json.dumps(s)]
+    assert [s for s in allowed("IngestFrame", "s3:PutObject") if "rejected" in json.dumps(s)]
+
+
 def test_names_that_are_the_accounts_begin_with_the_stacks():
     text = json.dumps(RESOURCES)
     for kind in ("training-job", "transform-job", "model", "endpoint-config", "endpoint", "model-package-group", "flow-definition",
