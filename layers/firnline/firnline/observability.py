@@ -4,6 +4,7 @@ Traces are Lambda's own (`Tracing: Active`).
 """
 
 import json
+import os
 from functools import cached_property
 from typing import Any
 
@@ -20,6 +21,8 @@ _SHOWN_OF_BODY = 300
 
 logger = Logger(log_uncaught_exceptions=True)
 metrics = Metrics(namespace="Firnline")
+if "STACK_NAME" in os.environ:  # or the figures of an account's stacks would add up
+    metrics.set_default_dimensions(stack=os.environ["STACK_NAME"])
 
 
 _NAMES = ("frame_id", "revision", "model_version", "batch", "humanLoopName", "humanLoopStatus", "executionArn")
