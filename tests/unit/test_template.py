@@ -511,6 +511,19 @@ def test_snapshots_answers_and_checkpoints_expire_and_what_lineage_needs_does_no
     assert keys.checkpoints_prefix("x").startswith("checkpoints/")
 
 
+def test_what_grows_with_the_years_is_tiered():
+    tiered = {
+        (bucket, rule.get("Prefix"))
+        for bucket in of_type("AWS::S3::Bucket")
+        for rule in properties(bucket)["LifecycleConfiguration"]["Rules"]
+        for transition in rule.get("Transitions", [])
+        if transition["StorageClass"] == "INTELLIGENT_TIERING"
+    }
+    assert tiered == {("FramesBucket", None), ("WorkspaceBucket", "frames/"), ("WorkspaceBucket", "predictions/")}
+    assert keys.frame("c/s/f", "1").startswith("frames/")
+    assert keys.prediction("c/s/f", "1", "first").startswith("predictions/")
+
+
 def test_roles_are_handed_only_to_sagemaker(transformed):
     for role, document in role_documents(transformed["Resources"]):
         for statement in statements(document):
