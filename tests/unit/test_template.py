@@ -190,7 +190,8 @@ def test_the_table_can_be_restored_and_outlives_the_stack():
     [(name, table)] = of_type("AWS::DynamoDB::Table").items()
     assert (table["DeletionPolicy"], table["UpdateReplacePolicy"]) == ("RetainExceptOnCreate", "Retain")
     assert properties(name)["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-    assert properties(name)["SSESpecification"] == {"SSEEnabled": True}
+    # Encrypted with DynamoDB's own key all the same: `SSEEnabled: true` asks for KMS's, which is billed by the request.
+    assert "SSESpecification" not in properties(name)
     assert {index["IndexName"] for index in properties(name)["GlobalSecondaryIndexes"]} == {"by_status", "by_segment"}
 
 
@@ -397,6 +398,18 @@ def test_who_may_send_what_over_the_bus():
     assert not senders
 
 
+def test_rights_that_no_code_uses_are_not_given():
+    def allowed(function, action):
+        [policy] = properties(f"{function}FunctionRole")["Policies"]
+        return [s for s in statements(policy["PolicyDocument"]) if action in as_list(s["Action"])]
+
+    [sends] = allowed("PredictLayers", "events:PutEvents")
+    assert sends["Condition"]["StringEquals"]["events:detail-type"] == ["FrameRejected", "LayersPredicted"]
+    assert not allowed("CompareModels", "dynamodb:Query")
+    assert not [s for s in allowed("IngestFrame", "s3:GetObject") if "rejected" in json.dumps(s)]
+    assert [s for s in allowed("IngestFrame", "s3:PutObject") if "rejected" in json.dumps(s)]
+
+
 def test_names_that_are_the_accounts_begin_with_the_stacks():
     text = json.dumps(RESOURCES)
     for kind in ("training-job", "transform-job", "model", "endpoint-config", "endpoint", "model-package-group", "flow-definition",
@@ -508,6 +521,19 @@ def test_snapshots_answers_and_checkpoints_expire_and_what_lineage_needs_does_no
     assert keys.checkpoints_prefix("x").startswith("checkpoints/")
 
 
+def test_what_grows_with_the_years_is_tiered():
+    tiered = {
+        (bucket, rule.get("Prefix"))
+        for bucket in of_type("AWS::S3::Bucket")
+        for rule in properties(bucket)["LifecycleConfiguration"]["Rules"]
+        for transition in rule.get("Transitions", [])
+        if transition["StorageClass"] == "INTELLIGENT_TIERING"
+    }
+    assert tiered == {("FramesBucket", None), ("WorkspaceBucket", "frames/"), ("WorkspaceBucket", "predictions/")}
+    assert keys.frame("c/s/f", "1").startswith("frames/")
+    assert keys.prediction("c/s/f", "1", "first").startswith("predictions/")
+
+
 def test_roles_are_handed_only_to_sagemaker(transformed):
     for role, document in role_documents(transformed["Resources"]):
         for statement in statements(document):
@@ -538,7 +564,9 @@ def test_machines_log_and_alarm():
             for alarm in of_type("AWS::CloudWatch::Alarm").values()
             if alarm["Properties"]["Dimensions"][0]["Value"] == {"Ref": name}
         }
-        assert metrics == {"ExecutionsFailed", "ExecutionsTimedOut"}
+        # No machine has a TimeoutSeconds of its own: a step that takes too long is caught, and ends in an execution that failed.
+        assert "TimeoutSeconds" not in MACHINES[Path(machine["Properties"]["DefinitionUri"]).name.split(".")[0]]
+        assert metrics == {"ExecutionsFailed"}
 
 
 def tasks(machine, inside=None):

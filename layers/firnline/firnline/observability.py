@@ -4,6 +4,7 @@ Traces are Lambda's own (`Tracing: Active`).
 """
 
 import json
+import os
 import warnings
 from functools import cached_property
 from typing import Any
@@ -23,6 +24,9 @@ logger = Logger(log_uncaught_exceptions=True)
 metrics = Metrics(namespace="Firnline")
 # Where every message of a batch goes back to its queue there is nothing to count.
 warnings.filterwarnings("ignore", "No application metrics to publish", UserWarning, "aws_lambda_powertools")
+if "STACK_NAME" in os.environ:  # or the figures of an account's stacks would add up
+    metrics.set_default_dimensions(stack=os.environ["STACK_NAME"])
+
 
 _NAMES = ("frame_id", "revision", "model_version", "batch", "humanLoopName", "humanLoopStatus", "executionArn")
 
