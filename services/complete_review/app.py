@@ -24,7 +24,6 @@ processor = QueueProcessor()
 
 
 class CompletionSettings(Settings):
-    stack_name: str = Field(alias="STACK_NAME")
     retrain_every: int = Field(100, ge=1, alias="RETRAIN_EVERY")
 
 

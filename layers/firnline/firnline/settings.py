@@ -13,6 +13,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, protected_namespaces=())
 
+    stack_name: str = Field(alias="STACK_NAME")
     table_name: str = Field(alias="TABLE_NAME")
     workspace_bucket: str = Field(alias="WORKSPACE_BUCKET")
     event_bus: str = Field(alias="EVENT_BUS")
