@@ -111,6 +111,7 @@ class FrameProduct:
     """
 
     frame: FrameDocument
+    document: LayersDocument
     provenance: Provenance
     assumptions: Assumptions
     horizons: list[Horizon]
@@ -314,6 +315,7 @@ def frame_product(
             surface = np.where(np.isfinite(times), times, surface)
     return FrameProduct(
         frame=frame,
+        document=document,
         provenance=provenance,
         assumptions=assumptions or Assumptions(),
         horizons=horizons,

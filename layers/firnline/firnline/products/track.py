@@ -1,8 +1,8 @@
 """Along the flight line: distances on the ellipsoid, and boxes of positions."""
 
 import numpy as np
-from pyproj import Geod
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pyproj import Geod
 
 from firnline.errors import Refused
 

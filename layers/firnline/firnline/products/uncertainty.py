@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import erf, ndtri
 
 from firnline.ice import LIGHT_SPEED_M_S
-from firnline.products.physics import KOVACS_M3_KG, WATER_DENSITY_KG_M3, Medium
+from firnline.products.physics import ICE_DENSITY_KG_M3, KOVACS_M3_KG, WATER_DENSITY_KG_M3, Medium
 
 ONE_SIGMA, TWO_SIGMA = 0.6827, 0.95
 """Shares of errors that the two stated half widths hold."""
@@ -33,8 +33,9 @@ _TAIL_ROWS = 5.5
 """Errors of the model in the box, by the confidence of a line, in rows of the picture: fitted by expectation maximisation
 to 321,000 traces of simulated lines, of 17 campaigns, that follow one true layer over most of their length."""
 NEIGHBOURS_CORRELATION = 0.45
-"""Of the errors, within 1.5 rows, of the model's lines one below the other, on the same traces: they share the roughness
-of the snow. An error of the one is no error of the thickness as far as it is one of the other."""
+"""Of the errors of the model's lines one below the other, on the same traces: they share the roughness of the snow. What
+both are off by, the thickness is not. Chosen, as a tenth was taken off the core's width, so that 68 % of these lines'
+errors lie within what is said."""
 
 _HALVINGS = 26
 _WIDEST = 6.0
@@ -121,17 +122,35 @@ def disagreement(lines: Sequence[np.ndarray]) -> float:
     return float(np.sqrt(np.nansum((shared - np.nanmean(shared, axis=0)) ** 2) / freedom))
 
 
+def nearest_lines(rows: np.ndarray, lines: np.ndarray, farthest: float) -> np.ndarray:
+    """(lines, traces): of one person's `rows` (n, traces) those of the line nearest to each of `lines`, on average over the
+    traces of both; NaN where none is nearer than `farthest` rows.
+    """
+    found = np.full(lines.shape, np.nan)
+    for place, line in enumerate(lines):
+        shared = np.isfinite(rows) & np.isfinite(line)
+        apart = np.where(shared, np.abs(rows - line), 0.0).sum(axis=1)
+        counts = shared.sum(axis=1)
+        mean = np.divide(apart, counts, out=np.full(len(rows), np.inf), where=counts > 0)
+        if mean.size and mean.min() < farthest:
+            found[place] = rows[int(mean.argmin())]
+    return found
+
+
 @dataclass(frozen=True)
 class MediumError:
-    """How far the medium may be off, everywhere alike: standard deviations of the index at a density, and of the density."""
+    """How far the medium may be off: standard deviations of the index at a density, everywhere alike, and of the density at
+    the surface, which fades as the firn becomes ice, whose density is known.
+    """
 
     index: float = 0.0
     density_kg_m3: float = 0.0
 
     def of_depth(self, medium: Medium, depth_m: np.ndarray) -> np.ndarray:
         """(2, ...) by how much depths grow when the index, or the density, is one standard deviation greater."""
-        by_index = -depth_m / medium.index_at(depth_m)
-        return np.stack([by_index * self.index, by_index * KOVACS_M3_KG * self.density_kg_m3])
+        by_index = -self.index * depth_m
+        by_density = -KOVACS_M3_KG * self.density_kg_m3 * _firn_above(medium, depth_m)
+        return np.stack([by_index, by_density]) / medium.index_at(depth_m)
 
     def of_mass(self, medium: Medium, depth_m: np.ndarray) -> np.ndarray:
         """As `of_depth`, of the mass, kg/m2, above a reflector that lies at that depth by its travel time.
@@ -139,8 +158,17 @@ class MediumError:
         A greater density makes what is there heavier, but the depth that the travel time stands for smaller.
         """
         growth = medium.density_at(depth_m) * self.of_depth(medium, depth_m)
-        growth[1] += depth_m * self.density_kg_m3
+        growth[1] += self.density_kg_m3 * _firn_above(medium, depth_m)
         return np.asarray(growth)
+
+
+def _firn_above(medium: Medium, depth_m: np.ndarray) -> np.ndarray:
+    """Metres above depths, each counted by how far it is from ice: 1 at the surface, 0 in ice."""
+    ice = max(ICE_DENSITY_KG_M3, float(medium.density_kg_m3[-1]))
+    missing = ice - float(medium.density_kg_m3[0])
+    if missing <= 0:
+        return np.zeros_like(depth_m)
+    return np.asarray((ice * depth_m - medium.mass(depth_m)) / missing)
 
 
 def depth_spread(pick_s: Spread, surface_s: Spread, medium: Medium, error: MediumError, depth_m: np.ndarray) -> Spread:
