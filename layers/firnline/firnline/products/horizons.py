@@ -45,7 +45,7 @@ def horizons_of(document: LayersDocument, frame: FrameDocument) -> list[Horizon]
     groups: list[tuple[Label, list[int]]] = []
     for label in ("surface", "bed"):
         pieces = [index for index, own in enumerate(labels) if own == label and drawn[index]]
-        groups += [(label, pieces)] if pieces else []  # type: ignore[list-item]
+        groups += [(label, pieces)] if pieces else []
     layers = [index for index, own in enumerate(labels) if own == "layer" and drawn[index]]
     groups += [
         ("layer", [layers[place] for place in pieces]) for pieces in joined(samples[layers], _flat(samples, labels))

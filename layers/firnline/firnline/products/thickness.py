@@ -18,12 +18,12 @@ def at_line(values: np.ndarray, line: np.ndarray) -> np.ndarray:
     """(lines, traces) of `values` (lines, traces) at line `line` of each trace; NaN where that is -1."""
     if not len(values):
         return np.full(line.shape, np.nan)
-    return np.where(line >= 0, np.take_along_axis(values, np.maximum(line, 0), axis=0), np.nan)
+    return np.asarray(np.where(line >= 0, np.take_along_axis(values, np.maximum(line, 0), axis=0), np.nan))
 
 
 def layer_thickness(depth_m: np.ndarray) -> np.ndarray:
     """(lines, traces) metres from each line down to the next; NaN where none lies below."""
-    return at_line(depth_m, next_below(depth_m)) - depth_m
+    return np.asarray(at_line(depth_m, next_below(depth_m)) - depth_m)
 
 
 def first_of(depth_m: np.ndarray, chosen: np.ndarray) -> np.ndarray:
