@@ -193,12 +193,12 @@ def years_between(frame: Made, truth: np.ndarray, below: np.ndarray) -> np.ndarr
 
 
 def test_stated_uncertainty_covers_the_truth_of_simulated_frames(
-    predicted: list[tuple[Made, FrameProduct]], rng: np.random.Generator, record_property: Callable[[str, object], None]
+    predicted: list[tuple[Made, FrameProduct]], rng: np.random.Generator
 ) -> None:
     """Depth, thickness and accumulation of the lines that follow a true one: 68 and 95 %, each within 5 points.
 
     The true medium is drawn for each frame 20 times, as `MediumError` says that it may be off. Accumulation is compared
-    where the model missed no layer between two, which is nearly everywhere.
+    where the model missed no layer between two and took none for two: four of five pairs. With -s the figures are shown.
     """
     errors: dict[str, list[np.ndarray]] = {"depth": [], "thickness": [], "accumulation": []}
     widths: dict[str, list[tuple[np.ndarray, ...]]] = {name: [] for name in errors}
@@ -225,9 +225,9 @@ def test_stated_uncertainty_covers_the_truth_of_simulated_frames(
         metres.append(np.abs(product.thickness_m - (at_line(FIRN.depth(times), below) - FIRN.depth(times)))[pair])
         off = (at_line(product.sample, below) - product.sample) - (at_line(truth, below) - truth)
         pixels.append(np.abs(off[pair]) / product.frame.framing.samples_per_row)
-    record_property("thickness MAE, px", round(float(np.concatenate(pixels).mean()), 3))
-    record_property("thickness MAE, m", [round(float(np.mean(one)), 3) for one in metres])
-    record_property("pairs of lines without a missed layer", round(float(np.concatenate(counted).mean()), 3))
+    print("thickness MAE, px", round(float(np.concatenate(pixels).mean()), 3))
+    print("thickness MAE, m", [round(float(np.mean(one)), 3) for one in metres])
+    print("pairs of lines without a missed layer", round(float(np.concatenate(counted).mean()), 3))
     covered = {
         (name, share): float(
             (np.abs(np.concatenate(errors[name])) <= np.concatenate([one[place] for one in widths[name]])).mean()
@@ -235,6 +235,6 @@ def test_stated_uncertainty_covers_the_truth_of_simulated_frames(
         for name in errors
         for place, share in enumerate((ONE_SIGMA, TWO_SIGMA))
     }
-    record_property("covered", {f"{name} {share:.0%}": round(found, 3) for (name, share), found in covered.items()})
+    print("covered", {f"{name} {share:.0%}": round(found, 3) for (name, share), found in covered.items()})
     assert np.concatenate(pixels).mean() < 1.5
     assert {key: found for key, found in covered.items() if abs(found - key[1]) > 0.05} == {}

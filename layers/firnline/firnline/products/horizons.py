@@ -1,8 +1,8 @@
 """From the polylines of a layers document to the horizons of a frame.
 
 A document has no mark for a gap, so a layer that was traced in pieces has a polyline for each. Surface and bed are one
-each. Pieces of an internal layer are joined across a gap where the second begins as deep below the surface as the first
-ended, nearer than half the way to any other line. A layer's number then counts from the surface: one more than the
+each. Pieces of an internal layer are joined across a short gap where the second begins as far below the next line above as the
+first ended, nearer than half the way to any other line. A layer's number then counts from the surface: one more than the
 highest number above it. Numbers of two frames are not matched.
 """
 
@@ -16,7 +16,9 @@ from firnline.documents.placement import samples_in_file
 from firnline.geometry import Label, depth_order
 
 _NEAREST = 0.5
-"""Of the way to the next line, by which joined pieces may be apart."""
+"""Of the way to the next line, above or below, by which joined pieces may be off each other."""
+_SHORT_GAP, _GAP_SHARE = 20, 0.12
+"""Traces, and share of a frame's traces, over which pieces may be joined: the longer of the two."""
 
 
 @dataclass(frozen=True)
@@ -62,21 +64,21 @@ def horizons_of(document: LayersDocument, frame: FrameDocument) -> list[Horizon]
     return made
 
 
-def joined(samples: np.ndarray, reference: np.ndarray) -> list[list[int]]:
-    """Which of the pieces (pieces, traces), by depth, belong to one layer each; `reference` (traces,) is what depths are
-    counted from across a gap.
-    """
+def joined(samples: np.ndarray, surface: np.ndarray) -> list[list[int]]:
+    """Which of the pieces (pieces, traces), by depth, belong to one layer each; `surface` (traces,) lies above them all."""
     drawn = [np.flatnonzero(np.isfinite(row)) for row in samples]
     begins, ends = (np.array([found[edge] for found in drawn], dtype=int) for edge in (0, -1))
-    pieces = np.arange(len(samples))
-    flat = samples - reference
     gap = begins[None, :] - ends[:, None]
-    step = np.abs(flat[pieces, begins][None, :] - flat[pieces, ends][:, None])
-    room = np.minimum(_room(samples, begins)[None, :], _room(samples, ends)[:, None])
-    firsts, seconds = np.nonzero((gap > 0) & (step <= _NEAREST * room))
-    candidates = sorted(
-        (int(gap[pair]), float(step[pair]), *pair) for pair in zip(firsts.tolist(), seconds.tolist(), strict=True)
-    )
+    reach = max(_SHORT_GAP, round(_GAP_SHARE * samples.shape[1]))
+    candidates = []
+    for first, second in zip(*(places.tolist() for places in np.nonzero((gap > 0) & (gap <= reach))), strict=True):
+        end, begin = int(ends[first]), int(begins[second])
+        upper = _above(samples, surface, first, second, end, begin)
+        before, after = samples[first, end] - upper[0], samples[second, begin] - upper[1]
+        room = min(before, after, _below(samples, first, end), _below(samples, second, begin))
+        if abs(after - before) <= _NEAREST * room:
+            candidates.append((begin - end, float(abs(after - before)), first, second))
+    candidates.sort()
     follows: dict[int, int] = {}
     taken: set[int] = set()
     for _, _, first, second in candidates:
@@ -92,13 +94,23 @@ def joined(samples: np.ndarray, reference: np.ndarray) -> list[list[int]]:
     return groups
 
 
-def _room(samples: np.ndarray, traces: np.ndarray) -> np.ndarray:
-    """(pieces,) how far the nearest other piece lies from each, in that piece's own trace; infinite where none does."""
-    found = np.full(len(samples), np.inf)
-    for piece, trace in enumerate(traces):
-        others = np.abs(np.delete(samples[:, trace], piece) - samples[piece, trace])
-        found[piece] = np.min(others, initial=np.inf, where=np.isfinite(others))
-    return found
+def _above(
+    samples: np.ndarray, surface: np.ndarray, first: int, second: int, end: int, begin: int
+) -> tuple[float, float]:
+    """At the traces `end` and `begin`, the lowest line that lies above both pieces there: the surface, if there is no other."""
+    at_end, at_begin = samples[:, end], samples[:, begin]
+    with np.errstate(invalid="ignore"):
+        above = (at_end < samples[first, end]) & (at_begin < samples[second, begin])
+    if not above.any():
+        return float(surface[end]), float(surface[begin])
+    lowest = int(np.argmax(np.where(above, at_end, -np.inf)))
+    return float(at_end[lowest]), float(at_begin[lowest])
+
+
+def _below(samples: np.ndarray, line: int, trace: int) -> float:
+    """How far the next line below a piece lies from it, in a trace; infinite where there is none."""
+    apart = samples[:, trace] - samples[line, trace]
+    return float(np.min(apart, initial=np.inf, where=apart > 0))
 
 
 def _flat(samples: np.ndarray, labels: list[Label]) -> np.ndarray:
