@@ -2,7 +2,9 @@
 
 import csv
 import json
+import shutil
 import sqlite3
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +33,7 @@ from firnline.products.tracks import GeoJsonTracks, parts_of
 from firnline.products.uncertainty import MediumError
 from tests.support.simulated_products import MODEL, REVIEWER, made, of_status, product
 
+ROOT = Path(__file__).resolve().parents[2]
 PHYSICS = Assumptions(
     Medium.herron_langway(350.0, 0.25, -30.0), MediumError(0.01, 30.0), annual=AnnualLayers.of(2012.25, 2011.75)
 )
@@ -184,6 +187,34 @@ def test_netcdf_is_opened_by_xarray(tmp_path: Path, deep: FrameProduct, snow: li
         assert "land_ice_thickness" not in found
         np.testing.assert_allclose(found["accumulation"], snow[0].accumulation_m_we_a)
         np.testing.assert_allclose(found["first_layer_depth"], snow[0].snow_depth_m)
+
+
+WITHOUT_STANDARD_NAME = {
+    "two_way_travel_time", "thickness", "thickness_uncertainty", "thickness_uncertainty_95", "depth_uncertainty_95", "sample",
+    "confidence", "distance", "accumulation", "accumulation_uncertainty", "accumulation_uncertainty_95", "first_layer_depth",
+}  # fmt: skip
+"""CF has none for them."""
+
+
+def test_netcdf_passes_the_compliance_checker(tmp_path: Path, deep: FrameProduct, snow: list[FrameProduct]) -> None:
+    own = ROOT / ".venv" / "checks" / "bin" / "compliance-checker"
+    checker = str(own) if own.exists() else shutil.which("compliance-checker")
+    if checker is None:
+        pytest.skip("the compliance checker is not installed (`make lint-template` installs it)")
+    files = written(NetcdfFrames, tmp_path, snow[0], deep)
+    cf = subprocess.run([checker, "-t", "cf:1.10", *files], capture_output=True, text=True, check=False)
+    assert cf.returncode == 0, cf.stdout
+    assert cf.stdout.count("All tests passed!") == len(files), cf.stdout
+    report = tmp_path / "acdd.json"
+    subprocess.run([checker, "-t", "acdd:1.3", "-f", "json", "-o", report, files[0]], capture_output=True, check=False)
+    wanting = [
+        (one["name"], message)
+        for one in json.loads(report.read_text())["acdd:1.3"]["high_priorities"]
+        for message in one["msgs"]
+    ]
+    names = {name.split('"')[1] for name, _ in wanting if '"' in name}
+    assert {message for _, message in wanting} <= {"standard_name"}
+    assert names <= WITHOUT_STANDARD_NAME
 
 
 def test_geopackage_is_opened_by_geopandas_and_styled_for_qgis(

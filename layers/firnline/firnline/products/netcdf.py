@@ -49,10 +49,10 @@ def dataset(product: FrameProduct) -> xarray.Dataset:
     variables: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, Any]]] = {
         "two_way_travel_time": (both, product.twtt_s, {"long_name": "two-way travel time of the horizon", "units": "s"}),
         "depth": (both, product.depth_m, {
-            "long_name": "depth of the horizon below the surface", "units": "m", "positive": "down",
+            "long_name": "depth of the horizon below the surface", "standard_name": "depth", "units": "m", "positive": "down",
             "ancillary_variables": "depth_uncertainty depth_uncertainty_95 status",
             "comment": product.assumptions.statement}),
-        "depth_uncertainty": (both, depth.sigma, _error("depth", "68 %", "m")),
+        "depth_uncertainty": (both, depth.sigma, _error("depth", "68 %", "m") | {"standard_name": "depth standard_error"}),
         "depth_uncertainty_95": (both, depth.wide, _error("depth", "95 %", "m")),
         "horizon_altitude": (both, product.elevation_m, {
             "long_name": "height of the horizon above the ellipsoid", "standard_name": "height_above_reference_ellipsoid",
@@ -92,6 +92,9 @@ def dataset(product: FrameProduct) -> xarray.Dataset:
             "accumulation_uncertainty": (both, accumulation.sigma, _error("accumulation", "68 %", "m year-1")),
             "accumulation_uncertainty_95": (both, accumulation.wide, _error("accumulation", "95 %", "m year-1")),
         }  # fmt: skip
+    for name, (_, _, attributes) in variables.items():
+        quality = name in ("confidence", "status") or "uncertainty" in name
+        attributes["coverage_content_type"] = "qualityInformation" if quality else "physicalMeasurement"
     coordinates: dict[str, tuple[tuple[str, ...], np.ndarray, dict[str, Any]]] = {
         "time": (along, product.utc_s, {
             "long_name": "time of the trace, UTC", "standard_name": "time", "units": _EPOCH, "calendar": "standard",
@@ -134,7 +137,7 @@ def _attributes(product: FrameProduct) -> dict[str, Any]:
         "date_created": now,
         "project": product.campaign,
         "cdm_data_type": "Trajectory",
-        "standard_name_vocabulary": "CF Standard Name Table v85",
+        "standard_name_vocabulary": "CF Standard Name Table v93",
         "firnline_status": origin.status,
         "firnline_source": origin.source,
         "firnline_model_version": origin.model_version or "",
