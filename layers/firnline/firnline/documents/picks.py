@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -78,7 +78,7 @@ def two_way_times(samples: np.ndarray, frame: FrameDocument) -> np.ndarray:
     return frame.time_zero_s + frame.dt_s * rows
 
 
-def on_file(values: list[float | None] | None, frame: FrameDocument) -> np.ndarray:
+def on_file(values: Sequence[float | None] | None, frame: FrameDocument) -> np.ndarray:
     """Values over the echogram's traces as (file_traces,), NaN where unknown."""
     found = np.full(frame.file_traces, np.nan)
     if values is not None:

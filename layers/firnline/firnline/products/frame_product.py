@@ -173,7 +173,7 @@ class FrameProduct:
 
     @property
     def elevation_m(self) -> np.ndarray:
-        return self.surface_m - self.depth_m
+        return np.asarray(self.surface_m - self.depth_m)
 
     @cached_property
     def distance_m(self) -> np.ndarray:

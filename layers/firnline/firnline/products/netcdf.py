@@ -27,7 +27,7 @@ class NetcdfFrames:
         file = Unfinished(self._folder / product.campaign / product.segment / f"{product.stem}.nc")
         data = dataset(product)
         encoding: dict[str, dict[str, Any]] = {
-            name: {**_COMPRESSED, "_FillValue": _FILL}
+            str(name): {**_COMPRESSED, "_FillValue": _FILL}
             if values.dtype.kind == "f" and values.ndim
             else {"_FillValue": None}
             for name, values in data.variables.items()
@@ -120,7 +120,7 @@ def _error(of: str, share: str, units: str) -> dict[str, Any]:
 def _attributes(product: FrameProduct) -> dict[str, Any]:
     """ACDD's attributes, as far as the frame tells them."""
     origin, now = product.provenance, datetime.now(UTC).isoformat(timespec="seconds")
-    given = {
+    given: dict[str, Any] = {
         "Conventions": "CF-1.10, ACDD-1.3",
         "title": f"Layers of ice and snow in radar frame {product.frame_id}",
         "summary": (

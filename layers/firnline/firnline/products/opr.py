@@ -54,9 +54,11 @@ class LayerFile:
     def of_mat(cls, content: bytes) -> Self:
         """What a file of version 5 holds; of `param` nothing."""
         found = loadmat(io.BytesIO(content))
-        per_point = {name: np.asarray(found[name], float).ravel() for name in ("gps_time", "lat", "lon", "elev")}
-        per_layer = {name: np.atleast_2d(found[name]) for name in ("twtt", "type", "quality")}
-        return cls(**per_point, id=found["id"].ravel(), **per_layer)
+        gps_time, lat, lon, elev = (
+            np.asarray(found[name], float).ravel() for name in ("gps_time", "lat", "lon", "elev")
+        )
+        twtt, kind, quality = (np.atleast_2d(found[name]) for name in ("twtt", "type", "quality"))
+        return cls(gps_time, lat, lon, elev, found["id"].ravel(), twtt, kind, quality)
 
 
 @dataclass(frozen=True)

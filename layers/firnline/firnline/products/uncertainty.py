@@ -37,7 +37,7 @@ NEIGHBOURS_CORRELATION = 0.45
 both are off by, the thickness is not. Chosen, as a tenth was taken off the core's width, so that 68 % of these lines'
 errors lie within what is said."""
 
-_HALVINGS = 26
+_HALVINGS = 22
 _WIDEST = 6.0
 
 
@@ -150,7 +150,7 @@ class MediumError:
         """(2, ...) by how much depths grow when the index, or the density, is one standard deviation greater."""
         by_index = -self.index * depth_m
         by_density = -KOVACS_M3_KG * self.density_kg_m3 * _firn_above(medium, depth_m)
-        return np.stack([by_index, by_density]) / medium.index_at(depth_m)
+        return np.asarray(np.stack([by_index, by_density]) / medium.index_at(depth_m))
 
     def of_mass(self, medium: Medium, depth_m: np.ndarray) -> np.ndarray:
         """As `of_depth`, of the mass, kg/m2, above a reflector that lies at that depth by its travel time.
