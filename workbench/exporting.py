@@ -164,10 +164,19 @@ def annual(surface_year: float | None, first_layer_year: float | None, gaps: str
 
 
 def check_folder(out: Path, overwrite: bool) -> None:
-    """Make the folder; `Refused` where it holds anything that may not be replaced."""
+    """Make the folder; `Refused` where it holds anything that may not be replaced.
+
+    With `overwrite`, what an earlier export wrote there goes, so that nothing of it stays among the new.
+    """
     out.mkdir(parents=True, exist_ok=True)
     if not overwrite and any(not entry.name.startswith(PART) for entry in out.iterdir()):
         raise Refused(f"{out} is not empty: choose another folder with --out, or say --overwrite.")
+    account = out / ACCOUNT
+    if overwrite and account.exists():
+        for name in json.loads(account.read_text())["files"]:
+            if (out / name).resolve().is_relative_to(out.resolve()):
+                (out / name).unlink(missing_ok=True)
+        account.unlink()
 
 
 def export(
@@ -223,13 +232,23 @@ def _product(connection: Connection, wanted: Wanted, frame_id: str, physics: Ass
     status = status_of(row, wanted.statuses)
     if status is None:
         return f"{row.status}, which has no lines that are {' or '.join(wanted.statuses)} (--status chooses)"
-    frame = FrameDocument.model_validate_json(
-        connection.workspace.read(keys.frame(frame_id, row.revision), MAX_FILE_BYTES)
-    )
+    try:
+        return _read_product(connection, wanted, row, status, physics)
+    except FileNotFoundError as error:
+        return f"without its {str(error).rpartition('/')[2]} in the bucket: export again, or look for who deleted it"
+
+
+def _read_product(
+    connection: Connection, wanted: Wanted, row: FrameRow, status: Status, physics: Assumptions
+) -> FrameProduct | str:
+    content = connection.workspace.read(keys.frame(row.frame_id, row.revision), MAX_FILE_BYTES)
+    frame = FrameDocument.model_validate_json(content)
     if wanted.box is not None and not _passes(wanted.box, frame):
         return "outside the box"
-    document, provenance = _lines(connection, row, status)
-    return frame_product(document, frame, provenance, physics)
+    lines = _lines(connection, row, status)
+    if lines is None:
+        return "of a new revision just now, which its correction is not of: export again"
+    return frame_product(lines[0], frame, lines[1], physics)
 
 
 def status_of(row: FrameRow, wanted: Sequence[Status]) -> Status | None:
@@ -246,14 +265,12 @@ def status_of(row: FrameRow, wanted: Sequence[Status]) -> Status | None:
     return next((status for status in has if status in wanted), None)
 
 
-def _lines(connection: Connection, row: FrameRow, status: Status) -> tuple[LayersDocument, Provenance]:
-    """The layers of a frame, and where they come from."""
+def _lines(connection: Connection, row: FrameRow, status: Status) -> tuple[LayersDocument, Provenance] | None:
+    """The layers of a frame, and where they come from; None where the correction is another revision's."""
     if status == "reviewed":
         correction = connection.corrections.get(row.review)
         if correction is None or correction.revision != row.revision:
-            raise LookupError(
-                f"{row.frame_id} is CORRECTED, but there is no correction '{row.review}' of this revision of it"
-            )
+            return None
         _, prefix = split_uri(correction.image_prefix)
         document = _document(connection, f"{prefix.rstrip('/')}/layers.json")
         told = Provenance(

@@ -82,7 +82,7 @@ def firnline(connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 
 def table(folder: Path) -> pd.DataFrame:
-    return pd.read_csv(folder / "out" / "layers.csv")
+    return pd.read_csv(folder / "out" / "layers.csv", low_memory=False)
 
 
 def test_accepted_and_reviewed_frames_unless_something_else_is_wanted(
@@ -166,8 +166,21 @@ def test_nothing_is_replaced_unless_one_says_so(
     again = firnline()
     assert again.exit_code == 1
     assert "is not empty" in again.output
-    assert firnline("--overwrite", "greenland_2012").exit_code == 0
-    assert table(tmp_path)["frame_id"].nunique() == 2
+    (tmp_path / "out" / "mine.txt").write_text("stays")
+    assert firnline("--overwrite", "--to", "geojson", "greenland_2012").exit_code == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"tracks.geojson", "export.json", "mine.txt"}
+
+
+def test_a_frame_whose_objects_are_gone_is_left_out_with_a_reason(
+    world: World, frames: dict[str, str], firnline: Callable[..., Result], tmp_path: Path
+) -> None:
+    row = world.register.get(frames["accepted"])
+    assert row is not None
+    world.bucket.delete(keys.prediction(row.frame_id, row.revision, "first"))
+    ran = firnline("greenland_2012")
+    assert ran.exit_code == 0, ran.output
+    assert set(table(tmp_path)["frame_id"]) == {frames["reviewed"]}
+    assert "without its layers.json in the bucket" in " ".join(ran.output.split())
 
 
 def test_no_frame_is_no_success(frames: dict[str, str], firnline: Callable[..., Result]) -> None:

@@ -8,7 +8,7 @@ import typer
 
 from firnline.errors import Refused
 from workbench.cli import terminal
-from workbench.cli.terminal import console, fail
+from workbench.cli.terminal import console, fail, last_words
 
 commands = terminal.Group("Frames")
 
@@ -105,7 +105,10 @@ def export(
     except Refused as refusal:
         raise fail(str(refusal)) from refusal
     connection, shown = terminal.connect(), console()
-    with Stages(shown) as stages:
+    with (
+        last_words(lambda: f"{out} holds what was finished; files named part-… are not whole"),
+        Stages(shown) as stages,
+    ):
         exported = exporting.export(
             connection,
             wanted,
