@@ -52,6 +52,8 @@ ACCOUNT = "export.json"
 PROFILE_SIGMA_KG_M3 = 30.0
 _DEFAULT: tuple[Status, ...] = ("accepted", "reviewed")
 _UNREVIEWED = ("PREDICTED", "IN_REVIEW")
+ANNOTATION = "layers-"
+"""Begins the names of the forms that Firnline reads as annotations."""
 _MOST_FRAMES_NAMED = 5
 _SAME_LINE_ROWS = 5.0
 """Two reviewers' lines that are farther apart are not the same one."""
@@ -121,6 +123,7 @@ class Exported:
     left: Counter[str] = field(default_factory=Counter)
     without: dict[str, list[str]] = field(default_factory=dict)
     out: Path = Path()
+    forms: tuple[str, ...] = ()
 
     @property
     def sentences(self) -> list[str]:
@@ -128,6 +131,12 @@ class Exported:
             f"{self.frames.total()} frames in {self.out}: " + ", ".join(f"{n} {one}" for one, n in self.frames.items())
         ]
         told += [f"{count} frames were left out: {reason}" for reason, count in self.left.items()]
+        by_model = self.frames["accepted"] + self.frames["unreviewed"]
+        if by_model and any(form.startswith(ANNOTATION) for form in self.forms):
+            told.append(
+                f"{by_model} of the annotations hold a model's lines: uploaded as they are they would count as a person's, and the "
+                "model would be trained on itself; correct them first, or export --status reviewed"
+            )
         for reason, named in self.without.items():
             more = f" and {len(named) - _MOST_FRAMES_NAMED} more" if len(named) > _MOST_FRAMES_NAMED else ""
             told.append(f"{reason} ({', '.join(named[:_MOST_FRAMES_NAMED])}{more})")
@@ -189,7 +198,7 @@ def export(
     command: str,
 ) -> Exported:
     """Write the frames that are wanted in every form, and `export.json`, which says what they are."""
-    exported = Exported(out=out)
+    exported = Exported(out=out, forms=tuple(forms))
     finding = stages.begin("finding frames")
     frames = frames_named(connection, wanted)
     finding.end()

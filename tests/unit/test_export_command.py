@@ -139,6 +139,7 @@ def test_all_forms_at_once(frames: dict[str, str], firnline: Callable[..., Resul
         path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()
     }
     assert on_disk == {*files, "export.json"}
+    assert "1 of the annotations hold a model's lines" in " ".join(ran.output.split())
     assert len(geopandas.read_file(tmp_path / "out" / "layers.gpkg", layer="tracks")) == 3
     found = table(tmp_path)
     years = found[found["frame_id"] == frames["reviewed"]].groupby("horizon")["year"].first()

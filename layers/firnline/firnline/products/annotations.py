@@ -18,7 +18,7 @@ _DECIMALS = 4
 
 class Annotations:
     """`annotations/<campaign>/<segment>/<frame>.layers.<form>`: json on the picture as it was drawn; csv a column a line
-    and a row a trace of the uploaded file; mat a layer file of Open Polar Radar.
+    and a row a trace of the uploaded file, with a comment that says whose lines they are; mat a layer file of Open Polar Radar.
     """
 
     def __init__(self, folder: Path, form: Form) -> None:
@@ -43,7 +43,10 @@ class Annotations:
 
 def rows_csv(product: FrameProduct) -> bytes:
     """A table that `firnline.radar.pick_tables` reads: `col`, and `surface_row`, `layer1_row` ... in samples of the file."""
-    text = io.StringIO(newline="")
+    text, origin = io.StringIO(newline=""), product.provenance
+    text.write(
+        f"# {product.frame_id}: {origin.status}, {origin.source}, {origin.date:%Y-%m-%d}; samples of the uploaded file\n"
+    )
     writer = csv.writer(text, lineterminator="\n")
     names = [f"layer{place}_row" if label == "layer" else f"{label}_row" for place, label in enumerate(product.labels)]
     writer.writerow(["col", *names])
