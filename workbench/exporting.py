@@ -52,6 +52,7 @@ ACCOUNT = "export.json"
 PROFILE_SIGMA_KG_M3 = 30.0
 _DEFAULT: tuple[Status, ...] = ("accepted", "reviewed")
 _UNREVIEWED = ("PREDICTED", "IN_REVIEW")
+NO_DEPTHS = "without depths, as they tell no travel times or no surface: draw the surface, or say --ground if the antenna lay on it"
 ANNOTATION = "layers-"
 """Begins the names of the forms that Firnline reads as annotations."""
 _MOST_FRAMES_NAMED = 5
@@ -143,7 +144,7 @@ class Exported:
         return told
 
 
-def assumptions(physics: Physics, annual_layers: AnnualLayers | None = None) -> Assumptions:
+def assumptions(physics: Physics, annual_layers: AnnualLayers | None = None, ground: bool = False) -> Assumptions:
     """The medium and its error; `Refused` where more than one is named, or none can be made."""
     profiles = [physics.density, physics.herron_langway]
     constants = [physics.index, physics.firn_correction]
@@ -160,7 +161,9 @@ def assumptions(physics: Physics, annual_layers: AnnualLayers | None = None) -> 
     density_sigma = physics.density_sigma
     if density_sigma is None:
         density_sigma = PROFILE_SIGMA_KG_M3 if any(profiles) else 0.0
-    return Assumptions(medium, MediumError(physics.index_sigma, density_sigma), physics.reviewer_rows, annual_layers)
+    return Assumptions(
+        medium, MediumError(physics.index_sigma, density_sigma), physics.reviewer_rows, annual_layers, ground
+    )
 
 
 def annual(surface_year: float | None, first_layer_year: float | None, gaps: str) -> AnnualLayers | None:
@@ -209,6 +212,8 @@ def export(
             exported.left[made] += 1
             continue
         exported.frames[made.provenance.status] += 1
+        if not np.isfinite(made.depth_m).any():
+            exported.without.setdefault(NO_DEPTHS, []).append(frame_id)
         for form, writer in writers.items():
             try:
                 writer.add(made)

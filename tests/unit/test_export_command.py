@@ -160,6 +160,23 @@ def test_a_frame_that_lacks_what_a_form_needs_is_named(
     assert bare.frame_id in set(table(tmp_path)["frame_id"])
 
 
+def test_a_radar_on_the_ice_has_its_surface_at_time_zero(
+    world: World, firnline: Callable[..., Result], tmp_path: Path
+) -> None:
+    frame = made("antarctica_interior_2011", 0, 1, "mat5")
+    without = frame.truth.model_copy(update={"layers": [one for one in frame.truth.layers if one.label != "surface"]})
+    bare = frame.frame.model_copy(update={"surface_twtt_s": None})
+    store(world, frame._replace(frame=bare, truth=without), "accepted")
+    ran = firnline()
+    assert "without depths" in " ".join(ran.output.split())
+    assert table(tmp_path)["depth_m"].isna().all()
+    ran = firnline("--overwrite", "--ground")
+    found = table(tmp_path)
+    assert "without depths" not in " ".join(ran.output.split())
+    np.testing.assert_allclose(found["depth_m"], found["twtt_s"] * 299_792_458.0 / (2 * 1.78), atol=1e-3)
+    np.testing.assert_allclose(found["surface_m"], found["platform_m"])
+
+
 def test_nothing_is_replaced_unless_one_says_so(
     frames: dict[str, str], firnline: Callable[..., Result], tmp_path: Path
 ) -> None:

@@ -76,6 +76,10 @@ def export(
     reviewer_rows: Annotated[
         float, typer.Option(min=0, rich_help_panel=_SURE, help="rows that people's lines are within, where one person drew")
     ] = 1.0,
+    ground: Annotated[
+        bool, typer.Option("--ground", rich_help_panel=_SURE,
+                           help="the antenna lay on the ice: the surface is at time zero where none is drawn")
+    ] = False,
     surface_year: Annotated[
         float | None, typer.Option(rich_help_panel=_SURE, help="the surface's time, as 2012.25: says that layers are annual")
     ] = None,
@@ -99,6 +103,7 @@ def export(
                 index, firn_correction, density, herron_langway, index_sigma, density_sigma, reviewer_rows
             ),
             exporting.annual(surface_year, first_layer_year, gaps.value),
+            ground,
         )
         wanted = exporting.Wanted.of(which or [], [one.value for one in status or []], box)
         exporting.check_folder(out, overwrite)

@@ -67,12 +67,16 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Assumptions:
-    """The physics that a product states: the medium, how far it may be off, how far people's lines may, annual layers."""
+    """The physics that a product states: the medium, how far it may be off, how far people's lines may, annual layers.
+
+    `ground`: the antenna lay on the surface, which is at time zero where a frame tells no other.
+    """
 
     medium: Medium = field(default_factory=Medium.constant)
     error: MediumError = field(default_factory=MediumError)
     reviewer_rows: float = REVIEWER_ROWS
     annual: AnnualLayers | None = None
+    ground: bool = False
 
     @property
     def statement(self) -> str:
@@ -81,6 +85,7 @@ class Assumptions:
             f"speed of light {LIGHT_SPEED_M_S:.0f} m/s, air n = 1",
             f"people's lines within {self.reviewer_rows:g} rows where no second person drew",
         ]
+        said += ["surface at time zero where none is known: the antenna lay on it"] if self.ground else []
         return "; ".join(said + ([self.annual.statement] if self.annual else []))
 
 
@@ -313,11 +318,14 @@ def frame_product(
     for horizon, times in zip(horizons, twtt, strict=True):
         if horizon.label == "surface":
             surface = np.where(np.isfinite(times), times, surface)
+    assumptions = assumptions or Assumptions()
+    if assumptions.ground:
+        surface = np.where(np.isfinite(surface), surface, 0.0)
     return FrameProduct(
         frame=frame,
         document=document,
         provenance=provenance,
-        assumptions=assumptions or Assumptions(),
+        assumptions=assumptions,
         horizons=horizons,
         gps_time_s=on_file(frame.gps_time_s, frame),
         latitude=on_file(frame.latitude, frame),
