@@ -44,7 +44,7 @@ $(UV): requirements/uv.txt
 
 $(APP)/.ready: requirements/app.txt | $(UV)
 	$(CHECK)
-	@echo "· installing the application's environment (about 1 GB; a minute or two)"
+	@echo "· installing the application's environment (about 1.4 GB; a minute or two)"
 	@$(UV) venv -q --clear --seed --python 3.11 $(APP) || { $(NO_PYTHON); exit 1; }
 	@$(WITHOUT_TRACES) $(UV) pip install -q --python $(APP)/bin/python --require-hashes -r requirements/app.txt
 	@printf '%s\n' "$(CURDIR)" "$(CURDIR)/layers/firnline" "$(CURDIR)/services" \

@@ -369,7 +369,7 @@ def test_only_names_that_stay_in_the_folder_are_taken_from_an_archive(tmp_path: 
 
 def test_the_model_in_the_box_leaves_mxnet_behind(cases: Path, tmp_path: Path) -> None:
     """Given the model in the box, when it is exported, then the folder alone tracks an echogram as its README says."""
-    ran = CliRunner().invoke(app, ["export", "--archive", str(IN_THE_BOX), "--out", str(tmp_path / "model")])
+    ran = CliRunner().invoke(app, ["models", "export", "--archive", str(IN_THE_BOX), "--out", str(tmp_path / "model")])
     assert ran.exit_code == 0, ran.output
     readme = (tmp_path / "model" / "README.txt").read_text()
     assert float(re.search(r"at most (\S+) from MXNet", readme)[1]) <= 1e-4

@@ -1,4 +1,4 @@
-"""`firnline models`, `rollback` and `export`: the models that there are."""
+"""`firnline models`, `models export` and `rollback`: the models that there are."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,12 +9,17 @@ from workbench.cli import terminal
 from workbench.cli.terminal import console, fail
 
 commands = terminal.Group("Models")
+models = typer.Typer()
+commands.add_typer(models, name="models", rich_help_panel="Models")
 
 
-@commands.command("models")
-def list_models() -> None:
-    """The champion, and what was decided about every model that was trained."""
+@models.callback(invoke_without_command=True)
+def list_models(context: typer.Context) -> None:
+    """The champion, and what was decided about every model that was trained; `models export` writes one as ONNX."""
     from workbench import operations
+
+    if context.invoked_subcommand:
+        return
 
     connection, out = terminal.connect(), console()
     champion = connection.models.champion()
@@ -36,7 +41,7 @@ def rollback(model_version: Annotated[str, typer.Argument(help="a version that `
     console().print(f"started {execution}; `firnline executions` shows how it goes")
 
 
-@commands.command("export")
+@models.command("export")
 def export_model(
     out: Annotated[Path, typer.Option(file_okay=False, help="where model.onnx and what belongs to it go")],
     model_version: Annotated[

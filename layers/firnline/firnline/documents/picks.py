@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -42,13 +42,13 @@ def picks_rows(document: LayersDocument, frame: FrameDocument) -> Iterator[PickR
     where it has none, the file's own.
     """
     samples = samples_in_file(document, frame)
-    twtt = _two_way_times(samples, frame)
-    surface = _on_file(frame.surface_twtt_s, frame)
+    twtt = two_way_times(samples, frame)
+    surface = on_file(frame.surface_twtt_s, frame)
     for times, layer in zip(twtt, document.layers, strict=True):
         if layer.label == "surface":
             surface = np.where(np.isfinite(times), times, surface)
     depth = metres_in_ice(1.0) * (twtt - surface)
-    latitude, longitude = _on_file(frame.latitude, frame), _on_file(frame.longitude, frame)
+    latitude, longitude = on_file(frame.latitude, frame), on_file(frame.longitude, frame)
     for number, layer in enumerate(document.layers):
         passed = np.flatnonzero(np.isfinite(samples[number]))
         known = (_or_none(values[passed]) for values in (twtt[number], depth[number], latitude, longitude))
@@ -70,7 +70,7 @@ def picks_csv(document: LayersDocument, frame: FrameDocument) -> bytes:
     return text.getvalue().encode()
 
 
-def _two_way_times(samples: np.ndarray, frame: FrameDocument) -> np.ndarray:
+def two_way_times(samples: np.ndarray, frame: FrameDocument) -> np.ndarray:
     """Travel times (layers, file_traces) at samples of the file; NaN where it tells none."""
     if frame.dt_s is None or frame.time_zero_s is None:
         return np.full(samples.shape, np.nan)
@@ -78,7 +78,7 @@ def _two_way_times(samples: np.ndarray, frame: FrameDocument) -> np.ndarray:
     return frame.time_zero_s + frame.dt_s * rows
 
 
-def _on_file(values: list[float | None] | None, frame: FrameDocument) -> np.ndarray:
+def on_file(values: Sequence[float | None] | None, frame: FrameDocument) -> np.ndarray:
     """Values over the echogram's traces as (file_traces,), NaN where unknown."""
     found = np.full(frame.file_traces, np.nan)
     if values is not None:

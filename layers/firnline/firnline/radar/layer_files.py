@@ -114,9 +114,13 @@ def on_traces(points: LayerPoints, trace_times_s: np.ndarray) -> np.ndarray:
     hole = steps > _HOLE * max(float(np.median(steps)), abs(float(spacing)))
     place = np.clip(np.searchsorted(points.gps_time_s, trace_times_s, side="right") - 1, 0, steps.size - 1)
     in_hole = hole[place] & (trace_times_s > points.gps_time_s[place]) & (trace_times_s < points.gps_time_s[place + 1])
+    # Beside a point that was not picked, interpolation knows nothing, even in the very trace of one that was.
+    place_of_time = np.clip(np.searchsorted(points.gps_time_s, trace_times_s), 0, points.gps_time_s.size - 1)
+    met = points.gps_time_s[place_of_time] == trace_times_s
     twtt = np.empty((len(points.twtt_s), trace_times_s.size))
     for row, layer in zip(twtt, points.twtt_s, strict=True):
         row[:] = np.interp(trace_times_s, points.gps_time_s, layer, left=np.nan, right=np.nan)
+        row[met] = layer[place_of_time[met]]
     twtt[:, in_hole] = np.nan
     return twtt
 
