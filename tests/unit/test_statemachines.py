@@ -1,3 +1,4 @@
+import io
 import re
 
 import pytest
@@ -241,7 +242,7 @@ def test_an_endpoint_that_never_settles_ends_in_words(machines, monkeypatch):
 
 
 def test_a_model_that_answers_wrongly_is_taken_back(machines, monkeypatch):
-    monkeypatch.setattr(machines.sagemaker, "invoke_endpoint", lambda **_: {"Body": open("/dev/null", "rb")})  # noqa: SIM115, PTH123
+    monkeypatch.setattr(machines.sagemaker, "invoke_endpoint", lambda **_: {"Body": io.BytesIO()})
     answer = retrain(machines)
     assert "SmokeTestFailed" in answer["output"]["Cause"]
     consistent(machines, "first")
