@@ -328,3 +328,4 @@ def test_a_replay_ends_with_what_was_accepted_and_not_done(tmp_path):
         durability._replay_message(sqs, entry)
     assert [message["id"] for message in queues["url"]["messages"]] == ["in the snapshot", "waiting"]
     assert durability._untold == {"untold": {"key": "untold"}}
+    durability._journal.close()

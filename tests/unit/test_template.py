@@ -143,7 +143,7 @@ def test_a_message_stays_hidden_six_times_as_long_as_its_function_may_take():
 
 
 def test_prediction_has_time_for_every_request_of_the_largest_picture(monkeypatch):
-    for name in ("TABLE_NAME", "WORKSPACE_BUCKET", "EVENT_BUS", "ENDPOINT_NAME"):
+    for name in ("TABLE_NAME", "WORKSPACE_BUCKET", "EVENT_BUS", "STACK_NAME", "ENDPOINT_NAME"):
         monkeypatch.setenv(name, "firnline")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     predictor.cache_clear()
