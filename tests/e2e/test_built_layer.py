@@ -10,11 +10,11 @@ from pathlib import Path
 import boto3
 import pytest
 
-from workbench import stack
 from workbench.connection import Connection
+from workbench.stack import deployment
 
 ROOT = Path(__file__).resolve().parents[2]
-BUILT_LAYER = stack.built_folder() / "build" / "FirnlineLayer" / "python"
+BUILT_LAYER = deployment.built_folder() / "build" / "FirnlineLayer" / "python"
 AMAZON_LINUX_2023 = 34
 """Of glibc 2."""
 LAMBDA = "3.13"

@@ -28,7 +28,7 @@ def build_and_deploy(parameters: dict[str, str], console: Console) -> None:
         console.print("· deployed already, nothing has changed")
         return
     _clear_away(console)
-    folder = _built_folder()
+    folder = built_folder()
     built = folder / "built-from"
     if not (built.exists() and built.read_text() == fingerprint):
         folders = ["--build-dir", str(folder / "build"), "--cache-dir", str(folder / "cache")]
@@ -42,7 +42,7 @@ def deploy(stack_name: str, parameters: dict[str, str], console: Console) -> Non
     """`sam deploy` of what was built last, under this name. Raises CommandFailed."""
     overrides = [f"{name}={value}" for name, value in sorted(parameters.items())]
     sam.run(
-        ["sam", "deploy", "--template-file", str(_built_folder() / "build" / "template.yaml"), "--stack-name", stack_name,
+        ["sam", "deploy", "--template-file", str(built_folder() / "build" / "template.yaml"), "--stack-name", stack_name,
          "--resolve-s3", "--no-confirm-changeset", "--no-fail-on-empty-changeset",
          "--capabilities", "CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND",
          "--region", REGION, "--parameter-overrides", *overrides],
@@ -50,7 +50,7 @@ def deploy(stack_name: str, parameters: dict[str, str], console: Console) -> Non
     )  # fmt: skip
 
 
-def _built_folder() -> Path:
+def built_folder() -> Path:
     """Beside what `sam build` makes for AWS: the layer is for this Python, in which the local cloud runs its Lambdas."""
     return ROOT / ".aws-sam" / "local"
 
