@@ -62,7 +62,7 @@ def test_every_prediction_is_a_valid_layers_document_with_an_overlay(
         assert layers.frame_id == row.frame_id
         assert layers.layers, "the first model finds at least the surface"
         assert written.overlay.read_bytes().startswith(b"\x89PNG")
-        picks = list(csv.DictReader(written.picks.open()))
+        picks = list(csv.DictReader(written.picks.read_text().splitlines()))
         assert {int(pick["layer"]) for pick in picks} == set(range(len(layers.layers)))
         assert all(pick["twtt_s"] and pick["depth_m"] for pick in picks if pick["label"] == "surface")
 
