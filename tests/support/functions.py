@@ -14,6 +14,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from firnline.portal.application import make_app
+from firnline.portal.identity import this_machine
 from firnline.portal.table_store import TableStore
 from firnline.review.human_loop import loop_name
 from tests.support.ingest_files import picture
@@ -76,7 +77,8 @@ class Functions:
 
     def submit(self, loop: str, answer: dict[str, Any]) -> dict[str, Any]:
         """Answer a task on the review page; returns the event that says so."""
-        with TestClient(make_app(TableStore(self.world.table, self.world.bucket, self.world.bus))) as page:
+        store = TableStore(self.world.table, self.world.bucket, self.world.bus)
+        with TestClient(make_app(store, this_machine())) as page:
             task = page.get(f"/review/tasks/{loop}", headers=ORIGIN)
             [token] = re.findall(r'data-token="([0-9a-f]+)"', task.text)
             body = {"answerContent": answer, "token": token, "seconds": 12.5}

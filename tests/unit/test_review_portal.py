@@ -16,6 +16,7 @@ from firnline.limits import MAX_ANSWER_BYTES
 from firnline.portal import page, problems
 from firnline.portal.application import make_app
 from firnline.portal.guards import MOST_UNREAD, SECURITY_HEADERS
+from firnline.portal.identity import this_machine
 from firnline.portal.serve import PageServer
 from firnline.portal.store import AlreadyAnswered, Task, UnknownTask
 from firnline.portal.table_store import FLOW_DEFINITION_ARN, TableStore
@@ -43,7 +44,7 @@ def in_review(world, frame_id="c/s/f", confidence=0.6):
 
 @pytest.fixture
 def browser(store):
-    return TestClient(make_app(store), follow_redirects=False, raise_server_exceptions=False)
+    return TestClient(make_app(store, this_machine("ada")), follow_redirects=False, raise_server_exceptions=False)
 
 
 def get(browser, path, query=None, headers=ORIGIN):
@@ -135,6 +136,7 @@ def test_an_answer_becomes_output_json_and_an_event_as_a2i_has_them(world, brows
     assert output["flowDefinitionArn"] == detail["flowDefinitionArn"] == FLOW_DEFINITION_ARN
     assert output["humanAnswers"][0]["answerContent"] == content
     assert output["humanAnswers"][0]["timeSpentInSeconds"] == 12.5
+    assert output["humanAnswers"][0]["workerId"] == "ada"
     assert "<b data-done>1</b>" in get(browser, "/review/")[2].decode()
     assert get(browser, f"/review/tasks/{name}")[0] == 410
 
@@ -189,7 +191,7 @@ def test_crossing_lines_are_told_before_they_are_accepted(world, browser, store)
         (JSON, {"token": "0" * 64}, 403),
         (JSON, {"extra": 1}, 400),
         (JSON, {"seconds": -1}, 400),
-        (JSON, {"workerId": "<script>"}, 400),
+        (JSON, {"workerId": "somebody else"}, 400),
         (JSON, {"answerContent": []}, 400),
         (JSON, {"answerContent": {"annotatedResult": {"polylines": 7}}}, 422),
     ],
@@ -319,7 +321,7 @@ def test_what_comes_without_a_length_is_read_up_to_the_limit_only(world, store):
     headers = [(key.lower().encode(), value.encode()) for key, value in JSON.items()]
     scope = {"type": "http", "method": "POST", "path": f"/review/tasks/{name}/submit", "headers": headers,
              "query_string": b"", "root_path": "", "scheme": "http", "http_version": "2"}  # fmt: skip
-    asyncio.run(make_app(store)(scope, receive, send))
+    asyncio.run(make_app(store, this_machine())(scope, receive, send))
     assert sent[0]["status"] == 413
     assert len(read) <= MAX_ANSWER_BYTES // 1_000_000 + 2
     assert MOST_UNREAD > MAX_ANSWER_BYTES

@@ -6,7 +6,6 @@
 import hmac
 import logging
 import re
-import secrets
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -18,6 +17,7 @@ from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from firnline.portal import guards, page
+from firnline.portal.identity import REVIEWER, Identify, Reviewer, check_group
 from firnline.portal.page import PREFIX
 from firnline.portal.problems import NO_SUCH_PAGE, OUR_FAULT, Problem
 from firnline.portal.store import Store, Task, UnknownTask
@@ -30,9 +30,10 @@ IMAGE_CACHE = "private, max-age=3600"
 logger = logging.getLogger(__name__)
 
 
-def make_app(store: Store) -> Starlette:
-    """The page over the tasks of `store`, everything of it under `/review/`.
+def make_app(store: Store, identify: Identify) -> Starlette:
+    """The page over the tasks of `store`, everything of it under `/review/`, for whom `identify` finds to be a reviewer.
 
+    Addresses find who asks in `request.state.reviewer`.
     Every answer says what is wrong in a sentence: as a page, or as `{"error": …}` to a POST.
     """
     pages = _Pages(store)
@@ -49,7 +50,7 @@ def make_app(store: Store) -> Starlette:
             Mount(PREFIX, app=Router(addresses, redirect_slashes=False)),
             Route("/{elsewhere:path}", _to_the_list, methods=["GET", "POST"]),
         ],
-        middleware=[Middleware(guards.SecurityHeaders), Middleware(_Gate)],
+        middleware=[Middleware(guards.SecurityHeaders), Middleware(_Gate, identify)],
         exception_handlers={Problem: _tell, HTTPException: _tell_of_address, Exception: _tell_of_failure},
     )
     app.router.redirect_slashes = False
@@ -57,10 +58,10 @@ def make_app(store: Store) -> Starlette:
 
 
 class _Gate:
-    """ASGI middleware: what does not come from this machine's own page, or is too long, reaches no address."""
+    """ASGI middleware: what comes from another site's page, from no reviewer, or is too long, reaches no address."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    def __init__(self, app: ASGIApp, identify: Identify) -> None:
+        self._app, self._identify = app, identify
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -68,6 +69,9 @@ class _Gate:
             try:
                 guards.check_sender(request)
                 await guards.check_length(request)
+                reviewer = await run_in_threadpool(self._identify, request)
+                check_group(reviewer, REVIEWER)
+                request.state.reviewer = reviewer
             except Problem as problem:
                 await _tell(request, problem)(scope, receive, send)
                 return
@@ -79,7 +83,6 @@ class _Pages:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._secret = secrets.token_bytes(32)
 
     def list(self, request: Request) -> Response:
         return HTMLResponse(page.list_page(self._store.list_tasks()))
@@ -102,7 +105,7 @@ class _Pages:
         task = self._known(_name(request))
         if task.status != "open":
             raise Problem(410, "This task has been answered. Go back to the list for the next one.")
-        return HTMLResponse(page.task_page(task, self._token(task.name)))
+        return HTMLResponse(page.task_page(task, _token(_reviewer(request), task.name)))
 
     def image(self, request: Request) -> Response:
         try:
@@ -119,14 +122,14 @@ class _Pages:
         if kind != "application/json":
             raise Problem(415, "An answer has to be sent as application/json.")
         body = await guards.read_body(request)
-        await run_in_threadpool(self._take, name, body)
+        await run_in_threadpool(self._take, _reviewer(request), name, body)
         return JSONResponse({"next": page.next_address(name)})
 
-    def _take(self, name: str, body: bytes) -> None:
+    def _take(self, reviewer: Reviewer, name: str, body: bytes) -> None:
         submission = read_submission(body)
-        if not hmac.compare_digest(submission.token.encode(), self._token(name).encode()):
+        if not hmac.compare_digest(submission.token.encode(), _token(reviewer, name).encode()):
             raise Problem(403, "The page is from before a restart. Reload it: your drawing is kept.")
-        accept(self._store, self._known(name), submission)
+        accept(self._store, self._known(name), submission, reviewer.name)
 
     def _known(self, name: str) -> Task:
         task = self._store.get(name)
@@ -134,9 +137,15 @@ class _Pages:
             raise Problem(404, "There is no such task. Go back to the list of tasks.")
         return task
 
-    def _token(self, name: str) -> str:
-        """Proof that whoever submits has read the task's page, which no other site's page can."""
-        return hmac.new(self._secret, name.encode(), "sha256").hexdigest()
+
+def _reviewer(request: Request) -> Reviewer:
+    reviewer: Reviewer = request.state.reviewer
+    return reviewer
+
+
+def _token(reviewer: Reviewer, name: str) -> str:
+    """Proof that whoever submits has read the task's page, which no other site's page can."""
+    return hmac.new(reviewer.key, name.encode(), "sha256").hexdigest()
 
 
 def _name(request: Request) -> str:

@@ -18,7 +18,6 @@ class Submission(BaseModel):
     answerContent: dict[str, Any]
     token: str
     seconds: Annotated[float, Field(ge=0, le=1e7)] = 0.0
-    workerId: Annotated[str, Field(pattern=r"^[A-Za-z0-9._@-]{1,100}$")] = "reviewer"
 
 
 def read_submission(body: bytes) -> Submission:
@@ -28,15 +27,15 @@ def read_submission(body: bytes) -> Submission:
         raise Problem(400, f"The answer cannot be read: {first_problem(error)}.") from error
 
 
-def accept(store: Store, task: Task, submission: Submission) -> None:
-    """Store an answer that can be read as layers of the task's picture; raises Problem for any other."""
+def accept(store: Store, task: Task, submission: Submission, reviewer: str) -> None:
+    """Store the answer of a reviewer (by name) that can be read as layers of the task's picture; raises Problem for any other."""
     if size := task.input_content.get("image"):
         try:
             read_answer(submission.answerContent, size["width"], size["height"])
         except Refused as refused:
             raise Problem(422, str(refused)) from refused
     try:
-        store.submit(task.name, submission.answerContent, submission.workerId, submission.seconds)
+        store.submit(task.name, submission.answerContent, reviewer, submission.seconds)
     except UnknownTask as error:
         raise Problem(404, "There is no such task any more.") from error
     except AlreadyAnswered as error:
