@@ -15,7 +15,7 @@ from firnline.events import LayersPredicted
 from firnline.limits import MAX_ANSWER_BYTES
 from firnline.portal import page, problems
 from firnline.portal.application import make_app
-from firnline.portal.guards import MOST_UNREAD, SECURITY_HEADERS
+from firnline.portal.guards import MOST_UNREAD, THIS_MACHINE
 from firnline.portal.identity import this_machine
 from firnline.portal.serve import PageServer
 from firnline.portal.store import AlreadyAnswered, Task, UnknownTask
@@ -337,4 +337,4 @@ def test_every_answer_forbids_the_browser_the_same(browser, monkeypatch):
     shown.append(browser.get("/review/", headers=ORIGIN))
     assert [answered.status_code for answered in shown] == [200, 303, 404, 421, 500]
     for answered in shown:
-        assert {name: answered.headers[name] for name in SECURITY_HEADERS} == SECURITY_HEADERS
+        assert {name: answered.headers[name] for name in THIS_MACHINE.headers} == THIS_MACHINE.headers

@@ -6,6 +6,7 @@
 import hmac
 import logging
 import re
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -17,26 +18,29 @@ from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from firnline.portal import guards, page
+from firnline.portal.guards import THIS_MACHINE, Site
 from firnline.portal.identity import REVIEWER, Identify, Reviewer, check_group
 from firnline.portal.page import PREFIX
+from firnline.portal.pictures import Pictures, served
 from firnline.portal.problems import NO_SUCH_PAGE, OUR_FAULT, Problem
 from firnline.portal.store import Store, Task, UnknownTask
 from firnline.portal.submission import accept, read_submission
 from firnline.review.human_loop import LOOP_NAME_PATTERN
 
 LONGEST_NAME = 63
-IMAGE_CACHE = "private, max-age=3600"
 
 logger = logging.getLogger(__name__)
 
 
-def make_app(store: Store, identify: Identify) -> Starlette:
+def make_app(
+    store: Store, identify: Identify, site: Site = THIS_MACHINE, pictures: Pictures | None = None
+) -> Starlette:
     """The page over the tasks of `store`, everything of it under `/review/`, for whom `identify` finds to be a reviewer.
 
-    Addresses find who asks in `request.state.reviewer`.
+    Addresses find who asks in `request.state.reviewer`. Without `pictures` the store's bytes are served.
     Every answer says what is wrong in a sentence: as a page, or as `{"error": …}` to a POST.
     """
-    pages = _Pages(store)
+    pages = _Pages(store, pictures or served(store))
     addresses = [
         Route("/", pages.list),
         Route("/next", pages.next),
@@ -50,8 +54,12 @@ def make_app(store: Store, identify: Identify) -> Starlette:
             Mount(PREFIX, app=Router(addresses, redirect_slashes=False)),
             Route("/{elsewhere:path}", _to_the_list, methods=["GET", "POST"]),
         ],
-        middleware=[Middleware(guards.SecurityHeaders), Middleware(_Gate, identify)],
-        exception_handlers={Problem: _tell, HTTPException: _tell_of_address, Exception: _tell_of_failure},
+        middleware=[Middleware(guards.SecurityHeaders, site.headers), Middleware(_Gate, identify, site)],
+        exception_handlers={
+            Problem: tell,
+            HTTPException: _tell_of_address,
+            Exception: partial(_tell_of_failure, dict(site.headers)),
+        },
     )
     app.router.redirect_slashes = False
     return app
@@ -60,20 +68,20 @@ def make_app(store: Store, identify: Identify) -> Starlette:
 class _Gate:
     """ASGI middleware: what comes from another site's page, from no reviewer, or is too long, reaches no address."""
 
-    def __init__(self, app: ASGIApp, identify: Identify) -> None:
-        self._app, self._identify = app, identify
+    def __init__(self, app: ASGIApp, identify: Identify, site: Site) -> None:
+        self._app, self._identify, self._site = app, identify, site
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             request = Request(scope, receive)
             try:
-                guards.check_sender(request)
+                guards.check_sender(request, self._site)
                 await guards.check_length(request)
                 reviewer = await run_in_threadpool(self._identify, request)
                 check_group(reviewer, REVIEWER)
                 request.state.reviewer = reviewer
             except Problem as problem:
-                await _tell(request, problem)(scope, receive, send)
+                await tell(request, problem)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
@@ -81,8 +89,8 @@ class _Gate:
 class _Pages:
     """The addresses. Those that are no coroutines run on threads, since a store waits for AWS."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
+    def __init__(self, store: Store, pictures: Pictures) -> None:
+        self._store, self._pictures = store, pictures
 
     def list(self, request: Request) -> Response:
         return HTMLResponse(page.list_page(self._store.list_tasks()))
@@ -109,12 +117,9 @@ class _Pages:
 
     def image(self, request: Request) -> Response:
         try:
-            content, kind = self._store.read_object(_name(request), request.query_params.get("uri", ""))
+            return self._pictures(_name(request), request.query_params.get("uri", ""))
         except (KeyError, UnknownTask) as error:
             raise Problem(404, "This picture does not belong to the task, or is gone.") from error
-        if not kind.startswith("image/"):
-            raise Problem(415, "The task refers to something that is not a picture.")
-        return Response(content, media_type=kind, headers={"Cache-Control": IMAGE_CACHE})
 
     async def submit(self, request: Request) -> Response:
         name = _name(request)
@@ -165,7 +170,8 @@ def _told(request: Request, status: int, sentence: str, headers: dict[str, str])
     return HTMLResponse(page.problem_page(sentence), status, headers)
 
 
-def _tell(request: Request, problem: Exception) -> Response:
+def tell(request: Request, problem: Exception) -> Response:
+    """The answer that says a Problem's sentence."""
     assert isinstance(problem, Problem)  # noqa: S101 - Starlette's type of a handler is wider than what it passes
     return _told(request, problem.status, str(problem), {"Connection": "close"} if problem.closes else {})
 
@@ -178,7 +184,7 @@ def _tell_of_address(request: Request, error: Exception) -> Response:
     return _told(request, error.status_code, NO_SUCH_PAGE, {})
 
 
-def _tell_of_failure(request: Request, error: Exception) -> Response:
+def _tell_of_failure(headers: dict[str, str], request: Request, error: Exception) -> Response:
     """Starlette raises the error once more behind this answer, so that the server logs its traceback."""
     logger.error("%s %s failed: %s", request.method, request.url.path, error)
-    return _told(request, 500, OUR_FAULT, guards.SECURITY_HEADERS)
+    return _told(request, 500, OUR_FAULT, headers)

@@ -85,14 +85,25 @@ class TableStore:
         return len(answered)
 
     def read_object(self, name: str, s3_uri: str) -> tuple[bytes, str]:
+        try:
+            return self._bucket.read(self._own_key(name, s3_uri), MAX_IMAGE_BYTES), "image/png"
+        except FileNotFoundError as error:
+            raise KeyError(s3_uri) from error
+
+    def sign_object(self, name: str, s3_uri: str, seconds: int) -> str:
+        """An address at which anybody can read the same object for so long; `KeyError` for any other, and if it is gone."""
+        key = self._own_key(name, s3_uri)
+        if not self._bucket.exists(key):
+            raise KeyError(s3_uri)
+        return self._bucket.signed_address(key, seconds, "image/png")
+
+    def _own_key(self, name: str, s3_uri: str) -> str:
+        """The key of an object that the task's input refers to; `KeyError` for any other."""
         loop = self._loops.get(name)
         own = self._bucket.uri("")
         if loop is None or not s3_uri.startswith(own) or s3_uri not in self._input(loop).values():
             raise KeyError(s3_uri)
-        try:
-            return self._bucket.read(s3_uri.removeprefix(own), MAX_IMAGE_BYTES), "image/png"
-        except FileNotFoundError as error:
-            raise KeyError(s3_uri) from error
+        return s3_uri.removeprefix(own)
 
     def _finish(self, loop: LoopRow) -> None:
         if loop.state != "ANSWERED" or loop.answer_key is None:

@@ -57,6 +57,12 @@ class Bucket:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         return (item["Key"] for page in pages for item in page.get("Contents", []))
 
+    def signed_address(self, key: str, seconds: int, content_type: str) -> str:
+        """An address at which anybody can read the object for so long, as that type, with the rights of this client."""
+        what = {"Bucket": self.name, "Key": key, "ResponseContentType": content_type}
+        address: str = self.client.generate_presigned_url("get_object", Params=what, ExpiresIn=seconds)
+        return address
+
     def uri(self, key: str) -> str:
         return f"s3://{self.name}/{key}"
 
