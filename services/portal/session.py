@@ -101,11 +101,12 @@ class SignedIn:
 
     def _session(self, request: Request) -> _Session | None:
         identity, refresh = self._cookies.read(request)
-        if not identity or not refresh:
+        if not refresh:
             return None
         key = hmac.new(refresh.encode(), b"the forms of this session", hashlib.sha256).digest()
         try:
-            return _Session(self._pool.claims(identity), key, None)
+            if identity:
+                return _Session(self._pool.claims(identity), key, None)
         except Expired:
             pass
         except Refused:

@@ -174,7 +174,7 @@ def test_a_token_that_is_not_of_this_pool_and_client_is_worth_nothing(pool, ada,
     assert "/oauth2/token" not in pool.asked, "and is not renewed"
 
 
-@pytest.mark.parametrize("token", ["", "x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "\x00"])
+@pytest.mark.parametrize("token", ["x", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", "\x00"])
 def test_what_is_no_token_is_worth_nothing(ada, token):
     ada.cookies[IDENTITY] = token
     assert ada.get("/review/").status == 303
@@ -190,6 +190,13 @@ def test_an_expired_token_is_renewed_with_the_groups_of_now(pool, ada):
     ada.cookies[IDENTITY] = pool.token("ada", exp=int(time.time()) - 1)
     pool.people["ada"] = []
     assert ada.get("/review/").status == 403
+
+
+def test_a_token_that_the_browser_lost_is_renewed_and_a_session_without_its_refresh_token_is_none(ada):
+    del ada.cookies[IDENTITY]
+    assert ada.get("/review/").status == 200
+    del ada.cookies[REFRESH]
+    assert ada.get("/review/").status == 303
 
 
 @pytest.mark.parametrize("end", ["revoked", "removed"])
