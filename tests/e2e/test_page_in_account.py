@@ -21,7 +21,7 @@ from workbench.cli import app
 from workbench.connection import Connection
 from workbench.reviewers import Reviewers
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, pytest.mark.slow]
 FIRST = "First-password-1"
 
 
