@@ -16,6 +16,7 @@ from complete_review.completion import ReviewCompleter
 from firnline.documents.echogram import decode_png
 from firnline.documents.layers import ImageSize
 from firnline.events import FrameReady, LayersPredicted
+from firnline.portal.store import View
 from firnline.portal.table_store import TableStore
 from firnline.review.human_loop import LoopEvent
 from firnline.review.policy import Policy
@@ -26,6 +27,7 @@ from firnline.store.row import BrokenRow, Row
 from firnline.store.rows import (
     KINDS,
     BatchRow,
+    CampaignQueueRow,
     ChampionRow,
     CorrectionRow,
     CounterRow,
@@ -38,6 +40,7 @@ from firnline.store.rows import (
     PredictionRow,
     ReviewBudgetRow,
     ReviewRow,
+    SegmentQueueRow,
     SplitRow,
 )
 from ingest_frame.ingest import Ingest, Upload
@@ -55,8 +58,8 @@ from tests.support.statemachine_world import StateMachines, definition
 
 EVENTS = Path(__file__).parents[2] / "events"
 UPLOADS = "firnline-frames"
-REVIEWING = {FrameRow, PredictionRow, ReviewRow, LoopFrameRow, ReviewBudgetRow, LoopRow, CorrectionRow, LayerRow,
-             CounterRow, BatchRow, LockRow}  # fmt: skip
+REVIEWING = {FrameRow, PredictionRow, ReviewRow, LoopFrameRow, ReviewBudgetRow, LoopRow, CampaignQueueRow, SegmentQueueRow,
+             CorrectionRow, LayerRow, CounterRow, BatchRow, LockRow}  # fmt: skip
 RETRAINING = {FrameRow, CorrectionRow, LayerRow, CounterRow, BatchRow, LockRow, SplitRow, ModelRow, ChampionRow}
 
 
@@ -138,7 +141,7 @@ def start_reviews(world: World) -> None:
 def answer_and_complete(world: World) -> None:
     """Of the four reviews two are answered, one fails, and one waits."""
     page = TableStore(world.table, world.bucket, world.bus)
-    tasks = sorted(task.name for task in page.list_tasks())
+    tasks = sorted(task.name for task in page.open_tasks(View(), 10))
     for name in tasks[:2]:
         size = page.get(name).input_content["image"]  # type: ignore[union-attr]
         surface = polyline("surface", (0, 3), (size["width"] - 1, 4.5))
