@@ -22,6 +22,7 @@ from firnline.review.human_loop import LoopEvent
 from firnline.review.policy import Policy
 from firnline.review.providers import Portal
 from firnline.store.bucket import Bucket
+from firnline.store.joins import Joins
 from firnline.store.models import Models
 from firnline.store.row import BrokenRow, Row
 from firnline.store.rows import (
@@ -32,6 +33,7 @@ from firnline.store.rows import (
     CorrectionRow,
     CounterRow,
     FrameRow,
+    JoinRow,
     LayerRow,
     LockRow,
     LoopFrameRow,
@@ -194,8 +196,19 @@ def test_what_provisioning_writes_of_the_model_in_the_box(world: World) -> None:
     assert {type(row) for row in read_by_their_rows(world)} == {ModelRow, ChampionRow}
 
 
+def test_what_people_say_of_layers_along_a_segment(world: World) -> None:
+    joins = Joins(world.table)
+    joins.say("c/s", "f2:10:33.5", "f1:5:31.0", same=True)
+    said = joins.say("c/s", "f1:5:31.0", "f2:10:33.5", same=False)
+    joins.say("c/s2", "f1:5:31.0", "f2:10:33.5", same=True)
+    assert list(joins.of_segment("c/s")) == [said], "what is said of two places again replaces what was said before"
+    assert {type(row) for row in read_by_their_rows(world)} == {JoinRow}
+    joins.take_back(said)
+    assert list(joins.of_segment("c/s")) == []
+
+
 def test_no_kind_is_left_out() -> None:
-    assert set(KINDS) == REVIEWING | RETRAINING
+    assert set(KINDS) == REVIEWING | RETRAINING | {JoinRow}
 
 
 @pytest.mark.parametrize("name", ["retrain", "deploy_model"])

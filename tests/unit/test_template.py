@@ -281,7 +281,7 @@ def test_every_function_and_machine_has_a_role_of_its_own(transformed):
         for kind, key in (("AWS::Lambda::Function", "Role"), ("AWS::StepFunctions::StateMachine", "RoleArn"))
         for resource in of_type(kind, resources).values()
     ]
-    assert len(users) == len(set(users)) == 12
+    assert len(users) == len(set(users)) == 13
 
 
 def test_no_role_may_do_everything_or_to_everything(transformed):
@@ -391,7 +391,7 @@ def test_who_may_send_what_over_the_bus():
     }
     assert denied.keys() == {"OwnSourcesOnly", "FramesFromFunctionsOnly"}
     assert all((s["Effect"], s["Principal"]) == ("Deny", "*") for s in denied.values())
-    senders = {"IngestFrame", "PredictLayers", "CompleteReview"}
+    senders = {"IngestFrame", "PredictLayers", "CompleteReview", "Portal"}
     for name in of_type("AWS::IAM::Role"):
         for policy in properties(name).get("Policies", []):
             for statement in statements(policy["PolicyDocument"]):

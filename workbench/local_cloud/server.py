@@ -151,17 +151,21 @@ def _install(settings: Settings, sagemaker: SageMakerApi, answering: threading.E
         access,
         access_record,
         event_buses,
+        http_apis,
         lambda_logs,
         lambda_runtime,
         message_moves,
         object_versions,
         retention,
         step_functions,
+        user_pools,
     )
 
     object_versions.install()
     event_buses.install()
     retention.install()
+    user_pools.install()
+    http_apis.install()
     lambda_logs.install()
     step_functions.install(sagemaker)
     lambda_runtime.install(settings.lambda_code)

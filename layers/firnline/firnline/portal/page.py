@@ -16,6 +16,7 @@ from liquid import Environment
 from liquid.exceptions import LiquidError
 
 from firnline.portal.problems import Problem
+from firnline.portal.scripts import joined
 from firnline.portal.store import Counted, Listed, Order, Overview, Task, View
 from firnline.portal.views import query_of
 
@@ -95,7 +96,7 @@ def problem_page(sentence: str) -> str:
 
 def script() -> bytes:
     """Our own crowd elements."""
-    return (_HERE / "crowd.js").read_bytes()
+    return joined("elements").encode()
 
 
 def address(name: str) -> str:

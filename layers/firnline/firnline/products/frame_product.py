@@ -34,6 +34,13 @@ from firnline.products.uncertainty import (
 from firnline.radar.time_units import gps_minus_utc
 
 Status = Literal["accepted", "reviewed", "unreviewed", "imported"]
+Numbering = Literal["frame", "segment"]
+NUMBERING_MEANS: dict[Numbering, str] = {
+    "frame": "a layer's number counts from the surface within its frame; layers of two frames are not matched",
+    "segment": (
+        "a layer keeps its number from frame to frame along the flight segment; lines in too few frames to be counted have none"
+    ),
+}
 STATUS_MEANS: dict[Status, str] = {
     "accepted": "a model's, taken as they are by the review policy: nobody looked at them",
     "reviewed": "corrected or confirmed by a reviewer",
@@ -126,6 +133,7 @@ class FrameProduct:
     platform_m: np.ndarray
     surface_twtt_s: np.ndarray
     twtt_s: np.ndarray
+    numbering: Numbering = "frame"
 
     # ------------------------------------------------------------------------------------------------ what it is called
 

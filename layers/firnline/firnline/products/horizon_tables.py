@@ -11,7 +11,7 @@ from pyproj import Transformer
 
 from firnline.errors import Refused
 from firnline.products.files import Unfinished
-from firnline.products.frame_product import STATUS_MEANS, FrameProduct
+from firnline.products.frame_product import NUMBERING_MEANS, STATUS_MEANS, FrameProduct
 
 ARCTIC, ANTARCTIC = "EPSG:3413", "EPSG:3031"
 COLUMNS = (
@@ -23,8 +23,8 @@ COLUMNS = (
 class HorizonTables:
     """`horizons/<campaign>_<segment>/<horizon>.tab`: the lines of that name of all frames of the segment.
 
-    Z is the two-way travel time from the surface, in microseconds. A layer's number counts from the surface within its own
-    frame: the header says so.
+    Z is the two-way travel time from the surface, in microseconds. What a layer's number counts from, the header
+    says.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,7 +74,7 @@ class HorizonTables:
             self._open[path] = Unfinished(path)
             said = [
                 f"horizon {horizon} of flight segment {product.segment}, campaign {product.campaign}",
-                "a layer's number counts from the surface within its frame; layers of two frames are not matched",
+                NUMBERING_MEANS[product.numbering],
                 f"X, Y: {projection}, m; Z: two-way travel time below the surface, us; empty: unknown",
                 f"physics: {product.assumptions.statement}",
                 *[f"status {status}: {meaning}" for status, meaning in STATUS_MEANS.items()],

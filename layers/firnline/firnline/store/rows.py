@@ -32,6 +32,8 @@ FrameId = Annotated[str, Field(pattern=r"^[^/#]+/[^/#]+/[^/#]+$")]
 """`<campaign>/<segment>/<stem>`, or `_keys/refused/<16 hex>` of an upload that can have no frame."""
 SegmentId = Annotated[str, Field(pattern=r"^[^/#]+/[^/#]+$")]
 """`<campaign>/<segment>`."""
+LinePlace = Annotated[str, Field(pattern=r"^[^/#:]+:[0-9]+:[0-9]+(\.[0-9]+)?$")]
+"""`<stem>:<trace>:<sample>` of a place on a line, in the uploaded file."""
 LoopName = Annotated[str, Field(pattern=r"^[^#]+$")]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -488,6 +490,24 @@ class SplitRow(Row):
     fixed: str
 
 
+class JoinRow(Row):
+    """What a person said of two lines of a flight segment: that they are one layer, or not. `firnline layers` writes it.
+
+    A line is named by a place on it, so that what was said stays when the line is mended.
+    """
+
+    CALLED: ClassVar[str] = "join"
+    KEYS: ClassVar[dict[str, str]] = {"pk": "JOINS#{segment}", "sk": "JOIN#{one}#{other}"}
+    ONLY_IN_KEYS: ClassVar[frozenset[str]] = frozenset({"segment"})
+
+    segment: SegmentId
+    one: LinePlace
+    other: LinePlace
+    same: bool
+    said: str
+    """When."""
+
+
 class ModelRow(Row):
     """What was decided about a model, and why.
 
@@ -554,5 +574,5 @@ class ChampionRow(Row):
 
 KINDS: tuple[type[Row], ...] = (
     FrameRow, PredictionRow, ReviewRow, LoopFrameRow, ReviewBudgetRow, LoopRow, CampaignQueueRow, SegmentQueueRow,
-    CorrectionRow, LayerRow, CounterRow, BatchRow, LockRow, SplitRow, ModelRow, ChampionRow,
+    CorrectionRow, LayerRow, CounterRow, BatchRow, LockRow, SplitRow, JoinRow, ModelRow, ChampionRow,
 )  # fmt: skip
