@@ -55,7 +55,7 @@ class _Session:
 def identify(request: Request) -> Reviewer:
     """Who is signed in, for `firnline.portal.application.make_app`."""
     session: _Session = request.scope["firnline.session"]
-    return of_claims(session.claims, session.key)
+    return of_claims(session.claims, session.key, SIGN_OUT)
 
 
 class SignedIn:

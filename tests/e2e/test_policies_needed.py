@@ -7,6 +7,7 @@ same, a day later.
 import io
 import json
 import os
+import re
 import tarfile
 from dataclasses import dataclass
 from fnmatch import fnmatchcase as fnmatch
@@ -29,11 +30,13 @@ from firnline.portal.table_store import TableStore
 from firnline.store import keys
 from firnline.store.bucket import split_uri
 from firnline.store.rows import ReviewRow
+from tests.support.page_in_account import PageInAccount
 from workbench import policy_ablation, stack, uploads
 from workbench.cli import app
 from workbench.connection import Connection, connect
 from workbench.policy_ablation import Decision, Right
 from workbench.reviewer import OpenTask, Reviewer
+from workbench.reviewers import Reviewers
 
 QUEUES = ("Ingest", "Predict", "Review", "Completion", "Retraining")
 
@@ -284,12 +287,13 @@ def operate(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> str:
 def review_on_own_page(connection: Connection, drawn: tuple[Path, Path]) -> None:
     """One frame through the portal, by somebody who has the reviewers' policy."""
     client, name = connection.client("cloudformation"), "firnline"
+    changed = {"ReviewProvider": "portal", "ReviewPage": "account"}
     names = [item["ParameterKey"] for item in client.describe_stacks(StackName=name)["Stacks"][0]["Parameters"]]
-    kept = [{"ParameterKey": one, "UsePreviousValue": True} for one in names if one != "ReviewProvider"]
+    kept = [{"ParameterKey": one, "UsePreviousValue": True} for one in names if one not in changed]
     client.update_stack(
         StackName=name, UsePreviousTemplate=True,
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-        Parameters=[*kept, {"ParameterKey": "ReviewProvider", "ParameterValue": "portal"}],
+        Parameters=[*kept, *({"ParameterKey": key, "ParameterValue": value} for key, value in changed.items())],
     )  # fmt: skip
     client.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
     connection = connect()
@@ -313,6 +317,41 @@ def review_on_own_page(connection: Connection, drawn: tuple[Path, Path]) -> None
     size = {"width": truth.image.width, "height": truth.image.height}
     store.submit(name, {"annotatedResult": {"inputImageProperties": size, "polylines": lines}}, "worker", 12.0)
     wait_until(lambda: connection.register.get(sent.frame_id).status == "CORRECTED", 60, "the answer counted")
+
+
+def review_in_the_account(connection: Connection, drawn: tuple[Path, Path]) -> None:
+    """One frame through the page in the account, by somebody whom who may do so let in."""
+    operator = with_policy(connection, "ReviewAdminPolicyArn")
+    operator.client("cloudformation").describe_stacks(StackName="firnline")
+    reviewers = Reviewers(operator)
+    for name in ("ada", "eve"):
+        reviewers.add(name, f"{name}@example.org", arbiter=False)
+    reviewers.remove("eve")
+    assert [person.groups for person in reviewers.people()] == [("reviewer",)]
+    connection.client("cognito-idp").admin_set_user_password(
+        UserPoolId=connection.outputs["ReviewUserPoolId"], Username="ada", Password="First-password-1", Permanent=False
+    )
+    sent = uploads.upload(connection, drawn[0], "in-account")
+    uploads.follow(connection, [sent], 120, lambda _done, _rejected: None)
+    [truth] = truths_on_pictures(connection, [sent], [drawn]).values()
+    with PageInAccount(connection.outputs["ReviewPageAddress"]) as page:
+        page.sign_in("ada", "First-password-1")
+        name = wait_until(lambda: re.search(rf'data-task="([^"]+)"[^>]*data-frame-id="{re.escape(sent.frame_id)}"',
+                                            page.get("/review/").text), 60, "a task there")[1]  # fmt: skip
+        content = TableStore(connection.table, connection.workspace, connection.events).get(name).input_content
+        pictures = {value for value in content.values() if isinstance(value, str) and value.endswith(".png")}
+        assert pictures
+        for uri in pictures:
+            assert page.picture(name, uri).content.startswith(b"\x89PNG")
+        assert page.picture(name, connection.workspace.uri("reviews/nothing.png")).status_code == 404
+        lines = [
+            {"label": layer.label, "vertices": [{"x": v.x, "y": v.y} for v in layer.vertices]} for layer in truth.layers
+        ]
+        size = {"width": truth.image.width, "height": truth.image.height}
+        answer = {"annotatedResult": {"inputImageProperties": size, "polylines": lines}}
+        assert page.submit(name, answer).status_code == 200
+        wait_until(lambda: connection.register.get(sent.frame_id).status == "CORRECTED", 60, "the answer counted")
+        assert page.get("/review/").status_code == 200
 
 
 @pytest.fixture(scope="module")
@@ -359,6 +398,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, campaign: list[tuple[Path, P
             ended(connection, back, 120)
             rolled_back = connection.models.champion().model_version
             review_on_own_page(connection, campaign[0])
+            review_in_the_account(connect(), campaign[1])
             formation = boto3.client("cloudformation")
             formation.delete_stack(StackName=stack.STACK_NAME)
             formation.get_waiter("stack_delete_complete").wait(

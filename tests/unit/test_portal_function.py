@@ -242,6 +242,7 @@ def test_who_is_in_no_group_is_told_whom_to_ask(world, pool, browser):
     sign_in(pool, browser, "new")
     shown = browser.get("/review/")
     assert (shown.status, "signed in as new" in shown.body, "group reviewer" in shown.body) == (403, True, True)
+    assert "/sign-out" in shown.body
     posted = browser.post(f"/review/tasks/{name}/submit", b"{}")
     assert (posted.status, "group reviewer" in json.loads(posted.body)["error"]) == (403, True)
 

@@ -65,8 +65,8 @@ def test_pages_of_two_reviewers_carry_tokens_of_two_keys():
 
 def test_claims_name_a_reviewer():
     claims = {"cognito:username": "ada", "cognito:groups": ["reviewer", "something-else"], "sub": "1"}
-    assert of_claims(claims, b"key") == Reviewer("ada", frozenset({"reviewer"}))
-    assert of_claims({"cognito:username": "ada"}, b"key").groups == frozenset()
+    assert of_claims(claims, b"key", "/sign-out") == Reviewer("ada", frozenset({"reviewer"}))
+    assert of_claims({"cognito:username": "ada"}, b"key", "/sign-out").groups == frozenset()
 
 
 @pytest.mark.parametrize(
@@ -74,5 +74,5 @@ def test_claims_name_a_reviewer():
 )
 def test_claims_that_name_nobody_are_refused(claims):
     with pytest.raises(Problem) as problem:
-        of_claims(claims, b"key")
+        of_claims(claims, b"key", "/sign-out")
     assert problem.value.status == 403

@@ -23,11 +23,15 @@ NAMELESS = "reviewer"
 
 @dataclass(frozen=True)
 class Reviewer:
-    """`key` signs the forms of this reviewer's pages: only the page and this reviewer's browser can know it."""
+    """`key` signs the forms of this reviewer's pages: only the page and this reviewer's browser can know it.
+
+    `sign_out` is the address at which they sign out, on this machine none.
+    """
 
     name: str
     groups: frozenset[str]
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False, compare=False)
+    sign_out: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not re.fullmatch(NAME_PATTERN, self.name):
@@ -47,11 +51,11 @@ def this_machine(name: str | None = None) -> Identify:
     return lambda _request: reviewer
 
 
-def of_claims(claims: Mapping[str, Any], key: bytes) -> Reviewer:
+def of_claims(claims: Mapping[str, Any], key: bytes, sign_out: str) -> Reviewer:
     """The person whom the claims of a verified token of a Cognito user pool name. Raises Problem for claims that name none."""
     groups = claims.get("cognito:groups", [])
     try:
-        return Reviewer(str(claims["cognito:username"]), GROUPS.intersection(map(str, groups)), key)
+        return Reviewer(str(claims["cognito:username"]), GROUPS.intersection(map(str, groups)), key, sign_out)
     except (KeyError, TypeError, ValueError) as error:
         raise Problem(403, "Your account has no name that an answer could be stored under. Ask for another.") from error
 
@@ -62,7 +66,8 @@ def check_group(reviewer: Reviewer, group: str) -> None:
         raise Problem(
             403,
             f"You are signed in as {reviewer.name}, who is not in the group {group}. Ask whoever runs this stack to add "
-            f"you to it, then sign in again.",
+            "you to it, and reload this page a quarter of an hour later."
+            + (f" To sign in as somebody else, open {reviewer.sign_out}." if reviewer.sign_out else ""),
         )
 
 
