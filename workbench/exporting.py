@@ -23,6 +23,7 @@ from firnline.limits import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, MAX_OUTPUT_BYTES
 from firnline.products.accumulation import AnnualLayers, GapRule
 from firnline.products.annotations import Annotations
 from firnline.products.bedmap import BedmapTables
+from firnline.products.crossovers import Crossovers
 from firnline.products.files import PART, Unfinished, Writer
 from firnline.products.frame_product import (
     NUMBERING_MEANS,
@@ -79,6 +80,7 @@ WRITERS: dict[str, Callable[[Path, Assumptions], Writer]] = {
     "netcdf": lambda out, _: NetcdfFrames(out),
     "geopackage": lambda out, _: GeoPackage(out),
     "geojson": lambda out, _: GeoJsonTracks(out),
+    "crossovers": Crossovers,
     "layers-csv": lambda out, _: Annotations(out, "csv"),
     "layers-json": lambda out, _: Annotations(out, "json"),
     "layers-mat": lambda out, _: Annotations(out, "mat"),
@@ -245,6 +247,8 @@ def export(
                 exported.without.setdefault(f"not as {form}: {refusal}", []).append(frame_id)
     for writer in writers.values():
         exported.files += [str(path.relative_to(out)) for path in writer.close()]
+        if isinstance(writer, Crossovers):
+            exported.notes += writer.sentences
     exported.files += joins.close()
     exported.joins, exported.unsure_joins = joins.count, joins.unsure
     _write_account(exported, wanted, physics, command)

@@ -22,6 +22,7 @@ class Form(StrEnum):
     netcdf = "netcdf"
     geopackage = "geopackage"
     geojson = "geojson"
+    crossovers = "crossovers"
     layers_csv = "layers-csv"
     layers_json = "layers-json"
     layers_mat = "layers-mat"

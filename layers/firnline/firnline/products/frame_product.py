@@ -265,7 +265,7 @@ class FrameProduct:
 
     @cached_property
     def depth_interval(self) -> Interval:
-        surface = self._error_of_surface
+        surface = self.surface_error_s
         spread = depth_spread(
             self.pick_error_s, surface, self.assumptions.medium, self.assumptions.error, self.depth_m
         )  # fmt: skip
@@ -289,7 +289,7 @@ class FrameProduct:
 
     def _pair(self, below: np.ndarray) -> Pair:
         """Each line, and in each trace the line `below` it."""
-        upper, of_surface = self.pick_error_s, self._error_of_surface
+        upper, of_surface = self.pick_error_s, self.surface_error_s
         lower = Spread(*(np.stack([at_line(part, below) for part in parts]) for parts in (upper.sigma, upper.weight)))
         is_surface = (self.labels == "surface")[:, None]
         return Pair(
@@ -302,8 +302,8 @@ class FrameProduct:
         )
 
     @cached_property
-    def _error_of_surface(self) -> Spread:
-        """Error of the surface's time in each trace, (k, 1, traces): of the drawn one, or a pixel's of the file's own."""
+    def surface_error_s(self) -> Spread:
+        """Error, s, of the surface's time in each trace, (k, 1, traces): of the drawn one, or a pixel's of the file's own."""
         own = self.frame.dt_s or np.nan
         pixel = own * PIXEL_ROWS * self.frame.framing.samples_per_row
         shape = (len(self.pick_error_s.sigma), 1, self.frame.file_traces)

@@ -12,8 +12,8 @@ from pyproj import Transformer
 from firnline.errors import Refused
 from firnline.products.files import Unfinished
 from firnline.products.frame_product import NUMBERING_MEANS, STATUS_MEANS, FrameProduct
+from firnline.products.track import ANTARCTIC, ARCTIC, projection_of
 
-ARCTIC, ANTARCTIC = "EPSG:3413", "EPSG:3031"
 COLUMNS = (
     "Line_name", "Horizon_name", "X", "Y", "TraceNr", "Z(us)", "Depth(m)", "IceThickness(m)", "DepthSigma(m)",
     "Depth95(m)", "Year", "Latitude", "Longitude", "Confidence", "Status", "Source", "Correction", "Date",
@@ -86,11 +86,6 @@ class HorizonTables:
     def _finish(self) -> None:
         self._done += [unfinished.finish() for unfinished in self._open.values()]
         self._open = {}
-
-
-def projection_of(latitude: np.ndarray) -> str:
-    """The polar stereographic projection of the hemisphere that most positions lie in."""
-    return ARCTIC if np.nanmedian(latitude) >= 0 else ANTARCTIC
 
 
 def _text(value: float, decimals: int) -> str:

@@ -9,7 +9,7 @@ in hidden Markov models; Durbin et al. 1998, Biological Sequence Analysis, 4.4),
 most probable together. A join's confidence is its probability.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -390,26 +390,60 @@ def _matched(
     stack: list[_Layer], frame: FrameLines, place: int, drift: tuple[float, float], wanted: _Wanted
 ) -> list[tuple[int, int, float]]:
     """(place in the stack, line, confidence) of the pairs that are joined."""
-    if not stack or not len(frame.begins):
-        return []
     unseen = np.array([place - 1 - layer.seen[-1][0] for layer in stack])
     seen_again = np.maximum(_LEAST_SEEN, _SEEN_AGAIN * _FORGOTTEN**unseen)
-    log_pair = np.broadcast_to(np.log(seen_again)[:, None], (len(stack), len(frame.begins))).copy()
-    for line, layer in wanted.must.items():
+    above, above_off = np.array([[layer.below, layer.off] for layer in stack]).reshape(-1, 2).T
+    matched = matches(
+        above, above_off, frame.begins, frame.begins_off, drift, seen_again, must=wanted.must, never=wanted.never
+    )
+    if matched is None:
+        raise Refused(f"What was said of {frame.name} cannot be together: take one of its joins back.")
+    return matched
+
+
+def matches(
+    above: np.ndarray,
+    above_off: np.ndarray,
+    below: np.ndarray,
+    below_off: np.ndarray,
+    drift: tuple[float, float] = (_LEAST_DRIFT, _LEAST_DRIFT),
+    seen_again: np.ndarray | float = _SEEN_AGAIN,
+    *,
+    must: Mapping[int, int] | None = None,
+    never: Collection[tuple[int, int]] = (),
+) -> list[tuple[int, int, float]] | None:
+    """(layer, line, confidence) of the pairs of known layers and lines that are the same, in order of depth.
+
+    Parameters
+    ----------
+    above, above_off : (n,) where the known layers lie, two-way s below the surface, and standard deviations
+    below, below_off : (m,) of the lines
+    drift : of depth and thickness from one to the other, as `Drift.at` gives it; of one place if nothing is said
+    seen_again : (n,) probability that a known layer is drawn again
+    must, never : line -> layer, and (layer, line), that were decided before
+
+    None where what was decided cannot be together.
+    """
+    n, m = len(above), len(below)
+    if not n or not m:
+        return []
+    must = must or {}
+    drawn = np.broadcast_to(np.asarray(seen_again, float), n)
+    log_pair = np.broadcast_to(np.log(drawn)[:, None], (n, m)).copy()
+    for line, layer in must.items():
         kept = log_pair[layer, line]
         log_pair[layer, :], log_pair[:, line] = -np.inf, -np.inf
         log_pair[layer, line] = kept
-    for layer, line in wanted.never:
+    for layer, line in never:
         log_pair[layer, line] = -np.inf
-    log_missing = np.log1p(-seen_again)
-    log_missing[list(wanted.must.values())] = -np.inf
-    spacing = max(float(frame.begins[-1]) / len(frame.begins), np.finfo(float).tiny)
-    log_new = np.full(len(frame.begins), np.log(_NEW_PER_LAYER / spacing))
-    log_new[list(wanted.must)] = -np.inf
-    above, above_off = np.array([[layer.below, layer.off] for layer in stack]).T
-    chance = pair_chances(above, above_off, frame.begins, frame.begins_off, drift, log_pair, log_missing, log_new)
+    log_missing = np.log1p(-drawn)
+    log_missing[list(must.values())] = -np.inf
+    spacing = max(float(below[-1]) / m, np.finfo(float).tiny)
+    log_new = np.full(m, np.log(_NEW_PER_LAYER / spacing))
+    log_new[list(must)] = -np.inf
+    chance = pair_chances(above, above_off, below, below_off, drift, log_pair, log_missing, log_new)
     if chance is None:
-        raise Refused(f"What was said of {frame.name} cannot be together: take one of its joins back.")
+        return None
     return [(layer, line, float(chance[layer, line])) for layer, line in best_pairs(chance - _WORTH_JOINING)]
 
 
