@@ -25,6 +25,7 @@ from typer.testing import CliRunner
 
 from firnline.documents.layers import LayersDocument
 from firnline.events import CorrectionBatchClaimed, EventBus, FrameReady
+from firnline.portal.store import View
 from firnline.portal.table_store import TableStore
 from firnline.store import keys
 from firnline.store.bucket import split_uri
@@ -302,7 +303,10 @@ def review_on_own_page(connection: Connection, drawn: tuple[Path, Path]) -> None
     person.client("cloudformation").describe_stacks(StackName=name)
     store = TableStore(person.table, person.workspace, person.events)
     assert not person.workspace.exists("reviews/nothing.json"), "and not: it is denied"
-    name = wait_until(lambda: [one.name for one in store.list_tasks() if one.status == "open"], 60, "a task there")[0]
+    name = wait_until(lambda: [one.name for one in store.open_tasks(View(), 100)], 60, "a task there")[0]
+    assert store.overview(View(campaign="own-page")).waiting
+    store.claim(name, "somebody")
+    assert store.thumbnail(name).startswith(b"\x89PNG")
     for value in store.get(name).input_content.values():
         if isinstance(value, str) and value.endswith(".png"):
             assert store.read_object(name, value)

@@ -192,7 +192,11 @@ def test_the_table_can_be_restored_and_outlives_the_stack():
     assert properties(name)["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     # Encrypted with DynamoDB's own key all the same: `SSEEnabled: true` asks for KMS's, which is billed by the request.
     assert "SSESpecification" not in properties(name)
-    assert {index["IndexName"] for index in properties(name)["GlobalSecondaryIndexes"]} == {"by_status", "by_segment"}
+    assert {index["IndexName"] for index in properties(name)["GlobalSecondaryIndexes"]} == {
+        "by_status",
+        "by_segment",
+        "by_campaign",
+    }
 
 
 @pytest.mark.parametrize("name", functions())

@@ -22,6 +22,7 @@ class Form(StrEnum):
     netcdf = "netcdf"
     geopackage = "geopackage"
     geojson = "geojson"
+    crossovers = "crossovers"
     layers_csv = "layers-csv"
     layers_json = "layers-json"
     layers_mat = "layers-mat"
@@ -39,6 +40,11 @@ class Gaps(StrEnum):
     spread = "spread"
 
 
+class Numbers(StrEnum):
+    segment = "segment"
+    frame = "frame"
+
+
 _SURE = "For the physics"
 
 
@@ -53,6 +59,9 @@ def export(
         list[Status] | None, typer.Option(help="whose lines; may be given again. accepted and reviewed if none is")
     ] = None,
     box: Annotated[str | None, typer.Option(help="west,south,east,north in degrees: frames that pass through it")] = None,
+    numbers: Annotated[
+        Numbers, typer.Option(help="whether a layer keeps its number along the segment, or is counted in each frame by itself")
+    ] = Numbers.segment,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what an earlier export left in that folder")] = False,
     index: Annotated[
         float | None, typer.Option(help="a constant refractive index; that of ice, 1.78, if nothing is said", rich_help_panel=_SURE)
@@ -105,7 +114,7 @@ def export(
             exporting.annual(surface_year, first_layer_year, gaps.value),
             ground,
         )
-        wanted = exporting.Wanted.of(which or [], [one.value for one in status or []], box)
+        wanted = exporting.Wanted.of(which or [], [one.value for one in status or []], box, numbers.value)
         exporting.check_folder(out, overwrite)
     except Refused as refusal:
         raise fail(str(refusal)) from refusal

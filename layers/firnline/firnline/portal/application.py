@@ -6,7 +6,10 @@
 import hmac
 import logging
 import re
+from contextlib import suppress
+from datetime import datetime
 from functools import partial
+from threading import BoundedSemaphore
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -19,15 +22,30 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from firnline.portal import guards, page
 from firnline.portal.guards import THIS_MACHINE, Site
-from firnline.portal.identity import REVIEWER, Identify, Reviewer, check_group
+from firnline.portal.identity import ARBITER, REVIEWER, Identify, Reviewer, check_group
 from firnline.portal.page import PREFIX
 from firnline.portal.pictures import Pictures, served
 from firnline.portal.problems import NO_SUCH_PAGE, OUR_FAULT, Problem
-from firnline.portal.store import Store, Task, UnknownTask
+from firnline.portal.store import NotGiven, Store, Task, UnknownTask, View, Withdrawn
 from firnline.portal.submission import accept, read_submission
+from firnline.portal.turn import in_turn
+from firnline.portal.views import (
+    asked_view,
+    digest,
+    remember_skipped,
+    remember_view,
+    remembered_view,
+    skipped,
+)
 from firnline.review.human_loop import LOOP_NAME_PATTERN
 
 LONGEST_NAME = 63
+LONGEST_CURSOR = 1_000
+THUMBNAIL_CACHE = "private, max-age=3600"
+THUMBNAILS_AT_ONCE = 2
+"""A task of an earlier version has none yet, and making one unpacks its whole echogram."""
+NO_SUCH_TASK = "There is no such task. Go back to the list of tasks."
+DRAWING_IS_HERE = "What you drew is kept in this browser, where you can download it."
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +65,8 @@ def make_app(
         Route("/crowd.js", pages.script),
         Route("/tasks/{name}", pages.task),
         Route("/tasks/{name}/image", pages.image),
+        Route("/tasks/{name}/thumbnail", pages.thumbnail),
+        Route("/tasks/{name}/claim", pages.claim, methods=["POST"]),
         Route("/tasks/{name}/submit", pages.submit, methods=["POST"]),
     ]
     app = Starlette(
@@ -91,29 +111,85 @@ class _Pages:
 
     def __init__(self, store: Store, pictures: Pictures) -> None:
         self._store, self._pictures = store, pictures
+        self._thumbnails = BoundedSemaphore(THUMBNAILS_AT_ONCE)
 
     def list(self, request: Request) -> Response:
-        return HTMLResponse(page.list_page(self._store.list_tasks()))
+        view = asked_view(request.query_params)
+        tasks = self._store.open_tasks(
+            view, page.SHOWN_IN_LIST + 1, request.query_params.get("after", "")[:LONGEST_CURSOR]
+        )
+        shown = tasks[: page.SHOWN_IN_LIST]
+        further = shown[-1].cursor if len(tasks) > len(shown) else ""
+        told = page.list_page(view, self._store.overview(view), shown, further, _reviewer(request).name)
+        response = HTMLResponse(told)
+        remember_view(request, response, view)
+        return response
 
     def next(self, request: Request) -> Response:
-        """The open task that follows `after` in the list, and from its end again the first."""
-        names = [task.name for task in page.open_tasks(self._store.list_tasks())]
-        after = request.query_params.get("after")
-        start = names.index(after) + 1 if after in names else 0
-        for name in names[start:] + names[:start]:
-            # A listing lags behind: what was answered a moment ago may still be in it.
-            if (task := self._store.get(name)) and task.status == "open":
-                return RedirectResponse(page.address(name), 303)
+        """The task after `after` or `skip` that this reviewer can have, and it is theirs: in the same segment while there
+        are any, then in the view of the list. A task that was skipped comes when there are no others.
+        """
+        reviewer, passed = _reviewer(request), skipped(request)
+        skip = request.query_params.get("skip", "")
+        if is_name(skip):
+            self._store.release(skip, reviewer.name)
+            passed = [*(one for one in passed if one != digest(skip)), digest(skip)]
+        origin = skip if is_name(skip) else request.query_params.get("after", "")
+        view = asked_view(request.query_params) if "order" in request.query_params else remembered_view(request)
+        for left_out in (passed, [digest(origin)], []) if passed else ([],):
+            name = self._claim_next(view, origin, reviewer, set(left_out))
+            if name:
+                response = RedirectResponse(page.address(name), 303)
+                remember_skipped(request, response, passed if left_out == passed else passed[-1:])
+                return response
         return _to_the_list(request)
+
+    def _claim_next(self, view: View, origin: str, reviewer: Reviewer, left_out: set[str]) -> str | None:
+        for task in in_turn(self._store, view, origin):
+            if digest(task.name) in left_out or not task.is_free_for(reviewer.name, ARBITER in reviewer.groups):
+                continue
+            # A listing lags behind: what was answered or claimed a moment ago may still be free in it.
+            with suppress(NotGiven, UnknownTask):
+                self._store.claim(task.name, reviewer.name)
+                return task.name
+        return None
 
     def script(self, request: Request) -> Response:
         return Response(page.script(), media_type="text/javascript")
 
     def task(self, request: Request) -> Response:
-        task = self._known(_name(request))
+        reviewer, task = _reviewer(request), self._known(_name(request))
+        if task.status == "withdrawn":
+            raise Problem(410, f"{task.told} {DRAWING_IS_HERE}")
         if task.status != "open":
             raise Problem(410, "This task has been answered. Go back to the list for the next one.")
-        return HTMLResponse(page.task_page(task, _token(_reviewer(request), task.name)))
+        _check_arbiter(task, reviewer)
+        self._keep(task.name, reviewer)
+        return HTMLResponse(page.task_page(task, _token(reviewer, task.name)))
+
+    def claim(self, request: Request) -> Response:
+        """The page says that somebody looks at the task."""
+        reviewer, name = _reviewer(request), _name(request)
+        return JSONResponse({"until": self._keep(name, reviewer).isoformat()})
+
+    def _keep(self, name: str, reviewer: Reviewer) -> datetime:
+        """Until when the task is this reviewer's; raises Problem."""
+        try:
+            return self._store.claim(name, reviewer.name)
+        except UnknownTask as error:
+            raise Problem(404, NO_SUCH_TASK) from error
+        except Withdrawn as error:
+            raise Problem(409, f"{error} {DRAWING_IS_HERE}") from error
+        except NotGiven as error:
+            raise Problem(409, str(error)) from error
+
+    def thumbnail(self, request: Request) -> Response:
+        try:
+            with self._thumbnails:
+                small = self._store.thumbnail(_name(request))
+        except (KeyError, UnknownTask) as error:
+            raise Problem(404, "This task has no picture.") from error
+        return Response(small, media_type="image/png", headers={"Cache-Control": THUMBNAIL_CACHE})
 
     def image(self, request: Request) -> Response:
         try:
@@ -134,12 +210,14 @@ class _Pages:
         submission = read_submission(body)
         if not hmac.compare_digest(submission.token.encode(), _token(reviewer, name).encode()):
             raise Problem(403, "The page is from before a restart. Reload it: your drawing is kept.")
-        accept(self._store, self._known(name), submission, reviewer.name)
+        task = self._known(name)
+        _check_arbiter(task, reviewer)
+        accept(self._store, task, submission, reviewer.name)
 
     def _known(self, name: str) -> Task:
         task = self._store.get(name)
         if task is None:
-            raise Problem(404, "There is no such task. Go back to the list of tasks.")
+            raise Problem(404, NO_SUCH_TASK)
         return task
 
 
@@ -153,9 +231,19 @@ def _token(reviewer: Reviewer, name: str) -> str:
     return hmac.new(reviewer.key, name.encode(), "sha256").hexdigest()
 
 
+def _check_arbiter(task: Task, reviewer: Reviewer) -> None:
+    if task.for_arbiter and ARBITER not in reviewer.groups:
+        raise Problem(403, "The reviewers of this frame disagree, and an arbiter decides. Go on with the next task.")
+
+
+def is_name(name: str) -> bool:
+    """Whether a text can be the name of a task."""
+    return len(name) <= LONGEST_NAME and bool(re.fullmatch(LOOP_NAME_PATTERN, name))
+
+
 def _name(request: Request) -> str:
     name: str = request.path_params["name"]
-    if len(name) > LONGEST_NAME or not re.fullmatch(LOOP_NAME_PATTERN, name):
+    if not is_name(name):
         raise Problem(404, NO_SUCH_PAGE)
     return name
 

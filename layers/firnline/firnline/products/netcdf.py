@@ -8,7 +8,7 @@ import numpy as np
 import xarray
 
 from firnline.products.files import Unfinished
-from firnline.products.frame_product import STATUS_MEANS, FrameProduct
+from firnline.products.frame_product import NUMBERING_MEANS, STATUS_MEANS, FrameProduct
 
 _STATUSES = tuple(STATUS_MEANS)
 _EPOCH = "seconds since 1970-01-01T00:00:00Z"
@@ -108,7 +108,7 @@ def dataset(product: FrameProduct) -> xarray.Dataset:
         "horizon": (("horizon",), np.arange(len(names), dtype=np.int32), {
             "long_name": "horizon, from above to below", "units": "1"}),
         "horizon_name": (("horizon",), np.array(names, dtype=object), {
-            "long_name": "name of the horizon; a layer's number counts from the surface within the frame"}),
+            "long_name": "name of the horizon; " + NUMBERING_MEANS[product.numbering]}),
     }  # fmt: skip
     return xarray.Dataset(variables, coordinates, _attributes(product))
 

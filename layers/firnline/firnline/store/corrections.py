@@ -7,7 +7,7 @@ written in one transaction.
 """
 
 from collections.abc import Iterator
-from typing import Literal, TypedDict, Unpack
+from typing import Literal, NotRequired, TypedDict, Unpack
 
 from firnline.documents.layers import LayersDocument
 from firnline.errors import legible
@@ -19,6 +19,7 @@ from firnline.store.rows import (
     LayerRow,
     LockRow,
     RetrainingOutcome,
+    Work,
 )
 from firnline.store.sortable import timestamp
 from firnline.store.table import Item, Table
@@ -34,6 +35,9 @@ class CorrectionDetails(TypedDict):
     answers: int
     answers_refused: int
     answers_differ: bool
+    work: NotRequired[tuple[Work, ...]]
+    agreement: NotRequired[float | None]
+    arbitrated: NotRequired[bool]
 
 
 class Corrections:
@@ -80,6 +84,10 @@ class Corrections:
         """Every correction, oldest first."""
         return map(CorrectionRow.of, self._table.query_index("by_status", "CORRECTIONS"))
 
+    def newest(self, limit: int) -> list[CorrectionRow]:
+        """The last `limit` corrections, the newest first; no more are read."""
+        return list(map(CorrectionRow.of, self._table.read_index("by_status", "CORRECTIONS", limit, newest_first=True)))
+
     def layers(self, frame_id: str, loop_name: str) -> Iterator[LayerRow]:
         """The coordinates of a correction's layers, in the order of its document."""
         pk, prefix = LayerRow.key(frame_id=frame_id, loop_name=loop_name, number=0)
@@ -93,6 +101,8 @@ class Corrections:
         claimed: list[int] = []
         while True:
             counts = self.counts()
+            if counts.every != every and counts.total:
+                self._table.update(*CounterRow.key(), "SET #every = :every", {":every": every}, "attribute_exists(pk)")
             if counts.unclaimed < every:
                 return claimed
             batch = BatchRow(

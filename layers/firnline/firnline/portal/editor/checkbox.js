@@ -1,0 +1,33 @@
+import { whenParsed } from "./page.js";
+
+export class CrowdCheckbox extends HTMLElement {
+  connectedCallback() {
+    whenParsed(() => {
+      const label = document.createElement("label");
+      label.style.cssText = "display: inline-flex; gap: .5rem; align-items: center; cursor: pointer";
+      this.box = document.createElement("input");
+      this.box.type = "checkbox";
+      this.box.checked = this.hasAttribute("checked");
+      this.box.disabled = this.hasAttribute("disabled");
+      this.box.addEventListener("change", () => this.dispatchEvent(new CustomEvent("crowd-change", { bubbles: true })));
+      label.append(this.box, ...this.childNodes);
+      this.append(label);
+    });
+  }
+
+  get value() {
+    return { [this.getAttribute("value") || "on"]: this.box.checked };
+  }
+
+  get state() {
+    return this.box.checked;
+  }
+
+  set state(checked) {
+    this.box.checked = checked;
+  }
+
+  get problem() {
+    return this.hasAttribute("required") && !this.box.checked ? `Please check “${this.textContent.trim()}”.` : "";
+  }
+}

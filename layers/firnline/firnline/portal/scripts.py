@@ -1,0 +1,35 @@
+"""The page's JavaScript: ES modules in `editor/`, joined into the one file that a page takes.
+
+A module's own names are unique among all modules, so that joining needs no renaming: imports go, `export` goes, and
+what is imported comes first. Node is not needed, and the same modules always make the same file.
+"""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_IMPORT = re.compile(r'^import [^"]*"\./([a-z_]+)\.js";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?=const|let|function|async function|class)", re.MULTILINE)
+_COMMENT = re.compile(r"^[ ]*(//.*|/\*\*(?:[^*]|\*(?!/))*\*/)\n", re.MULTILINE)
+_INDENTATION = re.compile(r"^[ ]+", re.MULTILINE)
+
+
+@cache
+def joined(entry: str) -> str:
+    """The module `entry` and all that it imports, as one classic script without comments and indentation."""
+    parts: dict[str, str] = {}
+    _add(entry, parts, ())
+    body = "".join(parts.values())
+    return f'"use strict";\n(() => {{\n{_INDENTATION.sub("", _COMMENT.sub("", body))}}})();\n'
+
+
+def _add(name: str, parts: dict[str, str], importing: tuple[str, ...]) -> None:
+    """Add a module behind those that it imports; ValueError where modules import each other in a circle."""
+    if name in parts:
+        return
+    if name in importing:
+        raise ValueError(f"the modules {' → '.join((*importing, name))} import each other")
+    source = files("firnline.portal").joinpath("editor", f"{name}.js").read_text(encoding="utf-8")
+    for imported in _IMPORT.findall(source):
+        _add(imported, parts, (*importing, name))
+    parts[name] = _EXPORT.sub("", _IMPORT.sub("", source))
