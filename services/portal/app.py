@@ -7,6 +7,7 @@ import boto3
 from aws_lambda_powertools.utilities.typing import LambdaContext
 from botocore.config import Config
 from mangum import Mangum
+from starlette.middleware.gzip import GZipMiddleware
 
 from firnline.events import EventBus
 from firnline.observability import logger
@@ -23,6 +24,9 @@ from portal.settings import PortalSettings
 
 SIGNS_FOR_BROWSERS = Config(signature_version="s3v4", s3={"addressing_style": "auto"})
 """Signatures of S3's older kind are refused by newer regions."""
+
+COMPRESSED_FROM = 4_000
+"""Bytes."""
 
 
 @cache
@@ -43,7 +47,8 @@ def page() -> SignedIn:
 
 @cache
 def adapter() -> Mangum:
-    return Mangum(page(), lifespan="off")
+    # Lambda answers with 6 MB at most, which the page of a task with the most lines would pass.
+    return Mangum(GZipMiddleware(page(), minimum_size=COMPRESSED_FROM), lifespan="off")
 
 
 @logger.inject_lambda_context

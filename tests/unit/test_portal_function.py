@@ -14,12 +14,15 @@ from firnline.portal import problems
 from firnline.portal.pictures import SIGNED_SECONDS
 from firnline.review.policy import Policy
 from firnline.review.providers import Portal
+from firnline.review.task_input import MAX_INPUT_CONTENT_CHARACTERS
 from portal import app, session
 from start_review.review import ReviewStarter
 from tests.support.http_api import ADDRESS, HOST, Browser
 from tests.support.review_world import MODEL, REVISION, answer, on_moto, polyline
 from tests.support.user_pool import KEY_OF_ANOTHER_POOL, fake_pool
 
+MOST_OF_LAMBDA = 6_291_556
+"""Bytes of an answer."""
 IDENTITY, REFRESH = "__Host-firnline-identity", "__Host-firnline-refresh"
 SURFACE = polyline("surface", (0, 11), (63, 12))
 
@@ -296,6 +299,22 @@ def test_what_does_not_come_from_the_page_or_is_too_much_is_refused(world, ada, 
     posted = ada.post(f"/review/tasks/{name}/submit", body, encoded=True, **more)
     assert (posted.status, sentence in json.loads(posted.body)["error"]) == (status, True)
     assert world.events() == []
+
+
+def test_the_page_of_a_task_with_the_most_lines_fits_into_lambdas_answer(world, ada):
+    name = in_review(world)
+    [key] = [key for key in world.bucket.names(f"reviews/{name}/") if key.endswith("input.json")]
+    content = json.loads(world.bucket.read(key, 10**7))
+    vertices = [{"x": float(x), "y": round(x * 7.3 % 999, 1)} for x in range(100)]
+    line, lines = {"label": "layer", "vertices": vertices}, content["a2i_json"]["polylines"]
+    while len(json.dumps(content)) < MAX_INPUT_CONTENT_CHARACTERS:
+        lines += [line] * 50
+    world.bucket.write(key, json.dumps(content).encode(), "application/json")
+    shown = ada.get(f"/review/tasks/{name}")
+    assert (shown.status, shown.headers["content-encoding"]) == (200, "gzip")
+    assert len(shown.body) > MAX_INPUT_CONTENT_CHARACTERS
+    assert len(shown.body) > MAX_INPUT_CONTENT_CHARACTERS
+    assert shown.size < MOST_OF_LAMBDA
 
 
 def test_a_picture_is_an_address_of_the_bucket_for_five_minutes(world, ada):
