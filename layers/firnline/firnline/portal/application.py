@@ -120,7 +120,9 @@ class _Pages:
         )
         shown = tasks[: page.SHOWN_IN_LIST]
         further = shown[-1].cursor if len(tasks) > len(shown) else ""
-        told = page.list_page(view, self._store.overview(view), shown, further, _reviewer(request).name)
+        reviewer = _reviewer(request)
+        overview = self._store.overview(view)
+        told = page.list_page(view, overview, shown, further, reviewer.name, reviewer.sign_out)
         response = HTMLResponse(told)
         remember_view(request, response, view)
         return response

@@ -28,12 +28,16 @@ ORDERS: dict[Order, str] = {"priority": "most urgent first", "track": "along the
 _HERE = Path(__file__).parent
 
 
-def list_page(view: View, overview: Overview, tasks: list[Listed], further: str, reviewer: str = "") -> str:
+def list_page(
+    view: View, overview: Overview, tasks: list[Listed], further: str, reviewer: str = "", sign_out: str = ""
+) -> str:
     """The list of tasks; `further` is the cursor of the last one if there are more."""
     shown = shown_of(view, overview)
     return _render_own(
         "task_list.liquid.html",
         tasks=[_listed(task, reviewer) for task in tasks],
+        reviewer=reviewer,
+        sign_out=sign_out,
         shown=shown,
         waiting=overview.waiting,
         done=overview.done,
