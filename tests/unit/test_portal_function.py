@@ -324,12 +324,13 @@ def test_a_picture_is_an_address_of_the_bucket_for_five_minutes(world, ada):
     name = in_review(world)
     uri = f"s3://workspace/frames/c/s/f/{REVISION}/echogram.png"
     sent = ada.get(f"/review/tasks/{name}/image", {"uri": uri}, **{"sec-fetch-mode": "no-cors"})
-    assert (sent.status, sent.headers["cache-control"]) == (302, "private, max-age=240")
+    assert (sent.status, sent.headers["cache-control"]) == (302, "no-store")
     where = urlsplit(sent.headers["location"])
     query = parse_qs(where.query)
     assert where.path.endswith(uri.removeprefix("s3://workspace"))
     assert (query["X-Amz-Expires"], query["X-Amz-Algorithm"]) == ([str(SIGNED_SECONDS)], ["AWS4-HMAC-SHA256"])
     assert query["response-content-type"] == ["image/png"]
+    assert query["response-cache-control"] == ["no-store"]
     assert f"img-src 'self' data: {where.scheme}://{where.netloc};" in sent.headers["content-security-policy"]
     assert f"connect-src 'self' {where.scheme}://{where.netloc};" in sent.headers["content-security-policy"]
 
