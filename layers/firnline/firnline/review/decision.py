@@ -195,7 +195,7 @@ def _by_all(
     if not found.disputed and not undecided and (layers or coverage == "complete"):
         return Drawn(document, seconds, dropped, beside)
     sentence = (
-        f"They disagree on {len(found.disputed)} lines."
+        f"They disagree on {len(found.disputed)} {'line' if len(found.disputed) == 1 else 'lines'}."
         if found.disputed
         else "They disagree whether every visible layer has a line."
     )
