@@ -22,6 +22,7 @@ class Properties(BaseModel):
     model_package_group_name: str = Field(alias="ModelPackageGroupName")
     review_provider: Literal["a2i", "portal"] = Field(alias="ReviewProvider")
     workteam_arn: str = Field("", alias="WorkteamArn")
+    reviewers_per_task: int = Field(1, ge=1, le=3, alias="ReviewersPerTask")
     review_flow_role_arn: str = Field(alias="ReviewFlowRoleArn")
 
 

@@ -23,9 +23,15 @@ def review(
     name: Annotated[
         str | None, typer.Option(help="who reviews, stored with each answer; your login name if none")
     ] = None,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="what corrections cost by model, and how well reviewers agree; no page")
+    ] = False,
 ) -> None:
     """Show the review page: A2I's (the local cloud stands in for it), or with ReviewProvider=portal one served here."""
     connection = terminal.connect()
+    if stats:
+        _show_stats(connection)
+        return
     if connection.outputs["ReviewProvider"] == "a2i":
         console().print(_a2i_page(connection))
         return
@@ -103,6 +109,20 @@ def _reviewers() -> "Reviewers":
         return Reviewers(terminal.connect())
     except CannotChange as error:
         raise fail(str(error)) from error
+
+
+def _show_stats(connection: "Connection") -> None:
+    from firnline.review.trends import standings_of, trends_of
+    from workbench import review_stats
+
+    corrections, out = list(connection.corrections.all()), terminal.wide_console()
+    if not corrections:
+        out.print("nobody has corrected a frame yet")
+        return
+    trends = trends_of(corrections)
+    out.print(review_stats.by_model(trends))
+    out.print(review_stats.saving(trends), soft_wrap=True)
+    out.print(review_stats.by_reviewer(standings_of(corrections, connection.corrections.golds())))
 
 
 def _a2i_page(connection: "Connection") -> str:
