@@ -9,6 +9,7 @@ from workbench.cli import terminal
 from workbench.cli.terminal import console, fail
 
 if TYPE_CHECKING:
+    from firnline.review.task_template import WorkerTemplate
     from workbench.connection import Connection
 
 commands = terminal.Group("Review")
@@ -24,7 +25,7 @@ def review(port: Annotated[int, typer.Option(help="loopback port for the page")]
     from firnline.portal.serve import PageServer
     from firnline.portal.table_store import TableStore
 
-    store = TableStore(connection.table, connection.workspace, connection.events)
+    store = TableStore(connection.table, connection.workspace, connection.events, _worker_template(connection))
     try:
         server = PageServer(store, port=port)
     except OSError as error:
@@ -32,6 +33,14 @@ def review(port: Annotated[int, typer.Option(help="loopback port for the page")]
     with suppress(KeyboardInterrupt):
         console().print(f"review page at http://127.0.0.1:{server.port}/review/ (Ctrl+C stops it)")
         server.serve_until_stopped()
+
+
+def _worker_template(connection: "Connection") -> "WorkerTemplate":
+    """What the stack says that people draw with; one that is older than the choice says nothing."""
+    from firnline.review.task_template import WORKER_TEMPLATES
+
+    chosen = connection.outputs.get("WorkerTemplate", WORKER_TEMPLATES[0])
+    return next(template for template in WORKER_TEMPLATES if template == chosen)
 
 
 def _a2i_page(connection: "Connection") -> str:

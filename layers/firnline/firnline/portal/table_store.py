@@ -14,7 +14,7 @@ from typing import Any, Literal
 from firnline.events import EventBus
 from firnline.portal.store import AlreadyAnswered, Task, UnknownTask
 from firnline.review.human_loop import PORTAL_SOURCE, HumanLoopOutput, HumanLoopStatusChange
-from firnline.review.task_template import task_template
+from firnline.review.task_template import WorkerTemplate, task_template
 from firnline.store.bucket import Bucket
 from firnline.store.loops import Loops
 from firnline.store.rows import LoopRow, LoopState
@@ -35,11 +35,13 @@ _LISTED = {"frame_id", "revision", "model_version", "confidence", "reason"}
 
 
 class TableStore:
-    def __init__(self, table: Table, bucket: Bucket, bus: EventBus) -> None:
+    def __init__(
+        self, table: Table, bucket: Bucket, bus: EventBus, worker_template: WorkerTemplate = "layer-editor"
+    ) -> None:
         self._loops = Loops(table)
         self._bucket = bucket
         self._bus = bus
-        self._template = task_template()
+        self._template = task_template(worker_template)
 
     def list_tasks(self) -> list[Task]:
         """Open and completed tasks with a short `input_content`. Finishes loops that a process left ANSWERED when it died."""
