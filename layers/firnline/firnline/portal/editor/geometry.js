@@ -129,7 +129,7 @@ function crossingsOf(one, other) {
   let worstAt = -1;
   for (let x = start; x < end; x++) {
     const by = below(x);
-    if (x > start && by * below(x - 1) <= 0) lastZero = x;
+    if (x > start && below(x - 1) !== 0 && by * below(x - 1) <= 0) lastZero = x;
     if (Math.abs(by) > CROSSING_TOLERANCE_PX) {
       if (side && Math.sign(by) !== side) found.push(lastZero);
       side = Math.sign(by);
