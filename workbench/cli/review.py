@@ -9,6 +9,7 @@ from workbench.cli import terminal
 from workbench.cli.terminal import console, fail
 
 if TYPE_CHECKING:
+    from firnline.review.task_template import WorkerTemplate
     from workbench.connection import Connection
     from workbench.reviewers import Reviewers
 
@@ -39,7 +40,7 @@ def review(
     from firnline.portal.serve import PageServer
     from firnline.portal.table_store import TableStore
 
-    store = TableStore(connection.table, connection.workspace, connection.events)
+    store = TableStore(connection.table, connection.workspace, connection.events, _worker_template(connection))
     try:
         server = PageServer(store, port=port, identify=this_machine(name))
     except ValueError as error:
@@ -123,6 +124,14 @@ def _show_stats(connection: "Connection") -> None:
     out.print(review_stats.by_model(trends))
     out.print(review_stats.saving(trends), soft_wrap=True)
     out.print(review_stats.by_reviewer(standings_of(corrections, connection.corrections.golds())))
+
+
+def _worker_template(connection: "Connection") -> "WorkerTemplate":
+    """What the stack says that people draw with; one that is older than the choice says nothing."""
+    from firnline.review.task_template import WORKER_TEMPLATES
+
+    chosen = connection.outputs.get("WorkerTemplate", WORKER_TEMPLATES[0])
+    return next(template for template in WORKER_TEMPLATES if template == chosen)
 
 
 def _a2i_page(connection: "Connection") -> str:

@@ -1,11 +1,12 @@
 """From what a reviewer submitted to layers."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from firnline.documents.layer_lines import clean_polyline, fitting
 from firnline.documents.layers import Finite, ImageSize, Layer, LayersDocument, Source, Vertex, order_by_depth
@@ -38,10 +39,24 @@ class _Checkbox(_Lenient):
 
 
 class AnswerContent(_Lenient):
-    """`answerContent`: crowd-polyline's drawing and crowd-checkbox's tick, each under its element's name."""
+    """`answerContent`: the drawing and crowd-checkbox's tick, each under its element's name.
+
+    crowd-polyline gives the drawing as an object. layer-editor inside AWS's crowd-form gives it as the text of a hidden
+    input, and so as JSON in a string.
+    """
 
     annotatedResult: _Drawing
     all_layers_drawn: _Checkbox | None = None
+
+    @field_validator("annotatedResult", mode="before")
+    @classmethod
+    def _of_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            raise ValueError("it is text, but not JSON") from None
 
 
 @dataclass(frozen=True)
