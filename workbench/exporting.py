@@ -125,6 +125,7 @@ class Physics:
 
     index: float | None = None
     firn_correction: float | None = None
+    firn_depth: float | None = None
     density: Path | None = None
     herron_langway: str | None = None
     index_sigma: float = 0.01
@@ -176,6 +177,8 @@ def assumptions(physics: Physics, annual_layers: AnnualLayers | None = None, gro
     constants = [physics.index, physics.firn_correction]
     if all(one is not None for one in profiles) or (any(profiles) and any(one is not None for one in constants)):
         raise Refused("Give one medium: --density, or --herron-langway, or --index, with which --firn-correction goes.")
+    if physics.firn_depth is not None and physics.firn_correction is None:
+        raise Refused("--firn-depth goes with --firn-correction.")
     if physics.density is not None:
         medium = _profile(physics.density)
     elif physics.herron_langway is not None:
@@ -183,7 +186,12 @@ def assumptions(physics: Physics, annual_layers: AnnualLayers | None = None, gro
     else:
         given = {} if physics.index is None else {"index": physics.index}
         correction = physics.firn_correction
-        medium = Medium.constant(**given) if correction is None else Medium.with_firn_correction(correction, **given)
+        if correction is None:
+            medium = Medium.constant(**given)
+        else:
+            if physics.firn_depth is not None:
+                given["firn_depth_m"] = physics.firn_depth
+            medium = Medium.with_firn_correction(correction, **given)
     density_sigma = physics.density_sigma
     if density_sigma is None:
         density_sigma = PROFILE_SIGMA_KG_M3 if any(profiles) else 0.0

@@ -52,6 +52,7 @@ def figure(
     box: options.InBox = None,
     index: options.Index = None,
     firn_correction: options.FirnCorrection = None,
+    firn_depth: options.FirnDepth = None,
     density: options.Density = None,
     herron_langway: options.HerronLangway = None,
     index_sigma: options.IndexSigma = 0.01,
@@ -70,7 +71,7 @@ def figure(
     shown = console()
     try:
         assumptions = options.PhysicsOptions(
-            index, firn_correction, density, herron_langway, index_sigma, density_sigma, reviewer_rows, ground,
+            index, firn_correction, firn_depth, density, herron_langway, index_sigma, density_sigma, reviewer_rows, ground,
             surface_year, first_layer_year, gaps,
         ).assumptions()  # fmt: skip
         wanted = exporting.Wanted.of(which or [], [one.value for one in status or []], box)

@@ -38,6 +38,9 @@ Index = Annotated[
 FirnCorrection = Annotated[
     float | None, typer.Option(help="m that ice lies deeper for its firn, with a constant index", rich_help_panel=_SURE)
 ]
+FirnDepth = Annotated[
+    float | None, typer.Option(min=0, help="m over which the firn correction grows; 100 if nothing is said", rich_help_panel=_SURE)
+]
 Density = Annotated[
     Path | None, typer.Option(exists=True, dir_okay=False, rich_help_panel=_SURE,
                               help="a CSV of depth_m,density_kg_m3: a profile instead of a constant index")
@@ -76,6 +79,7 @@ class PhysicsOptions:
 
     index: float | None
     firn_correction: float | None
+    firn_depth: float | None
     density: Path | None
     herron_langway: str | None
     index_sigma: float
@@ -94,6 +98,7 @@ class PhysicsOptions:
             exporting.Physics(
                 self.index,
                 self.firn_correction,
+                self.firn_depth,
                 self.density,
                 self.herron_langway,
                 self.index_sigma,

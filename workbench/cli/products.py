@@ -49,6 +49,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what an earlier export left in that folder")] = False,
     index: options.Index = None,
     firn_correction: options.FirnCorrection = None,
+    firn_depth: options.FirnDepth = None,
     density: options.Density = None,
     herron_langway: options.HerronLangway = None,
     index_sigma: options.IndexSigma = 0.01,
@@ -80,7 +81,7 @@ def export(
 
     try:
         assumptions = options.PhysicsOptions(
-            index, firn_correction, density, herron_langway, index_sigma, density_sigma, reviewer_rows, ground,
+            index, firn_correction, firn_depth, density, herron_langway, index_sigma, density_sigma, reviewer_rows, ground,
             surface_year, first_layer_year, gaps,
         ).assumptions()  # fmt: skip
         credits = Credits.of(creator, creator_url, institution, licence)
