@@ -69,9 +69,13 @@ $(DOCS)/.ready: requirements/docs.txt | $(UV)
 
 setup: $(APP)/.ready $(MXNET)/.ready ## install both environments (every other target does so by itself)
 
+fetch-extras: $(APP)/.ready ## install what `firnline fetch` asks NSIDC and Open Polar Radar with
+	@$(WITHOUT_TRACES) $(UV) pip install -q --python $(APP)/bin/python --require-hashes -r requirements/fetch.txt
+
 lock: | $(UV) ## pin what requirements/*.in ask for, with hashes
 	$(LOCK) requirements/uv.in -o requirements/uv.txt
 	$(LOCK) requirements/app.in -o requirements/app.txt
+	$(LOCK) requirements/fetch.in -o requirements/fetch.txt
 	$(LOCK) requirements/mxnet.in -o requirements/mxnet.txt
 	$(LOCK) requirements/docs.in -o requirements/docs.txt
 	$(LOCK) requirements/image.in -o requirements/image.txt
