@@ -71,8 +71,8 @@ def sign_in(tab, address: str, name: str) -> None:
     tab.fill("input[name=password]", FIRST)
     tab.click("button")
     own = f"Own-{secrets.token_hex(8)}"
-    for field in tab.locator("input[type=password]").all():
-        field.fill(own)
+    tab.fill("input[name=new_password]", own)
+    tab.fill("input[name=confirm_password]", own)
     tab.click("button")
     tab.wait_for_url(lambda url: "/review/" in url)
 
