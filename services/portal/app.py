@@ -34,7 +34,8 @@ def page() -> SignedIn:
     settings = load_settings(PortalSettings)
     bucket = Bucket(boto3.client("s3", config=SIGNS_FOR_BROWSERS), settings.workspace_bucket)
     table = Table(boto3.resource("dynamodb").Table(settings.table_name))
-    store = TableStore(table, bucket, EventBus(boto3.client("events"), settings.event_bus))
+    bus = EventBus(boto3.client("events"), settings.event_bus)
+    store = TableStore(table, bucket, bus, settings.worker_template)
     site = site_at(settings.page_address, pictures=origin(bucket.signed_address("any", 1, "image/png")))
     # Whatever endpoint the SDK has for Cognito is where the pool describes itself: AWS's own, or the local cloud.
     cognito = boto3.client("cognito-idp").meta.endpoint_url

@@ -72,12 +72,12 @@ def test_a_reviewer_mends_a_frame_and_the_correction_is_in_the_table(world, addr
     assert [line["label"] for line in editor.lines] == ["surface", "layer", "layer"]
 
     editor.click(120, 80)
-    editor.drag((160, 80), (165, 86))
+    editor.drag((160, 80), (165, 86), "Control")
     assert editor.vertex(1, 2) == pytest.approx((165, 86), abs=0.6)
-    editor.drag((40, 80), (40, 75))
+    editor.drag((40, 80.5), (40, 75), "Control")
     assert len(editor.lines[1]["vertices"]) == 6
     assert editor.vertex(1, 1) == pytest.approx((40, 75), abs=0.6)
-    editor.drag((240, 81), (240, 95))
+    editor.drag((240, 81), (240, 95), "Control")
     assert editor.vertex(1, 4) == pytest.approx((240, 95), abs=0.6)
     editor.press("Control+z")
     assert editor.vertex(1, 4) == (240, 81)
@@ -100,7 +100,7 @@ def test_drawing_labelling_deleting_redrawing_and_splitting(world, address, tab)
     editor = Editor(tab)
     editor.press("n", "3")
     for x, y in ((310, 165), (160, 160), (10, 170)):
-        editor.click(x, y)
+        editor.click(x, y, "Alt", "Control")
     editor.press("Enter")
     drawn = editor.lines[3]
     assert (drawn["label"], [round(vertex["x"]) for vertex in drawn["vertices"]]) == ("bed", [10, 160, 310])
@@ -112,7 +112,7 @@ def test_drawing_labelling_deleting_redrawing_and_splitting(world, address, tab)
     editor.click(120, 120)
     editor.press("m")
     for x, y in ((60, 124), (120, 128), (180, 124)):
-        editor.click(x, y)
+        editor.click(x, y, "Alt", "Control")
     editor.press("Enter")
     assert [round(vertex["x"]) for vertex in editor.lines[2]["vertices"]] == [0, 60, 120, 180, 240, 319]
     editor.click(*editor.vertex(2, 2))
@@ -138,8 +138,8 @@ def test_zoomed_in_a_click_still_hits_its_pixel(address, tab):
         tab.mouse.wheel(0, -200)
     tab.wait_for_timeout(100)
     editor.press("n")
-    editor.click(95, 84)
-    editor.click(105, 86)
+    editor.click(95, 84, "Control")
+    editor.click(105, 86, "Alt", "Control")
     editor.press("Enter")
     new = editor.lines[3]["vertices"]
     assert [(vertex["x"], vertex["y"]) for vertex in new] == [
@@ -152,8 +152,8 @@ def test_crossing_lines_are_shown_and_not_submitted(world, address, tab):
     tab.goto(f"{address}/review/next")
     editor = Editor(tab)
     editor.click(120, 80)
-    editor.drag((160, 80), (160, 135))
-    tab.wait_for_selector("[data-crossing]", state="attached")
+    editor.drag((160, 80), (160, 135), "Control")
+    tab.wait_for_selector("[data-crossing]")
     tab.click("[data-action=submit]")
     assert "cross at trace" in tab.inner_text("[data-message]")
     assert world.events() == []
@@ -163,7 +163,7 @@ def test_unsubmitted_work_survives_a_reload_and_a_restart_of_the_server(world, a
     tab.goto(f"{address}/review/next")
     editor = Editor(tab)
     editor.click(120, 80)
-    editor.drag((160, 80), (165, 86))
+    editor.drag((160, 80), (165, 86), "Control")
     moved = editor.lines
     tab.on("dialog", lambda dialog: dialog.accept())
     tab.reload()
@@ -181,7 +181,7 @@ def test_a_failed_submission_keeps_the_work(world, address, tab):
     tab.goto(f"{address}/review/next")
     editor = Editor(tab)
     editor.click(120, 80)
-    editor.drag((160, 80), (165, 86))
+    editor.drag((160, 80), (165, 86), "Control")
     moved = editor.lines
     tab.route("**/submit", lambda route: route.abort())
     tab.click("[data-action=submit]")

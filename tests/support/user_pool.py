@@ -39,7 +39,7 @@ class FakePool:
     def environment(self) -> dict[str, str]:
         """What makes the SDK and the function ask this pool."""
         return {"AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": self.address, "USER_POOL_ID": POOL_ID,
-                "USER_POOL_ISSUER": ISSUER, "USER_POOL_CLIENT_ID": CLIENT_ID}  # fmt: skip
+                "USER_POOL_ISSUER": ISSUER, "USER_POOL_CLIENT_ID": CLIENT_ID, "WORKER_TEMPLATE": "layer-editor"}  # fmt: skip
 
     def token(self, name: str, key: rsa.RSAPrivateKey = KEY, kid: str = "id-key", **claims: Any) -> str:
         """An ID token for a person, good for a quarter of an hour, with these claims in place of the usual."""

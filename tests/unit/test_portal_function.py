@@ -83,7 +83,7 @@ def test_a_person_signs_in_and_comes_to_the_page_that_they_wanted(world, pool, b
     sign_in(pool, browser, "ada", f"/review/tasks/{name}")
     assert set(browser.cookies) == {IDENTITY, REFRESH}
     shown = browser.get(f"/review/tasks/{name}")
-    assert (shown.status, "crowd-polyline" in shown.body) == (200, True)
+    assert (shown.status, "layer-editor" in shown.body) == (200, True)
 
 
 @pytest.mark.parametrize("path", ["/", "/review/", "/review/tasks/a", "/review/crowd.js", "/elsewhere"])

@@ -16,7 +16,7 @@ from liquid import Environment
 from liquid.exceptions import LiquidError
 
 from firnline.portal.problems import Problem
-from firnline.portal.scripts import joined
+from firnline.portal.scripts import joined, without_editor
 from firnline.portal.store import Counted, Listed, Order, Overview, Task, View
 from firnline.portal.views import query_of
 
@@ -126,7 +126,7 @@ def render_template(task: Task, grant_read_access: Callable[[str], str]) -> str:
     environment.add_filter("to_json", lambda value: json.dumps(value))
     environment.add_filter("grant_read_access", grant_read_access)
     try:
-        rendered = environment.from_string(task.template).render(task={"input": task.input_content})
+        rendered = environment.from_string(without_editor(task.template)).render(task={"input": task.input_content})
     except LiquidError as error:
         raise Problem(500, f"The worker template cannot be rendered: {error}. Correct it and deploy again.") from error
     return AWS_SCRIPT.sub(f"{PREFIX}/crowd.js", rendered)

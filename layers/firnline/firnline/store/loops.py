@@ -1,4 +1,4 @@
-"""The human loops of Firnline's own page: an item each, OPEN → ANSWERED → COMPLETED, or OPEN → WITHDRAWN.
+"""The human loops of Firnline's own page: an item each, OPEN → ANSWERED → COMPLETED, or OPEN ⇄ WITHDRAWN.
 
 A task whose reviewers disagreed goes from COMPLETED back to OPEN once, for an arbiter. Every write replaces an item of a
 known version, so that of two who read the same one only one writes. What waits and what is done is counted by campaign
@@ -201,6 +201,16 @@ class Loops:
             return _changed(row, state="WITHDRAWN", withdrawn_because=legible(because)) if done[0] else None
 
         return self._rewrite(loop_name, withdrawn) is not None and done[0]
+
+    def open_again(self, loop_name: str) -> bool:
+        """WITHDRAWN → OPEN: what it was withdrawn for was withdrawn itself. False if it is not withdrawn."""
+        done: list[bool] = []
+
+        def opened(row: LoopRow) -> LoopRow | None:
+            done[:] = [row.state == "WITHDRAWN"]
+            return _changed(row, state="OPEN", withdrawn_because="") if done[0] else None
+
+        return self._rewrite(loop_name, opened) is not None and done[0]
 
     def _rewrite(self, loop_name: str, change: Callable[[LoopRow], LoopRow | None]) -> LoopRow | None:
         """Write what `change` makes of an item, unless it is None; again from its start if somebody wrote in between.
