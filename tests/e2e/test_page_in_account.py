@@ -71,8 +71,8 @@ def sign_in(tab, address: str, name: str) -> None:
     tab.fill("input[name=password]", FIRST)
     tab.click("button")
     own = f"Own-{secrets.token_hex(8)}"
-    for field in tab.locator("input[type=password]").all():
-        field.fill(own)
+    tab.fill("input[name=new_password]", own)
+    tab.fill("input[name=confirm_password]", own)
     tab.click("button")
     tab.wait_for_url(lambda url: "/review/" in url)
 
@@ -145,6 +145,18 @@ def test_signing_out_leaves_no_token_in_the_browser(stack: Connection, tab) -> N
     tab.click("[data-sign-out]")
     assert "You are signed out" in tab.inner_text("[data-problem]")
     assert [one for one in tab.context.cookies() if "firnline-" in one["name"]] == []
+
+
+def test_the_function_writes_its_log_with_its_own_role_and_no_secret_in_it(stack: Connection, tab) -> None:
+    invited(stack, "dora")
+    sign_in(tab, stack.outputs["ReviewPageAddress"], "dora")
+    logs = stack.client("logs").get_paginator("filter_log_events")
+    pages = logs.paginate(logGroupName="/aws/lambda/firnline-portal")
+    said = "".join(event["message"] for page in pages for event in page["events"])
+    assert "START RequestId" in said
+    kept = [one["value"] for one in tab.context.cookies() if "firnline-" in one["name"]]
+    assert len(kept) == 2
+    assert not [value for value in kept if value in said]
 
 
 def test_what_is_not_the_page_stays_closed_at_its_address(stack: Connection) -> None:
