@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from firnline.documents.layers import LayersDocument
 from firnline.documents.polarity import polarity_of_row
@@ -17,6 +18,7 @@ from tests.support.ingest_files import picture
 from tests.support.review_world import answer, polyline
 from tests.support.template import functions_that_take
 from tests.support.uploads_bucket import FRAME_ID
+from workbench.frame_status import listing
 
 SIZE = {"width": WIDTH, "height": HEIGHT}
 SURFACE = polyline("surface", (0, 11), (WIDTH - 1, 13))
@@ -44,6 +46,14 @@ def task(functions: Functions, loop: str) -> LoopRow:
     return row
 
 
+def status_of(functions: Functions) -> str:
+    """What `firnline status` says of the frame."""
+    console = Console(width=250)
+    with console.capture() as captured:
+        console.print(listing([frame(functions)], 10))
+    return captured.get()
+
+
 def drawn(*lines: dict[str, Any], **more: Any) -> dict[str, Any]:
     return answer(*lines, **SIZE, **more)
 
@@ -57,6 +67,7 @@ def test_a_wrong_polarity_is_read_anew_the_other_way_round(functions: Functions)
     assert before.polarity == "bright-strong"
     functions.deliver(functions.submit(loop, {**drawn(), **POLARITY_WRONG}, by="ada"))
     decided = functions.the_event("PolarityDecided")
+    assert "It is read anew as dark-strong." in status_of(functions)
     assert decided["detail"] == {
         "frame_id": FRAME_ID, "revision": before.revision, "polarity": "dark-strong", "decided_by": "ada",
     }  # fmt: skip
@@ -69,6 +80,7 @@ def test_a_wrong_polarity_is_read_anew_the_other_way_round(functions: Functions)
     told = polarity_of_row(after)
     assert told is not None
     assert told.short == "dark-strong, by ada"
+    assert "dark-strong, by ada" in status_of(functions)
     ready = functions.the_event("FrameReady")
     assert ready["detail"]["revision"] == after.revision
     functions.deliver(decided)  # once more
@@ -105,6 +117,7 @@ def test_an_unusable_frame_closes_with_its_reason_and_teaches_nothing(functions:
         functions.deliver(ended)
     row = frame(functions)
     assert (row.status, row.reason) == ("REJECTED", "A reviewer called the frame unusable: nothing but noise.")
+    assert row.reason in status_of(functions)
     assert review(functions, loop).state == "COMPLETED"
     assert functions.world.corrections.counts().total == 0
 

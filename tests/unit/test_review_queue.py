@@ -142,6 +142,17 @@ def test_the_same_answer_sent_twice_is_accepted_twice_and_counts_once(world, sto
     assert (another.status_code, "answered already" in another.json()["error"]) == (409, True)
 
 
+def test_a_reload_and_a_second_tab_show_the_same_task_of_which_one_answer_counts(world, store):
+    name = in_review(world)
+    ada = browser(store, "ada")
+    first, second = (ada.get(f"/review/tasks/{name}") for _ in range(2))
+    assert (first.status_code, second.status_code, token(first)) == (200, 200, token(second))
+    assert submit(ada, name, answer(SURFACE), token(first)).status_code == 200
+    other = submit(ada, name, answer(polyline("bed", (0, 30), (63, 30))), token(second))
+    assert (other.status_code, "What you sent now is kept" in other.json()["error"]) == (409, True)
+    assert ada.get(f"/review/tasks/{name}").status_code == 410
+
+
 def test_of_two_who_claim_at_once_one_gets_it(world, loops, monkeypatch):
     """ben reads the row; before he writes, ada has claimed it."""
     name = opened(loops, "c/s/f")
