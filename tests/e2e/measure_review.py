@@ -158,11 +158,13 @@ class Expert:
         """Draw on by hand, the button held, where neither way goes far; returns the trace at which it ends."""
         self.hold()
         end = min(start + len(rows) - 1, x + STROKE_TRACES)
-        # Zoomed in, the hand shakes by less of the echogram. About the end that keeps both in sight.
+        # Zoomed in along the track, the hand shakes by fewer traces. About the end that keeps both in sight.
         left = self.editor.at(x, 0)[0] < self.tab.viewport_size["width"] / 2
         about = x if left else end
         self.tab.mouse.move(*self.editor.at(about, rows[about - start]))
+        self.hold("Shift")
         self.turn(-200)
+        self.hold()
         for trace in [*range(x + 1, end, STROKE_STEP), end]:
             at = np.array(self.editor.at(trace, rows[trace - start])) + self.random.normal(0, HAND_PX, 2)
             self.tab.mouse.move(*at)
@@ -177,9 +179,11 @@ class Expert:
 
     def turn(self, by: int) -> None:
         for _ in range(ZOOM_TURNS):
+            before = self.editor.get("editor.view.sx")
             self.tab.mouse.wheel(0, by)
+            while self.editor.get("editor.view.sx") == before:
+                self.tab.wait_for_timeout(5)
         self.turns += ZOOM_TURNS
-        self.tab.wait_for_timeout(60)
 
     def farthest(self, start: int, rows: np.ndarray, x: int) -> tuple[int, bool, bool]:
         """The farthest trace to click at: (trace, whether straight, whether snapping to the crest helps)."""

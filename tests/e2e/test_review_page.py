@@ -6,6 +6,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from scipy.ndimage import gaussian_filter
 
 from complete_review import app
@@ -484,3 +485,17 @@ def test_the_plain_template_of_aws_works_on_the_same_page(world, tab):
     finally:
         server.stop()
         thread.join(20)
+
+
+def test_axe_finds_nothing_on_the_task_page(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    axe = Axe()
+    assert axe.run(tab).response["violations"] == []
+    editor.click(120, 80)
+    tab.click("summary:has-text('Cannot be traced')")
+    tab.click("[data-action=unusable]")
+    for sheet in ("lines", "view", "help"):
+        tab.click(f"#tab-{sheet}")
+        found = axe.run(tab).response["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []
