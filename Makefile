@@ -9,6 +9,7 @@ APP := .venv/app
 MXNET := .venv/mxnet
 DOCS := .venv/docs
 CHECKS := .venv/checks
+FETCH := .venv/fetch
 export PATH := $(CURDIR)/$(APP)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 export SAM_CLI_TELEMETRY := 0
@@ -67,6 +68,12 @@ $(DOCS)/.ready: requirements/docs.txt | $(UV)
 	@$(WITHOUT_TRACES) $(UV) pip install -q --python $(DOCS)/bin/python --require-hashes -r requirements/docs.txt
 	@touch $@
 
+$(FETCH)/.ready: requirements/fetch.txt | $(UV)
+	@echo "· installing the archives' libraries (1.3 GB)"
+	@$(UV) venv -q --clear --python 3.11 $(FETCH) || { $(NO_PYTHON); exit 1; }
+	@$(WITHOUT_TRACES) $(UV) pip install -q --python $(FETCH)/bin/python --require-hashes -r requirements/fetch.txt
+	@touch $@
+
 setup: $(APP)/.ready $(MXNET)/.ready ## install both environments (every other target does so by itself)
 
 lock: | $(UV) ## pin what requirements/*.in ask for, with hashes
@@ -76,10 +83,15 @@ lock: | $(UV) ## pin what requirements/*.in ask for, with hashes
 	$(LOCK) requirements/docs.in -o requirements/docs.txt
 	$(LOCK) requirements/image.in -o requirements/image.txt
 	$(LOCK) requirements/checks.in -o requirements/checks.txt
+	$(LOCK) requirements/fetch.in -o requirements/fetch.txt
 	cd layers/firnline && ../../$(LOCK) --python-platform x86_64-manylinux2014 --only-binary :all: requirements.in \
 	  $(addprefix --no-emit-package ,boto3 botocore urllib3 python-dateutil six) -o requirements.txt
+	cd services/portal && ../../$(LOCK) --python-platform x86_64-manylinux_2_28 --only-binary :all: requirements.in \
+	  -c ../../requirements/app.txt $(addprefix --no-emit-package ,python-dateutil six typing-extensions) -o requirements.txt
 
 # ------------------------------------------------------------------------------------------------ running
+fetch-tools: setup $(FETCH)/.ready ## what `firnline fetch nsidc` and `fetch opr` ask archives with
+
 demo: setup ## the whole loop: upload, predict, review, correct, retrain, redeploy [FRAMES=dir RETRAIN_EVERY=n]
 	@firnline demo $(if $(FRAMES),--frames "$(FRAMES)") $(if $(RETRAIN_EVERY),--retrain-every $(RETRAIN_EVERY))
 
@@ -135,4 +147,4 @@ lint-template: setup $(CHECKS)/.ready ## cfn-lint for all regions, state machine
 images: setup ## write the accounts of AWS's MXNet images into template.yaml, from the SageMaker SDK's list
 	@python -m workbench.image_accounts
 
-.PHONY: help setup lock demo up down demo-down first-model bench pictures docs test test-slow coverage check lint-template images
+.PHONY: help setup lock fetch-tools demo up down demo-down first-model bench pictures docs test test-slow coverage check lint-template images

@@ -6,9 +6,10 @@ One frame is in memory at a time, and of the others their names.
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Self, cast
 
@@ -22,11 +23,15 @@ from firnline.limits import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, MAX_OUTPUT_BYTES
 from firnline.products.accumulation import AnnualLayers, GapRule
 from firnline.products.annotations import Annotations
 from firnline.products.bedmap import BedmapTables
-from firnline.products.files import PART, Writer
+from firnline.products.credits import Credits
+from firnline.products.crossovers import Crossovers
+from firnline.products.files import PART, Unfinished, Writer
 from firnline.products.frame_product import (
+    NUMBERING_MEANS,
     STATUS_MEANS,
     Assumptions,
     FrameProduct,
+    Numbering,
     Provenance,
     Status,
     frame_product,
@@ -43,34 +48,43 @@ from firnline.products.uncertainty import MediumError, disagreement, nearest_lin
 from firnline.review.answer import read_answer
 from firnline.store import keys
 from firnline.store.bucket import split_uri
+from firnline.store.joins import Joins
 from firnline.store.rows import USABLE, CorrectionRow, FrameRow
 from workbench.connection import Connection
 from workbench.progress import Stages
+from workbench.segment_numbers import JOIN_COLUMNS, SegmentNumbers, segment_numbers
 
 ACCOUNT = "export.json"
 """What was exported, by whom it was drawn and with what physics: lies beside the products."""
+JOINS = "joins.csv"
+"""Which line of which frame is the layer of which line before, and how sure that is."""
 PROFILE_SIGMA_KG_M3 = 30.0
 _DEFAULT: tuple[Status, ...] = ("accepted", "reviewed")
 _UNREVIEWED = ("PREDICTED", "IN_REVIEW")
 NO_DEPTHS = "without depths, as they tell no travel times or no surface: draw the surface, or say --ground if the antenna lay on it"
+OUTSIDE = "outside the box"
+OF_NOW = "of a new revision just now, which its correction is not of: export again"
 ANNOTATION = "layers-"
 """Begins the names of the forms that Firnline reads as annotations."""
 _MOST_FRAMES_NAMED = 5
+_UNSURE = 0.9
+"""Joins of less confidence are counted for the user."""
 _SAME_LINE_ROWS = 5.0
 """Two reviewers' lines that are farther apart are not the same one."""
 
-WRITERS: dict[str, Callable[[Path, Assumptions], Writer]] = {
-    "csv": lambda out, _: CsvTable(out),
-    "geoparquet": lambda out, physics: GeoParquet(out, physics.statement),
-    "bedmap": lambda out, _: BedmapTables(out),
-    "horizons": lambda out, _: HorizonTables(out),
-    "opr": lambda out, _: OprLayers(out),
-    "netcdf": lambda out, _: NetcdfFrames(out),
-    "geopackage": lambda out, _: GeoPackage(out),
-    "geojson": lambda out, _: GeoJsonTracks(out),
-    "layers-csv": lambda out, _: Annotations(out, "csv"),
-    "layers-json": lambda out, _: Annotations(out, "json"),
-    "layers-mat": lambda out, _: Annotations(out, "mat"),
+WRITERS: dict[str, Callable[[Path, Assumptions, Credits], Writer]] = {
+    "csv": lambda out, _, __: CsvTable(out),
+    "geoparquet": lambda out, physics, _: GeoParquet(out, physics.statement),
+    "bedmap": lambda out, _, credits: BedmapTables(out, credits),
+    "horizons": lambda out, _, __: HorizonTables(out),
+    "opr": lambda out, _, __: OprLayers(out),
+    "netcdf": lambda out, _, credits: NetcdfFrames(out, credits),
+    "geopackage": lambda out, _, __: GeoPackage(out),
+    "geojson": lambda out, _, __: GeoJsonTracks(out),
+    "crossovers": lambda out, physics, _: Crossovers(out, physics),
+    "layers-csv": lambda out, _, __: Annotations(out, "csv"),
+    "layers-json": lambda out, _, __: Annotations(out, "json"),
+    "layers-mat": lambda out, _, __: Annotations(out, "mat"),
 }
 """By the name of their form."""
 
@@ -78,15 +92,18 @@ WRITERS: dict[str, Callable[[Path, Assumptions], Writer]] = {
 @dataclass(frozen=True)
 class Wanted:
     """Which frames: of each of `which`, as (campaign,), (campaign, segment) or (campaign, segment, frame), and all if there is
-    none; that pass through `box`; and whose lines.
+    none; that pass through `box`; and whose lines. `numbering` says what the layers' numbers count along.
     """
 
     which: tuple[tuple[str, ...], ...]
     statuses: tuple[Status, ...]
     box: Box | None = None
+    numbering: Numbering = "segment"
 
     @classmethod
-    def of(cls, which: Sequence[str], statuses: Sequence[str], box: str | None) -> Self:
+    def of(
+        cls, which: Sequence[str], statuses: Sequence[str], box: str | None, numbering: Numbering = "segment"
+    ) -> Self:
         """What a command line says; `Refused` where it says nothing of sense."""
         named = tuple(tuple(part for part in one.strip("/").split("/") if part) for one in which)
         for given, parts in zip(which, named, strict=True):
@@ -95,7 +112,7 @@ class Wanted:
                     f"'{given}' names no frames: give <campaign>, <campaign>/<segment> or <campaign>/<segment>/<frame>."
                 )
         chosen = cast(tuple[Status, ...], tuple(dict.fromkeys(statuses)) or _DEFAULT)
-        return cls(named, chosen, Box.of(box) if box else None)
+        return cls(named, chosen, Box.of(box) if box else None, numbering)
 
     def names(self, frame_id: str) -> bool:
         parts = tuple(frame_id.split("/"))
@@ -108,6 +125,7 @@ class Physics:
 
     index: float | None = None
     firn_correction: float | None = None
+    firn_depth: float | None = None
     density: Path | None = None
     herron_langway: str | None = None
     index_sigma: float = 0.01
@@ -122,6 +140,9 @@ class Exported:
     frames: Counter[Status] = field(default_factory=Counter)
     files: list[str] = field(default_factory=list)
     left: Counter[str] = field(default_factory=Counter)
+    joins: int = 0
+    unsure_joins: int = 0
+    notes: list[str] = field(default_factory=list)
     without: dict[str, list[str]] = field(default_factory=dict)
     out: Path = Path()
     forms: tuple[str, ...] = ()
@@ -138,6 +159,12 @@ class Exported:
                 f"{by_model} of the annotations hold a model's lines: uploaded as they are they would count as a person's, and the "
                 "model would be trained on itself; correct them first, or export --status reviewed"
             )
+        if self.joins:
+            told.append(
+                f"layers keep their numbers along each segment by {self.joins} joins in {JOINS}, {self.unsure_joins} of which are less "
+                f"sure than {_UNSURE:.0%}: `firnline layers` shows and overrules them"
+            )
+        told += self.notes
         for reason, named in self.without.items():
             more = f" and {len(named) - _MOST_FRAMES_NAMED} more" if len(named) > _MOST_FRAMES_NAMED else ""
             told.append(f"{reason} ({', '.join(named[:_MOST_FRAMES_NAMED])}{more})")
@@ -150,6 +177,8 @@ def assumptions(physics: Physics, annual_layers: AnnualLayers | None = None, gro
     constants = [physics.index, physics.firn_correction]
     if all(one is not None for one in profiles) or (any(profiles) and any(one is not None for one in constants)):
         raise Refused("Give one medium: --density, or --herron-langway, or --index, with which --firn-correction goes.")
+    if physics.firn_depth is not None and physics.firn_correction is None:
+        raise Refused("--firn-depth goes with --firn-correction.")
     if physics.density is not None:
         medium = _profile(physics.density)
     elif physics.herron_langway is not None:
@@ -157,7 +186,12 @@ def assumptions(physics: Physics, annual_layers: AnnualLayers | None = None, gro
     else:
         given = {} if physics.index is None else {"index": physics.index}
         correction = physics.firn_correction
-        medium = Medium.constant(**given) if correction is None else Medium.with_firn_correction(correction, **given)
+        if correction is None:
+            medium = Medium.constant(**given)
+        else:
+            if physics.firn_depth is not None:
+                given["firn_depth_m"] = physics.firn_depth
+            medium = Medium.with_firn_correction(correction, **given)
     density_sigma = physics.density_sigma
     if density_sigma is None:
         density_sigma = PROFILE_SIGMA_KG_M3 if any(profiles) else 0.0
@@ -199,18 +233,22 @@ def export(
     out: Path,
     stages: Stages,
     command: str,
+    credits: Credits = Credits(),  # noqa: B008 (it is frozen)
 ) -> Exported:
     """Write the frames that are wanted in every form, and `export.json`, which says what they are."""
     exported = Exported(out=out, forms=tuple(forms))
     finding = stages.begin("finding frames")
     frames = frames_named(connection, wanted)
     finding.end()
-    writers = {form: WRITERS[form](out, physics) for form in dict.fromkeys(forms)}
-    for frame_id in stages.track(frames, "exporting"):
-        made = _product(connection, wanted, frame_id, physics)
+    writers = {form: WRITERS[form](out, physics, credits) for form in dict.fromkeys(forms)}
+    joins = JoinsTable(out)
+    for made in numbered_products(
+        connection, wanted, stages.track(frames, "exporting", len(frames)), physics, tell=joins.add
+    ):
         if isinstance(made, str):
             exported.left[made] += 1
             continue
+        frame_id = made.frame_id
         exported.frames[made.provenance.status] += 1
         if not np.isfinite(made.depth_m).any():
             exported.without.setdefault(NO_DEPTHS, []).append(frame_id)
@@ -221,7 +259,12 @@ def export(
                 exported.without.setdefault(f"not as {form}: {refusal}", []).append(frame_id)
     for writer in writers.values():
         exported.files += [str(path.relative_to(out)) for path in writer.close()]
-    _write_account(exported, wanted, physics, command)
+        if isinstance(writer, Crossovers):
+            exported.notes += writer.sentences
+    exported.files += joins.close()
+    exported.joins, exported.unsure_joins = joins.count, joins.unsure
+    exported.notes += joins.notes
+    _write_account(exported, wanted, physics, command, credits)
     return exported
 
 
@@ -238,7 +281,71 @@ def frames_named(connection: Connection, wanted: Wanted) -> list[str]:
     return sorted(found)
 
 
-def _product(connection: Connection, wanted: Wanted, frame_id: str, physics: Assumptions) -> FrameProduct | str:
+class JoinsTable:
+    """`joins.csv`, written segment by segment; no file where there is no join."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = Unfinished(folder / JOINS)
+        self.count = self.unsure = 0
+        self.notes: list[str] = []
+
+    def add(self, numbers: SegmentNumbers) -> None:
+        self.notes += numbers.notes
+        with self._file.part.open("a", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            if not self.count:
+                writer.writerow(JOIN_COLUMNS)
+            writer.writerows(map(numbers.row_of, numbers.layers.joins))
+        self.count += len(numbers.layers.joins)
+        self.unsure += sum(join.confidence < _UNSURE for join in numbers.layers.joins)
+
+    def close(self) -> list[str]:
+        if self.count:
+            return [self._file.finish().name]
+        self._file.part.unlink(missing_ok=True)
+        return []
+
+
+def numbered_products(
+    connection: Connection,
+    wanted: Wanted,
+    frames: Iterable[str],
+    physics: Assumptions,
+    tell: Callable[[SegmentNumbers], None] = lambda _: None,
+) -> Iterator[FrameProduct | str]:
+    """Of each frame, by name, its product, or why there is none; segment by segment, whose layers are numbered first, of
+    which `tell` hears.
+    """
+    for segment, named in groupby(frames, key=lambda frame_id: frame_id.rpartition("/")[0]):
+        numbers = None
+        if wanted.numbering == "segment":
+            numbers = numbers_of(connection, wanted, segment, physics, keep=wanted.names)
+            tell(numbers)
+        for frame_id in named:
+            kept = numbers.kept(frame_id) if numbers else None
+            if kept is not None and wanted.box is not None and not _passes(wanted.box, kept.frame):
+                yield OUTSIDE
+                continue
+            made = kept or product_of(connection, wanted, frame_id, physics)
+            if numbers and isinstance(made, FrameProduct):
+                yield numbers.of(made) if frame_id in numbers.lines else OF_NOW
+            else:
+                yield made
+
+
+def numbers_of(
+    connection: Connection, wanted: Wanted, segment: str, physics: Assumptions, keep: Callable[[str], bool]
+) -> SegmentNumbers:
+    """The layers along `<campaign>/<segment>`: of all its frames that have lines of the wanted statuses, in the box or not,
+    so that a layer has the same number whichever frames are exported.
+    """
+    whole = replace(wanted, which=(tuple(segment.split("/")),), box=None)
+    made = (product_of(connection, whole, frame_id, physics) for frame_id in frames_named(connection, whole))
+    products = (one for one in made if isinstance(one, FrameProduct))
+    return segment_numbers(segment, products, Joins(connection.table), keep)
+
+
+def product_of(connection: Connection, wanted: Wanted, frame_id: str, physics: Assumptions) -> FrameProduct | str:
     """A frame's product, or why there is none."""
     row = connection.register.get(frame_id)
     if row is None or row.status == "REJECTED":
@@ -258,10 +365,10 @@ def _read_product(
     content = connection.workspace.read(keys.frame(row.frame_id, row.revision), MAX_FILE_BYTES)
     frame = FrameDocument.model_validate_json(content)
     if wanted.box is not None and not _passes(wanted.box, frame):
-        return "outside the box"
+        return OUTSIDE
     lines = _lines(connection, row, status)
     if lines is None:
-        return "of a new revision just now, which its correction is not of: export again"
+        return OF_NOW
     return frame_product(lines[0], frame, lines[1], physics)
 
 
@@ -359,12 +466,14 @@ def _herron_langway(text: str) -> Medium:
     return Medium.herron_langway(surface, accumulation, temperature)
 
 
-def _write_account(exported: Exported, wanted: Wanted, physics: Assumptions, command: str) -> None:
+def _write_account(exported: Exported, wanted: Wanted, physics: Assumptions, command: str, credits: Credits) -> None:
     account = {
         "schema": "firnline.export/1",
         "command": legible(command),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "credits": credits.attributes,
         "physics": physics.statement,
+        "numbering": NUMBERING_MEANS[wanted.numbering],
         "statuses": {
             status: {"means": STATUS_MEANS[status], "frames": exported.frames[status]} for status in wanted.statuses
         },

@@ -1,5 +1,6 @@
 """A scripted reviewer: sends the review page's own HTTP requests, with the truth as its answer."""
 
+import html
 import json
 import re
 from dataclasses import dataclass
@@ -21,10 +22,16 @@ class Reviewer:
         self._address = address.rstrip("/")
 
     def open_tasks(self) -> list[OpenTask]:
-        """The tasks that the list page shows as open."""
-        page = self._get("/review/")
-        found = re.findall(r'data-task="([^"]+)"[^>]*data-frame-id="([^"]+)"', page)
-        return [OpenTask(name, frame_id) for name, frame_id in found]
+        """The tasks that the list shows as open, on all its pages."""
+        tasks: list[OpenTask] = []
+        address = "/review/"
+        while address:
+            page = self._get(address)
+            found = re.findall(r'data-task="([^"]+)"[^>]*data-frame-id="([^"]+)"', page)
+            tasks += [OpenTask(name, frame_id) for name, frame_id in found]
+            further = re.search(r'data-further href="([^"]+)"', page)
+            address = html.unescape(further[1]) if further else ""
+        return tasks
 
     def correct(self, task: OpenTask, truth: LayersDocument) -> None:
         """Open the task's page and submit the truth in place of the proposal, as the page's editor would."""

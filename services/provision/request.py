@@ -25,6 +25,7 @@ class Properties(BaseModel):
     review_provider: Literal["a2i", "portal"] = Field(alias="ReviewProvider")
     worker_template: WorkerTemplate = Field("layer-editor", alias="WorkerTemplate")
     workteam_arn: str = Field("", alias="WorkteamArn")
+    reviewers_per_task: int = Field(1, ge=1, le=3, alias="ReviewersPerTask")
     review_flow_role_arn: str = Field(alias="ReviewFlowRoleArn")
 
 

@@ -16,6 +16,7 @@ from firnline.review.human_loop import loop_name
 from firnline.review.policy import Policy
 from firnline.review.providers import ReviewProvider
 from firnline.review.task_input import input_content
+from firnline.review.withdrawal import WITHDRAWN
 from firnline.store import keys
 from firnline.store.bucket import Bucket
 from firnline.store.frame_register import FrameRegister
@@ -53,15 +54,25 @@ class ReviewStarter:
             reason = self._open(event, name)
             if reason is None:
                 return "accepted"
-        elif review.state == "STARTED":
+        elif review.state == "STARTED" or (
+            review.provider == "portal" and self.register.reopen_review(event.frame_id, name)
+        ):
             reason = review.asked_because
         else:
             self._put_back_if_failed(event, name)
             return "closed"
         self.provider.start(name, self._task_input(event, name, reason, polarity_of_row(frame)))
-        self.register.in_review(event.frame_id, event.revision, name)
+        if not self.register.in_review(event.frame_id, event.revision, name) and self._is_superseded(event):
+            self.provider.withdraw(name, WITHDRAWN)
+            self.register.withdraw_review(event.frame_id, name, WITHDRAWN)
+            return "stale"
         self._put_back_if_failed(event, name)
         return "in review"
+
+    def _is_superseded(self, event: LayersPredicted) -> bool:
+        """Whether the frame was uploaded anew while its review was started: ingest may not have found the review yet."""
+        frame = self.register.get(event.frame_id)
+        return frame is not None and frame.revision != event.revision
 
     def _open(self, event: LayersPredicted, name: str) -> str | None:
         """Note the review and return its reason, or accept the frame and return None."""

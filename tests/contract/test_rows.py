@@ -16,20 +16,27 @@ from complete_review.completion import ReviewCompleter
 from firnline.documents.echogram import decode_png
 from firnline.documents.layers import ImageSize
 from firnline.events import FrameReady, LayersPredicted
+from firnline.portal.store import View
 from firnline.portal.table_store import TableStore
 from firnline.review.human_loop import LoopEvent
 from firnline.review.policy import Policy
 from firnline.review.providers import Portal
+from firnline.review.withdrawal import Withdrawal
 from firnline.store.bucket import Bucket
+from firnline.store.joins import Joins
+from firnline.store.loops import Loops
 from firnline.store.models import Models
 from firnline.store.row import BrokenRow, Row
 from firnline.store.rows import (
     KINDS,
     BatchRow,
+    CampaignQueueRow,
     ChampionRow,
     CorrectionRow,
     CounterRow,
     FrameRow,
+    GoldRow,
+    JoinRow,
     LayerRow,
     LockRow,
     LoopFrameRow,
@@ -38,6 +45,7 @@ from firnline.store.rows import (
     PredictionRow,
     ReviewBudgetRow,
     ReviewRow,
+    SegmentQueueRow,
     SplitRow,
 )
 from ingest_frame.ingest import Ingest, Upload
@@ -55,8 +63,8 @@ from tests.support.statemachine_world import StateMachines, definition
 
 EVENTS = Path(__file__).parents[2] / "events"
 UPLOADS = "firnline-frames"
-REVIEWING = {FrameRow, PredictionRow, ReviewRow, LoopFrameRow, ReviewBudgetRow, LoopRow, CorrectionRow, LayerRow,
-             CounterRow, BatchRow, LockRow}  # fmt: skip
+REVIEWING = {FrameRow, PredictionRow, ReviewRow, LoopFrameRow, ReviewBudgetRow, LoopRow, CampaignQueueRow, SegmentQueueRow,
+             CorrectionRow, LayerRow, CounterRow, BatchRow, LockRow}  # fmt: skip
 RETRAINING = {FrameRow, CorrectionRow, LayerRow, CounterRow, BatchRow, LockRow, SplitRow, ModelRow, ChampionRow}
 
 
@@ -103,7 +111,8 @@ class Network:
 def ingest(world: World) -> None:
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket=UPLOADS)
-    taking_in = Ingest(Bucket(s3, UPLOADS), world.bucket, world.register, world.bus)
+    withdrawal = Withdrawal(world.register, {"portal": Portal(world.table, world.bucket)})
+    taking_in = Ingest(Bucket(s3, UPLOADS), world.bucket, world.register, world.bus, withdrawal)
     annotation = b"surface_row\n" + b"9\n" * 24
     for number, (key, content) in enumerate(
         [(f"c/s/f{number}.png", picture(grey())) for number in range(5)]
@@ -138,14 +147,15 @@ def start_reviews(world: World) -> None:
 def answer_and_complete(world: World) -> None:
     """Of the four reviews two are answered, one fails, and one waits."""
     page = TableStore(world.table, world.bucket, world.bus)
-    tasks = sorted(task.name for task in page.list_tasks())
+    tasks = sorted(task.name for task in page.open_tasks(View(), 10))
     for name in tasks[:2]:
         size = page.get(name).input_content["image"]  # type: ignore[union-attr]
         surface = polyline("surface", (0, 3), (size["width"] - 1, 4.5))
         page.submit(name, answer(surface, **size), "reviewer", 12.5)
     completer = ReviewCompleter(
-        world.register, world.corrections, world.bucket, world.bus, None, "firnline", retrain_every=2
-    )
+        world.register, world.corrections, world.bucket, world.bus, None, "firnline", 2,
+        Loops(world.table), Portal(world.table, world.bucket), gold_share=1.0,
+    )  # fmt: skip
     ended = [*world.events("SageMaker A2I HumanLoop Status Change"), loop_event(tasks[2], "Failed", "firnline.review")]
     outcomes = [completer.handle(LoopEvent.model_validate(event)) for event in ended]
     assert outcomes == ["corrected", "corrected", "failed"]
@@ -191,8 +201,19 @@ def test_what_provisioning_writes_of_the_model_in_the_box(world: World) -> None:
     assert {type(row) for row in read_by_their_rows(world)} == {ModelRow, ChampionRow}
 
 
+def test_what_people_say_of_layers_along_a_segment(world: World) -> None:
+    joins = Joins(world.table)
+    joins.say("c/s", "f2:10:33.5", "f1:5:31.0", same=True)
+    said = joins.say("c/s", "f1:5:31.0", "f2:10:33.5", same=False)
+    joins.say("c/s2", "f1:5:31.0", "f2:10:33.5", same=True)
+    assert list(joins.of_segment("c/s")) == [said], "what is said of two places again replaces what was said before"
+    assert {type(row) for row in read_by_their_rows(world)} == {JoinRow}
+    joins.take_back(said)
+    assert list(joins.of_segment("c/s")) == []
+
+
 def test_no_kind_is_left_out() -> None:
-    assert set(KINDS) == REVIEWING | RETRAINING
+    assert set(KINDS) == REVIEWING | RETRAINING | {JoinRow, GoldRow}
 
 
 @pytest.mark.parametrize("name", ["retrain", "deploy_model"])

@@ -7,6 +7,7 @@ same, a day later.
 import io
 import json
 import os
+import re
 import tarfile
 from dataclasses import dataclass
 from fnmatch import fnmatchcase as fnmatch
@@ -24,15 +25,18 @@ from typer.testing import CliRunner
 
 from firnline.documents.layers import LayersDocument
 from firnline.events import CorrectionBatchClaimed, EventBus, FrameReady
+from firnline.portal.store import View
 from firnline.portal.table_store import TableStore
 from firnline.store import keys
 from firnline.store.bucket import split_uri
 from firnline.store.rows import ReviewRow
+from tests.support.page_in_account import PageInAccount
 from workbench import policy_ablation, stack, uploads
 from workbench.cli import app
 from workbench.connection import Connection, connect
 from workbench.policy_ablation import Decision, Right
 from workbench.reviewer import OpenTask, Reviewer
+from workbench.reviewers import Reviewers
 
 QUEUES = ("Ingest", "Predict", "Review", "Completion", "Retraining")
 
@@ -84,6 +88,10 @@ UNSEEN = {
         "ProvisionFunctionRole",
         "s3:ListBucketVersions",
     ): "CloudFormation deletes what failed to be made; MiniStack does not ask",
+    (
+        "StartReviewFunctionRole",
+        "sagemaker:StopHumanLoop",
+    ): "only a review that starts while its frame is uploaded anew; tests/contract/test_review_outcomes.py has the race",
     ("ProvisionFunctionRole", "s3:DeleteObject*"): "the same; tests/unit/test_provision.py has the calls",
 }
 """Rights that nothing needs here, by the holder's and the action's pattern, and why AWS does."""
@@ -259,6 +267,16 @@ def correct_all(connection: Connection, truths: dict[str, LayersDocument]) -> No
     end_again(connection, tasks[0].name)
 
 
+def upload_anew(connection: Connection, drawn: tuple[Path, Path]) -> None:
+    """A frame is uploaded once more while A2I asks a person about it: that loop is stopped."""
+    sent = uploads.upload(connection, drawn[0], "anew")
+    reviewer = Reviewer(connection.client("s3").meta.endpoint_url)
+    wait_until(lambda: sent.frame_id in [task.frame_id for task in reviewer.open_tasks()], 120, "its task open")
+    loop = connection.register.get(sent.frame_id).review
+    uploads.upload(connection, drawn[0], "anew", polarity="dark-strong")
+    wait_until(lambda: connection.register.review(sent.frame_id, loop).state == "WITHDRAWN", 60, "the review withdrawn")
+
+
 def operate(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> str:
     """All that an operator's policy is for; the name of the execution that brings the first model back."""
     person = with_policy(connection, "OperatorPolicyArn").session.get_credentials()
@@ -283,12 +301,13 @@ def operate(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> str:
 def review_on_own_page(connection: Connection, drawn: tuple[Path, Path]) -> None:
     """One frame through the portal, by somebody who has the reviewers' policy."""
     client, name = connection.client("cloudformation"), "firnline"
+    changed = {"ReviewProvider": "portal", "ReviewPage": "account"}
     names = [item["ParameterKey"] for item in client.describe_stacks(StackName=name)["Stacks"][0]["Parameters"]]
-    kept = [{"ParameterKey": one, "UsePreviousValue": True} for one in names if one != "ReviewProvider"]
+    kept = [{"ParameterKey": one, "UsePreviousValue": True} for one in names if one not in changed]
     client.update_stack(
         StackName=name, UsePreviousTemplate=True,
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"],
-        Parameters=[*kept, {"ParameterKey": "ReviewProvider", "ParameterValue": "portal"}],
+        Parameters=[*kept, *({"ParameterKey": key, "ParameterValue": value} for key, value in changed.items())],
     )  # fmt: skip
     client.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
     connection = connect()
@@ -298,7 +317,10 @@ def review_on_own_page(connection: Connection, drawn: tuple[Path, Path]) -> None
     person.client("cloudformation").describe_stacks(StackName=name)
     store = TableStore(person.table, person.workspace, person.events)
     assert not person.workspace.exists("reviews/nothing.json"), "and not: it is denied"
-    name = wait_until(lambda: [one.name for one in store.list_tasks() if one.status == "open"], 60, "a task there")[0]
+    name = wait_until(lambda: [one.name for one in store.open_tasks(View(), 100)], 60, "a task there")[0]
+    assert store.overview(View(campaign="own-page")).waiting
+    store.claim(name, "somebody")
+    assert store.thumbnail(name).startswith(b"\x89PNG")
     for value in store.get(name).input_content.values():
         if isinstance(value, str) and value.endswith(".png"):
             assert store.read_object(name, value)
@@ -309,6 +331,41 @@ def review_on_own_page(connection: Connection, drawn: tuple[Path, Path]) -> None
     size = {"width": truth.image.width, "height": truth.image.height}
     store.submit(name, {"annotatedResult": {"inputImageProperties": size, "polylines": lines}}, "worker", 12.0)
     wait_until(lambda: connection.register.get(sent.frame_id).status == "CORRECTED", 60, "the answer counted")
+
+
+def review_in_the_account(connection: Connection, drawn: tuple[Path, Path]) -> None:
+    """One frame through the page in the account, by somebody whom who may do so let in."""
+    operator = with_policy(connection, "ReviewAdminPolicyArn")
+    operator.client("cloudformation").describe_stacks(StackName="firnline")
+    reviewers = Reviewers(operator)
+    for name in ("ada", "eve"):
+        reviewers.add(name, f"{name}@example.org", arbiter=False)
+    reviewers.remove("eve")
+    assert [person.groups for person in reviewers.people()] == [("reviewer",)]
+    connection.client("cognito-idp").admin_set_user_password(
+        UserPoolId=connection.outputs["ReviewUserPoolId"], Username="ada", Password="First-password-1", Permanent=False
+    )
+    sent = uploads.upload(connection, drawn[0], "in-account")
+    uploads.follow(connection, [sent], 120, lambda _done, _rejected: None)
+    [truth] = truths_on_pictures(connection, [sent], [drawn]).values()
+    with PageInAccount(connection.outputs["ReviewPageAddress"]) as page:
+        page.sign_in("ada", "First-password-1")
+        name = wait_until(lambda: re.search(rf'data-task="([^"]+)"[^>]*data-frame-id="{re.escape(sent.frame_id)}"',
+                                            page.get("/review/").text), 60, "a task there")[1]  # fmt: skip
+        content = TableStore(connection.table, connection.workspace, connection.events).get(name).input_content
+        pictures = {value for value in content.values() if isinstance(value, str) and value.endswith(".png")}
+        assert pictures
+        for uri in pictures:
+            assert page.picture(name, uri).content.startswith(b"\x89PNG")
+        assert page.picture(name, connection.workspace.uri("reviews/nothing.png")).status_code == 404
+        lines = [
+            {"label": layer.label, "vertices": [{"x": v.x, "y": v.y} for v in layer.vertices]} for layer in truth.layers
+        ]
+        size = {"width": truth.image.width, "height": truth.image.height}
+        answer = {"annotatedResult": {"inputImageProperties": size, "polylines": lines}}
+        assert page.submit(name, answer).status_code == 200
+        wait_until(lambda: connection.register.get(sent.frame_id).status == "CORRECTED", 60, "the answer counted")
+        assert page.get("/review/").status_code == 200
 
 
 @pytest.fixture(scope="module")
@@ -340,6 +397,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, campaign: list[tuple[Path, P
             annotate_and_regret(connection, campaign[0][1], sent[0], folder)
             deploy_lame_champion(connection)
             correct_all(connection, truths_on_pictures(connection, sent, campaign))
+            upload_anew(connection, campaign[0])
             interrupted = interrupt_training(connection)
             batch = wait_until(lambda: connection.corrections.batches("DONE"), 300, "the batch decided")[0]
             retraining = connection.client("stepfunctions").describe_execution(executionArn=batch.execution_arn)
@@ -355,6 +413,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, campaign: list[tuple[Path, P
             ended(connection, back, 120)
             rolled_back = connection.models.champion().model_version
             review_on_own_page(connection, campaign[0])
+            review_in_the_account(connect(), campaign[1])
             formation = boto3.client("cloudformation")
             formation.delete_stack(StackName=stack.STACK_NAME)
             formation.get_waiter("stack_delete_complete").wait(

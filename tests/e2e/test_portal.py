@@ -84,6 +84,10 @@ def test_corrections_made_at_the_portal_fill_a_batch(
     )
     assert counts.claimed == before.claimed + 4
     for item in sent:
-        frame = stack.register.get(item.frame_id)
-        assert frame.status == "CORRECTED"
+        # A delivery beside it may have counted its correction before it has moved its own frame.
+        frame = wait_until(
+            lambda item=item: (row := stack.register.get(item.frame_id)).status == "CORRECTED" and row,
+            60,
+            "a corrected frame",
+        )
         assert stack.corrections.get(frame.review).layers == len(truth_of[item.frame_id].layers)

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 from conftest import wait_until, with_policy
 
 from firnline.events import CorrectionBatchClaimed, EventBus, FrameReady
+from firnline.portal.store import View
 from firnline.portal.table_store import TableStore
 from firnline.review.providers import Portal
 from firnline.store.frame_register import FrameRegister
@@ -45,7 +46,7 @@ def task(deployed: Connection) -> str:
 def test_a_reviewer_can_review(deployed: Connection, task: str) -> None:
     reviewer = with_policy(deployed, "ReviewerPolicyArn")
     store = TableStore(reviewer.table, reviewer.workspace, reviewer.events)
-    assert task in [one.name for one in store.list_tasks()]
+    assert task in [one.name for one in store.open_tasks(View(), 100)]
     image = deployed.workspace.uri("frames/c/s/f/r/echogram.png")
     assert store.read_object(task, image) == (b"png", "image/png")
     store.submit(task, {"annotatedResult": {}}, "worker", 12.0)

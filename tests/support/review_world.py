@@ -31,6 +31,7 @@ from firnline.store.table import Table
 REVISION = "0123456789ab"
 MODEL = "first"
 WIDTH, HEIGHT = 64, 48
+INDEXES = ("status", "segment", "campaign")
 ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
     "TABLE_NAME": "firnline", "WORKSPACE_BUCKET": "workspace", "EVENT_BUS": "default", "STACK_NAME": "firnline",
@@ -169,7 +170,7 @@ def start_functions_anew() -> None:
 def make_world() -> World:
     """Create everything in whatever account boto3 reaches with the environment as it is."""
     resource = boto3.resource("dynamodb")
-    attributes = ("pk", "sk", "status_pk", "status_sk", "segment_pk", "segment_sk")
+    attributes = ("pk", "sk", *(f"{name}_{key}" for name in INDEXES for key in ("pk", "sk")))
     resource.create_table(
         TableName=ENVIRONMENT["TABLE_NAME"],
         BillingMode="PAY_PER_REQUEST",
@@ -181,7 +182,7 @@ def make_world() -> World:
                 "KeySchema": _key(f"{name}_pk", f"{name}_sk"),
                 "Projection": {"ProjectionType": "ALL"},
             }
-            for name in ("status", "segment")
+            for name in INDEXES
         ],
     )
     s3, sqs, events = boto3.client("s3"), boto3.client("sqs"), boto3.client("events")

@@ -37,7 +37,10 @@ class Made(NamedTuple):
 @lru_cache(maxsize=32)
 def made(campaign: str, segment: int = 0, number: int = 1, form: str = "nc", genuine: Genuine | None = None) -> Made:
     """A simulated frame, written as `form` (nc, mat5 or mat73) and read as ingest reads it."""
-    simulated = simulate_frame(campaign_named(campaign), segment, number, genuine=genuine)
+    return made_of(simulate_frame(campaign_named(campaign), segment, number, genuine=genuine), campaign, form)
+
+
+def made_of(simulated: SimulatedFrame, campaign: str, form: str = "nc") -> Made:
     with TemporaryDirectory() as folder:
         file = (
             write_irsno1b(simulated, Path(folder))

@@ -18,9 +18,11 @@ import pytest
 from complete_review.completion import ReviewCompleter
 from firnline.events import EventBus
 from firnline.review.human_loop import LoopEvent
+from firnline.review.providers import Portal
 from firnline.store.bucket import Bucket
 from firnline.store.corrections import Corrections
 from firnline.store.frame_register import FrameRegister
+from firnline.store.loops import Loops
 from firnline.store.rows import CounterRow
 from firnline.store.table import Table
 from tests.support.review_world import ENVIRONMENT, MODEL, REVISION, answer, make_world, polyline
@@ -85,6 +87,8 @@ def test_250_completions_from_20_threads_claim_exactly_two_batches(ministack):
             None,
             ENVIRONMENT["STACK_NAME"],
             EVERY,
+            Loops(table),
+            Portal(table, Bucket(session.client("s3"), ENVIRONMENT["WORKSPACE_BUCKET"])),
         )
 
     completers = [completer() for _ in range(THREADS)]
@@ -97,7 +101,7 @@ def test_250_completions_from_20_threads_claim_exactly_two_batches(ministack):
 
     assert outcomes.count("corrected") == COMPLETIONS
     assert outcomes.count("known") == COMPLETIONS * (DELIVERIES - 1)
-    assert world.corrections.counts() == CounterRow(total=COMPLETIONS, claimed=200, last_batch=2)
+    assert world.corrections.counts() == CounterRow(total=COMPLETIONS, claimed=200, last_batch=2, every=EVERY)
     assert [batch.batch for batch in world.corrections.batches("PENDING")] == [1, 2]
     recorded = [correction.frame_id for correction in world.corrections.all()]
     assert sorted(recorded) == sorted(f"c/s{number % 7}/f{number}" for number in range(COMPLETIONS))

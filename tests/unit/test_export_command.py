@@ -10,11 +10,14 @@ import geopandas
 import numpy as np
 import pandas as pd
 import pytest
+import xarray
 from typer.testing import CliRunner, Result
 
 from firnline.documents.layers import LayersDocument, Source
 from firnline.errors import Refused
+from firnline.products.credits import Credits
 from firnline.store import keys
+from firnline.store.joins import Joins
 from tests.support.review_world import ENVIRONMENT, World, answer, polyline
 from tests.support.simulated_products import WHEN, Made, made
 from workbench import exporting
@@ -98,7 +101,7 @@ def test_accepted_and_reviewed_frames_unless_something_else_is_wanted(
     )
     account = json.loads((tmp_path / "out" / "export.json").read_text())
     assert account["statuses"]["reviewed"]["frames"] == 2
-    assert account["files"] == ["layers.csv"]
+    assert account["files"] == ["joins.csv", "layers.csv"]
     assert "refractive index 1.78" in account["physics"]
 
 
@@ -148,6 +151,28 @@ def test_all_forms_at_once(frames: dict[str, str], firnline: Callable[..., Resul
     assert found.loc[found["status"] == "accepted", "depth_95_m"].max() > 0
 
 
+def test_files_say_whose_work_they_are(
+    frames: dict[str, str], firnline: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRNLINE_LICENCE", "CC-BY-4.0")
+    ran = firnline(
+        "greenland_2012", "--to", "netcdf", "--to", "bedmap", "--creator", "Ada Lovelace <ada@example.org>", "--creator-url",
+        "https://orcid.org/0000-0000-0000-0000", "--institution", "Ice, Inc.",
+    )  # fmt: skip
+    assert ran.exit_code == 0, ran.output
+    given = {
+        "creator_name": "Ada Lovelace", "creator_email": "ada@example.org", "institution": "Ice, Inc.", "license": "CC-BY-4.0",
+        "creator_url": "https://orcid.org/0000-0000-0000-0000",
+    }  # fmt: skip
+    assert json.loads((tmp_path / "out" / "export.json").read_text())["credits"] == given
+    with xarray.open_dataset(next((tmp_path / "out" / "netcdf").rglob("*.nc"))) as found:
+        assert {name: found.attrs[name] for name in given} == given
+    header = next((tmp_path / "out" / "bedmap").iterdir()).read_text()
+    assert "#creator_name: Ada Lovelace\n#institution: Ice, Inc.\n#license: CC-BY-4.0\n" in header
+    for words in (["--creator", "<nobody>"], ["--creator-url", "orcid"], ["--institution", "two\nlines"]):
+        assert firnline("--overwrite", *words).exit_code == 1
+
+
 def test_a_frame_that_lacks_what_a_form_needs_is_named(
     world: World, frames: dict[str, str], firnline: Callable[..., Result], tmp_path: Path
 ) -> None:
@@ -186,7 +211,8 @@ def test_nothing_is_replaced_unless_one_says_so(
     assert "is not empty" in again.output
     (tmp_path / "out" / "mine.txt").write_text("stays")
     assert firnline("--overwrite", "--to", "geojson", "greenland_2012").exit_code == 0
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"tracks.geojson", "export.json", "mine.txt"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "tracks.geojson", "joins.csv", "export.json", "mine.txt"}  # fmt: skip
 
 
 def test_a_frame_whose_objects_are_gone_is_left_out_with_a_reason(
@@ -205,6 +231,98 @@ def test_no_frame_is_no_success(frames: dict[str, str], firnline: Callable[..., 
     ran = firnline("nowhere")
     assert ran.exit_code == 1
     assert "Nothing was exported" in ran.output
+
+
+@pytest.fixture
+def layers(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.setattr(terminal, "connect", lambda: connection)
+    return lambda *words: CliRunner().invoke(app, ["layers", *words], env={"COLUMNS": "200"})
+
+
+def test_layers_keep_their_numbers_along_the_segment(
+    frames: dict[str, str], firnline: Callable[..., Result], tmp_path: Path
+) -> None:
+    """Frames 1 and 2 are next to each other; one of them alone has the same numbers as both."""
+    assert firnline("greenland_2012").exit_code == 0
+    both = table(tmp_path)
+    joins = pd.read_csv(tmp_path / "out" / "joins.csv")
+    assert set(joins["frame_id"]) == {frames["reviewed"]}
+    assert set(joins["joined_to"]) == {frames["accepted"]}
+    assert (joins["confidence"] > 0.9).mean() > 0.8
+    counted = both[(both["horizon"] != "surface") & both["layer_number"].notna()]
+    seams = {
+        frame_id: counted[(counted["frame_id"] == frame_id) & (counted["trace"] == trace)].set_index("layer_number")["twtt_s"]
+        for frame_id, trace in ((frames["accepted"], 511), (frames["reviewed"], 0))
+    }  # fmt: skip
+    apart = (seams[frames["accepted"]] - seams[frames["reviewed"]]).dropna()
+    assert len(apart) > 8
+    assert apart.abs().max() < 2e-9, "two rows"
+    assert firnline("--overwrite", frames["reviewed"]).exit_code == 0
+    alone, before = table(tmp_path), both[both["frame_id"] == frames["reviewed"]]
+    assert alone["horizon"].tolist() == before["horizon"].tolist()
+    assert firnline("--overwrite", "--numbers", "frame", frames["reviewed"]).exit_code == 0
+    by_itself = table(tmp_path)
+    assert by_itself.loc[by_itself["number"] > 0, "layer_number"].isna().all()
+    assert not (tmp_path / "out" / "joins.csv").exists()
+
+
+def test_a_reviewer_overrules_a_join(
+    world: World, frames: dict[str, str], firnline: Callable[..., Result], layers: Callable[..., Result], tmp_path: Path
+) -> None:
+    one, other = f"{frames['accepted']}:2", f"{frames['reviewed']}:3"
+    assert firnline("greenland_2012").exit_code == 0
+    before = numbers_of(table(tmp_path))
+    assert before[frames["accepted"], 2] != before[frames["reviewed"], 3]
+    ran = layers("join", one, other)
+    assert ran.exit_code == 0, ran.output
+    assert firnline("--overwrite", "greenland_2012").exit_code == 0
+    after = numbers_of(table(tmp_path))
+    assert after[frames["accepted"], 2] == after[frames["reviewed"], 3]
+    joins = pd.read_csv(tmp_path / "out" / "joins.csv")
+    assert joins[joins["said_by"] == "person"]["number"].tolist() == [3]
+    segment = frames["accepted"].rpartition("/")[0]
+    listed = layers("list", segment)
+    assert listed.exit_code == 0, listed.output
+    assert "person" in listed.output
+    said = next(line for line in listed.output.splitlines() if line.startswith("said: "))
+    places = [word for word in said.split() if word.count(":") == 2]
+    assert layers("forget", segment, *places[:2]).exit_code == 0
+    assert firnline("--overwrite", "greenland_2012").exit_code == 0
+    assert numbers_of(table(tmp_path)) == before
+
+
+def numbers_of(found: pd.DataFrame) -> dict[tuple[str, int], float]:
+    """By frame and number within it, the number along the segment."""
+    drawn = found[(found["number"] > 0) & found["layer_number"].notna()]
+    return drawn.groupby(["frame_id", "number"])["layer_number"].first().to_dict()
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "said"),
+    [
+        ("{accepted}:2", "{accepted}:3", "lines of one frame"),
+        ("{accepted}:2", "{deep}:3", "these frames are of two"),
+        ("{accepted}:99", "{reviewed}:3", "has no layer 99"),
+        ("{accepted}", "{reviewed}:3", "names no line"),
+        ("{ready}:1", "{reviewed}:3", "is READY"),
+    ],
+)
+def test_joins_that_make_no_sense_are_refused(
+    frames: dict[str, str], layers: Callable[..., Result], one: str, other: str, said: str
+) -> None:
+    ran = layers("join", one.format(**frames), other.format(**frames))
+    assert ran.exit_code == 1
+    assert said in " ".join(ran.output.split())
+
+
+def test_joins_that_cannot_be_together_leave_what_was_said_before(
+    world: World, frames: dict[str, str], layers: Callable[..., Result]
+) -> None:
+    assert layers("join", f"{frames['accepted']}:2", f"{frames['reviewed']}:4").exit_code == 0
+    ran = layers("join", f"{frames['accepted']}:4", f"{frames['reviewed']}:2")
+    assert ran.exit_code == 1
+    assert "would make layers cross" in " ".join(ran.output.split())
+    assert len(list(Joins(world.table).of_segment(frames["accepted"].rpartition("/")[0]))) == 1
 
 
 def test_several_reviewers_say_how_far_they_differ(world: World, connection: Connection) -> None:
@@ -265,11 +383,11 @@ def test_memory_does_not_grow_with_the_frames(
     names = exporting.frames_named(connection, wanted)
 
     def peak(times: int) -> int:
-        writer = exporting.WRITERS["csv"](tmp_path / f"{times}", exporting.Assumptions())
+        writer = exporting.WRITERS["csv"](tmp_path / f"{times}", exporting.Assumptions(), Credits())
         tracemalloc.start()
         for _ in range(times):
             for frame_id in names:
-                made_of = exporting._product(connection, wanted, frame_id, exporting.Assumptions())
+                made_of = exporting.product_of(connection, wanted, frame_id, exporting.Assumptions())
                 if not isinstance(made_of, str):
                     writer.add(made_of)
         writer.close()

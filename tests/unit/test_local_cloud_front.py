@@ -9,6 +9,7 @@ from workbench.local_cloud.errors import ConflictException, ResourceNotFoundExce
 from workbench.local_cloud.front import Front
 from workbench.local_cloud.review_tasks import LoopStore
 
+API = {"Host": "a1b2c3d4.execute-api.localhost:4566"}
 SIGNED = {"Authorization": "AWS4-HMAC-SHA256 Credential=..."}
 
 
@@ -32,6 +33,15 @@ def browser():
         ("/_ministack/health", {}, (200, "ministack")),
         ("/_ministack/reset", SIGNED, (403, "Closed in Firnline's local cloud.")),
         ("/_ministack/config", {}, (403, "Closed in Firnline's local cloud.")),
+        ("/oauth2/authorize?client_id=x", {}, (200, "ministack")),
+        ("/us-east-1_Firnline1/.well-known/jwks.json", {}, (200, "ministack")),
+        ("/bucket/.well-known/jwks.json", {}, (403, "Access denied: the request is not signed.")),
+        ("/review/", API, (200, "ministack")),
+        ("/sign-in/back?code=x", API, (200, "ministack")),
+        ("/bucket/key", API, (403, "Access denied: the request is not signed.")),
+        ("/_ministack/reset", API, (403, "Closed in Firnline's local cloud.")),
+        ("/sign-out", {}, (403, "Access denied: the request is not signed.")),
+        ("/review/", {"Host": "a1b2c3d4.execute-api.localhost.evil.example"}, (200, "page")),
     ],
 )
 def test_the_page_is_open_and_all_else_is_signed_or_refused(browser, path, headers, answered):

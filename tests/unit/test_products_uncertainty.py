@@ -1,16 +1,11 @@
 """What is said of errors is what happens: against Monte Carlo, and against the truth of simulated frames."""
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 from scipy.stats import norm
 
-from firnline.documents.echogram import to_grey
-from firnline.documents.layers import LayersDocument
 from firnline.products.accumulation import AnnualLayers
 from firnline.products.frame_product import Assumptions, FrameProduct, frame_product
 from firnline.products.physics import WATER_DENSITY_KG_M3, Medium
@@ -27,9 +22,8 @@ from firnline.products.uncertainty import (
     of_confidence,
     of_person,
 )
-from tests.support.simulated_products import MODEL, WHEN, Made, made
-from workbench import onnx_export
-from workbench.first_model.places import ARCHIVE
+from tests.support.first_network import network
+from tests.support.simulated_products import MODEL, Made, made
 
 FIRN = Medium.herron_langway(350.0, 0.25, -30.0)
 DRAWS = 200_000
@@ -137,36 +131,6 @@ def predicted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Made, Fram
 
 
 ASSUMED = Assumptions(FIRN, MediumError(0.01, 30.0), annual=AnnualLayers.of(2012.25))
-
-
-def network(folder: Path) -> Callable[[Made], LayersDocument]:
-    """The model in the box by onnxruntime, and the modules between echogram and document that it carries."""
-    artefact = onnx_export.read_archive(ARCHIVE)
-    model = onnx_export.translate(
-        onnx_export.read_symbol(artefact.symbol), onnx_export.read_parameters(artefact.parameters),
-        artefact.card["channels"], {},
-    ).SerializeToString()  # fmt: skip
-    card = artefact.card
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    layer_model = str(Path(onnx_export.__file__).resolve().parents[1] / "layer_model")
-    sys.path.insert(0, layer_model)
-    try:
-        import tracker  # its modules import each other flat
-    finally:
-        sys.path.remove(layer_model)
-
-    def predict(frame: Made) -> LayersDocument:
-        grey = to_grey(frame.picture.power_db)
-        tracked = tracker.track(
-            lambda image: session.run(None, {onnx_export.INPUT: image})[0],
-            grey, card["channels"], card["trace_stride"], card["calibration"].get("ridge", tracker.RIDGE),
-        )  # fmt: skip
-        source = {"kind": "model", "model_version": "first", "created": WHEN}
-        return LayersDocument.model_validate(tracker.layers_document(tracked, grey.shape, card["calibration"], source))
-
-    return predict
 
 
 def followed(frame: Made, product: FrameProduct) -> np.ndarray:

@@ -2,19 +2,30 @@
 
 from collections.abc import Iterator
 from types import NoneType
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from firnline.store.loops import Loops
+from firnline.store.loops import Closed, Loops
 from firnline.store.row import BrokenRow, Row
-from firnline.store.rows import KINDS, STATUSES, BatchRow, ChampionRow, FrameRow, FrameStatus, LayerRow, LoopRow
+from firnline.store.rows import (
+    KINDS,
+    STATUSES,
+    BatchRow,
+    ChampionRow,
+    FrameRow,
+    FrameStatus,
+    GivenAnswer,
+    LayerRow,
+    LoopRow,
+)
 from tests.support.review_world import ENVIRONMENT, World, make_world
 
+PartT = TypeVar("PartT", bound=BaseModel)
 NAME = st.text(
     st.characters(codec="utf-8", exclude_characters="#/", exclude_categories=("Cc",)), min_size=1, max_size=9
 )
@@ -27,6 +38,7 @@ BY_NAME: dict[str, st.SearchStrategy[Any]] = {
     "attempt": st.integers(1, 10**6),
     "x": st.lists(st.floats(0, 1e5), min_size=3, max_size=3).map(tuple),
     "y": st.lists(st.floats(0, 1e5), min_size=3, max_size=3).map(tuple),
+    "operations": st.dictionaries(NAME, st.integers(0, 10**6), max_size=3),
 }
 BY_TYPE: dict[type, st.SearchStrategy[Any]] = {
     str: NAME,
@@ -53,6 +65,10 @@ def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
         return st.sampled_from(get_args(annotation))
     if get_origin(annotation) is Annotated:
         return values(name, get_args(annotation)[0])
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel) and not issubclass(annotation, Row):
+        return parts(annotation)
+    if get_origin(annotation) is tuple:
+        return st.lists(values(name, get_args(annotation)[0]), max_size=3).map(tuple)
     if annotation in BY_TYPE or get_origin(annotation) in BY_TYPE:
         return BY_TYPE[get_origin(annotation) or annotation]
     drawn = [values(name, kind) for kind in get_args(annotation) if kind is not NoneType]
@@ -60,7 +76,7 @@ def values(name: str, annotation: Any) -> st.SearchStrategy[Any]:
     return st.one_of(drawn)
 
 
-def holds(kind: type[Row], fields: dict[str, Any]) -> bool:
+def holds(kind: type[BaseModel], fields: dict[str, Any]) -> bool:
     try:
         kind(**fields)
     except ValidationError:
@@ -69,7 +85,11 @@ def holds(kind: type[Row], fields: dict[str, Any]) -> bool:
 
 
 def rows(kind: type[Row]) -> st.SearchStrategy[Row]:
-    """Rows of a kind, with and without each field that it may lack."""
+    return parts(kind)
+
+
+def parts(kind: type[PartT]) -> st.SearchStrategy[PartT]:
+    """Rows of a kind, or parts of one, with and without each field that they may lack."""
     fields = {
         name: st.deferred(lambda name=name, field=field: values(name, field.annotation))
         for name, field in kind.model_fields.items()
@@ -87,7 +107,8 @@ def test_a_row_becomes_an_item_and_the_item_the_row(row: Row) -> None:
     item = row.item()
     assert type(row).of(item) == row
     assert type(row).of(item).item() == item
-    assert {"pk", "sk"} <= set(type(row).KEYS) <= set(item)
+    assert {"pk", "sk"} <= set(item)
+    assert set(item) - set(row.attributes()) <= set(type(row).KEYS)
     assert None not in item.values()
 
 
@@ -202,10 +223,11 @@ def test_a_loop_takes_one_answer_and_is_completed_once(world: World) -> None:
     assert loops.open("loop", "reviews/loop/input.json", reason="Unsure.", **told)
     assert not loops.open("loop", "elsewhere", reason="Unsure.", **told)
     assert not loops.complete("loop")
-    assert loops.answer("loop", "answers/1.json", "2026-11-22T10:00:00.000+00:00")
-    assert not loops.answer("loop", "answers/2.json", "2026-11-22T10:00:01.000+00:00")
+    assert loops.answer("loop", GivenAnswer(by="ada", key="answers/1.json", submitted="2026-11-22T10:00:00.000+00:00"))
+    with pytest.raises(Closed):
+        loops.answer("loop", GivenAnswer(by="ben", key="answers/2.json", submitted="2026-11-22T10:00:01.000+00:00"))
     [answered] = loops.of_state("ANSWERED")
-    assert answered.answer_key == "answers/1.json"
+    assert [given.key for given in answered.given] == ["answers/1.json"]
     assert loops.complete("loop")
     assert not loops.complete("loop")
     assert LoopRow.get(world.table, loop_name="loop") == loops.get("loop")

@@ -192,7 +192,11 @@ def test_the_table_can_be_restored_and_outlives_the_stack():
     assert properties(name)["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
     # Encrypted with DynamoDB's own key all the same: `SSEEnabled: true` asks for KMS's, which is billed by the request.
     assert "SSESpecification" not in properties(name)
-    assert {index["IndexName"] for index in properties(name)["GlobalSecondaryIndexes"]} == {"by_status", "by_segment"}
+    assert {index["IndexName"] for index in properties(name)["GlobalSecondaryIndexes"]} == {
+        "by_status",
+        "by_segment",
+        "by_campaign",
+    }
 
 
 @pytest.mark.parametrize("name", functions())
@@ -277,7 +281,7 @@ def test_every_function_and_machine_has_a_role_of_its_own(transformed):
         for kind, key in (("AWS::Lambda::Function", "Role"), ("AWS::StepFunctions::StateMachine", "RoleArn"))
         for resource in of_type(kind, resources).values()
     ]
-    assert len(users) == len(set(users)) == 12
+    assert len(users) == len(set(users)) == 13
 
 
 def test_no_role_may_do_everything_or_to_everything(transformed):
@@ -362,7 +366,7 @@ def test_what_the_stack_says_to_itself_goes_over_its_own_bus():
         pattern = properties(name).get("EventPattern")
         if pattern:
             (own if pattern["source"][0].startswith("firnline") else shared).append(name)
-    assert len(own) == 4
+    assert len(own) == 5
     for name in own:
         assert properties(name)["EventBusName"] == {"Ref": "FirnlineBus"}, name
     assert TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["EVENT_BUS"] == {"Ref": "FirnlineBus"}
@@ -387,7 +391,7 @@ def test_who_may_send_what_over_the_bus():
     }
     assert denied.keys() == {"OwnSourcesOnly", "FramesFromFunctionsOnly"}
     assert all((s["Effect"], s["Principal"]) == ("Deny", "*") for s in denied.values())
-    senders = {"IngestFrame", "PredictLayers", "CompleteReview"}
+    senders = {"IngestFrame", "PredictLayers", "CompleteReview", "Portal"}
     for name in of_type("AWS::IAM::Role"):
         for policy in properties(name).get("Policies", []):
             for statement in statements(policy["PolicyDocument"]):

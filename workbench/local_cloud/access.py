@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 _PARTITION_KEY = "pk"
-_INDEX_KEYS = {"by_status": "status_pk", "by_segment": "segment_pk"}
+_INDEX_KEYS = {"by_status": "status_pk", "by_segment": "segment_pk", "by_campaign": "campaign_pk"}
 
 
 def install() -> None:
@@ -152,6 +152,11 @@ def leading_keys(action: str, body: bytes) -> dict[str, list[str]]:
     """
     try:
         request = json.loads(body)
+        if "TransactItems" in request:
+            writes = [write for item in request["TransactItems"] for write in item.values()]
+            return {
+                "dynamodb:leadingkeys": [(write.get("Key") or write["Item"])[_PARTITION_KEY]["S"] for write in writes]
+            }
         if action == "dynamodb:Query":
             return {"dynamodb:leadingkeys": [_queried(request)]}
         if action in ("dynamodb:GetItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"):

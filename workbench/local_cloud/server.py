@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from firnline.portal.application import make_app
+from firnline.portal.identity import this_machine
 from workbench.waiting import Pace, wait_until
 
 from .context import Cloud
@@ -58,7 +59,7 @@ def serve(settings: Settings) -> None:
         threading.Thread(target=_await_port, args=(settings.port, answering), daemon=True).start()
 
     _after(app, "_load_persisted_state", recover)
-    app.app = Front(app.app, make_app(LoopStore(reviews)))
+    app.app = Front(app.app, make_app(LoopStore(reviews), this_machine()))
     sys.argv = ["ministack"]
     try:
         app.main()
@@ -150,17 +151,21 @@ def _install(settings: Settings, sagemaker: SageMakerApi, answering: threading.E
         access,
         access_record,
         event_buses,
+        http_apis,
         lambda_logs,
         lambda_runtime,
         message_moves,
         object_versions,
         retention,
         step_functions,
+        user_pools,
     )
 
     object_versions.install()
     event_buses.install()
     retention.install()
+    user_pools.install()
+    http_apis.install()
     lambda_logs.install()
     step_functions.install(sagemaker)
     lambda_runtime.install(settings.lambda_code)

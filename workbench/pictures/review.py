@@ -10,13 +10,15 @@ from typing import Any
 from firnline.documents.echogram import encode_png
 from firnline.documents.layers import LayersDocument, Source
 from firnline.documents.overlay import draw_layers
+from firnline.portal.queue import Claims, counted, following
 from firnline.portal.serve import PageServer
-from firnline.portal.store import AlreadyAnswered, Task, UnknownTask
+from firnline.portal.store import AlreadyAnswered, Listed, Overview, Task, UnknownTask, View
 from firnline.review.answer import as_document, read_answer
 from firnline.review.human_loop import loop_name
 from firnline.review.policy import Policy
 from firnline.review.task_input import input_content
 from firnline.review.task_template import task_template
+from firnline.review.thumbnail import thumbnail
 from workbench.pictures.frames import UPLOADED, Traced
 from workbench.reviewer import Reviewer
 
@@ -46,21 +48,43 @@ class OneTask:
         )
         name = loop_name("workspace", frame.frame_id, frame.revision, proposal.source.model_version or "")
         self._task = Task(name, datetime.now(UTC), "open", content, task_template())
+        self._listed = Listed(
+            name=name, created=self._task.created, frame_id=frame.frame_id, reason=str(reason),
+            confidence=proposal.confidence, priority=1 - (proposal.confidence or 0.0), cursor="",
+        )  # fmt: skip
+        self._claims = Claims()
         self.answer: dict[str, Any] | None = None
         """The submitted `answerContent`."""
 
-    def list_tasks(self) -> list[Task]:
-        return [self._task]
+    def overview(self, view: View) -> Overview:
+        return counted([self._listed], view, done=0, failed=0)
+
+    def open_tasks(self, view: View, limit: int, after: str = "") -> list[Listed]:
+        return following([self._listed], view, limit, after)
 
     def get(self, name: str) -> Task | None:
         return self._task if name == self._task.name else None
+
+    def frame_of(self, name: str) -> str | None:
+        return self._listed.frame_id if name == self._task.name else None
+
+    def claim(self, name: str, reviewer: str) -> datetime:
+        if name != self._task.name:
+            raise UnknownTask(name)
+        return self._claims.take(name, reviewer)
+
+    def release(self, name: str, reviewer: str) -> None:
+        self._claims.release(name, reviewer)
 
     def submit(self, name: str, answer_content: dict[str, Any], worker_id: str, seconds: float) -> None:
         if name != self._task.name:
             raise UnknownTask(name)
         if self.answer is not None:
-            raise AlreadyAnswered(name)
+            raise AlreadyAnswered("This task has been answered already.")
         self.answer = answer_content
+
+    def thumbnail(self, name: str) -> bytes:
+        return thumbnail(self._objects["s3://workspace/echogram.png"])
 
     def read_object(self, name: str, s3_uri: str) -> tuple[bytes, str]:
         if name != self._task.name:

@@ -25,7 +25,8 @@ class SimulatedFrame:
     """A frame with its true layers. Rows are zero-based sample indices, downwards; powers are in decibels.
 
     `echogram_db` (samples, traces), NaN in missing traces; `rows` (layers, traces), NaN in gaps, ordered by depth,
-    never crossing; `labels` one of surface, layer, bed each; `complete`: every visible layer has a line. `time`
+    never crossing; `labels` one of surface, layer, bed each; `strata` (layers,) which of the segment's layers each is, the
+    same in every frame of it: 0 the surface, -1 the bed; `complete`: every visible layer has a line. `time`
     (samples,) s, two-way, in steps of `dt`. Per trace: `gps_time` s since 1970 (GPS), `lat`, `lon` degrees, `elevation`
     of the aircraft m, `roll`, `pitch`, `heading` rad, `surface_twtt` and `bed_twtt` s (NaN where nobody sees the bed;
     None without one).
@@ -37,6 +38,7 @@ class SimulatedFrame:
     echogram_db: np.ndarray
     rows: np.ndarray
     labels: list[Label]
+    strata: list[int]
     complete: bool
     dt: float
     time: np.ndarray
@@ -106,9 +108,11 @@ def _observed(campaign: Campaign, segment: int, number: int, grid: Grid) -> Simu
     rows = np.vstack([ice.surface, ice.layers])
     labels: list[Label] = ["surface"]
     labels += ["layer" for _ in ice.layers]
+    strata = list(range(len(rows)))
     if ice.bed is not None:
         rows = np.vstack([rows, ice.bed])
         labels.append("bed")
+        strata.append(-1)
     rows = np.where(drawn & (rows >= 0) & (rows <= grid.samples - grid.above - 1), rows, np.nan)
     kept = np.isfinite(rows).sum(axis=1) >= 24 * grid.along
     first = grid.opens + grid.above
@@ -126,6 +130,7 @@ def _observed(campaign: Campaign, segment: int, number: int, grid: Grid) -> Simu
         echogram_db=10 * np.log10(echoes.power) + campaign.level,
         rows=rows[kept] + first,
         labels=[label for label, keep in zip(labels, kept, strict=True) if keep],
+        strata=[stratum for stratum, keep in zip(strata, kept, strict=True) if keep],
         complete=campaign.complete,
         dt=dt,
         time=opening + np.arange(grid.window) * dt,

@@ -6,6 +6,7 @@ A task is shown in the very template that A2I would render, with an own script i
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,32 +17,80 @@ from liquid.exceptions import LiquidError
 
 from firnline.portal.problems import Problem
 from firnline.portal.scripts import joined, without_editor
-from firnline.portal.store import Task
+from firnline.portal.store import Counted, Listed, Order, Overview, Task, View
+from firnline.portal.views import query_of
 
 PREFIX = "/review"
 AWS_SCRIPT = re.compile(r"https://assets\.crowd\.aws/crowd-html-elements\.js")
-SHOWN_IN_LIST = 200
+SHOWN_IN_LIST = 50
+ORDERS: dict[Order, str] = {"priority": "most urgent first", "track": "along the track"}
 
 _HERE = Path(__file__).parent
 
 
-def list_page(tasks: list[Task]) -> str:
-    waiting = open_tasks(tasks)
+def list_page(
+    view: View, overview: Overview, tasks: list[Listed], further: str, reviewer: str = "", sign_out: str = ""
+) -> str:
+    """The list of tasks; `further` is the cursor of the last one if there are more."""
+    shown = shown_of(view, overview)
     return _render_own(
         "task_list.liquid.html",
-        tasks=[_row(task) for task in waiting[:SHOWN_IN_LIST]],
-        waiting=len(waiting),
-        hidden=max(0, len(waiting) - SHOWN_IN_LIST),
-        done=sum(task.status == "completed" for task in tasks),
-        failed=sum(task.status == "failed" for task in tasks),
+        tasks=[_listed(task, reviewer) for task in tasks],
+        reviewer=reviewer,
+        sign_out=sign_out,
+        shown=shown,
+        waiting=overview.waiting,
+        done=overview.done,
+        failed=overview.failed,
+        further=f"{PREFIX}/?{query_of(view, after=further)}" if further else "",
+        orders=[
+            {"name": told, "address": _view_address(replace(view, order=order)), "chosen": order == view.order}
+            for order, told in ORDERS.items()
+        ],
+        campaigns=[
+            _choice(count, replace(view, campaign=count.name, segment=""), count.name == view.campaign)
+            for count in overview.campaigns
+            if count.waiting or count.name == view.campaign
+        ],
+        segments=[
+            _choice(count, replace(view, segment=count.name), count.name == view.segment)
+            for count in overview.segments
+            if count.waiting or count.name == view.segment
+        ],
+        every_campaign=_view_address(replace(view, campaign="", segment="")),
+        every_segment=_view_address(replace(view, segment="")),
+        campaign=view.campaign,
+        segment=view.segment,
+        unclaimed=overview.unclaimed,
+        every=overview.every,
+        trends=[
+            {
+                "model": trend.model_version,
+                "corrections": trend.corrections,
+                "seconds": _rounded(trend.seconds),
+                "operations": _rounded(trend.operations),
+                "kept": _percent(trend.kept),
+                "agreement": _percent(trend.agreement),
+            }
+            for trend in overview.trends
+        ],
     )
+
+
+def shown_of(view: View, overview: Overview) -> int:
+    """Tasks that wait in a view."""
+    if view.segment:
+        return sum(count.waiting for count in overview.segments if count.name == view.segment)
+    if view.campaign:
+        return sum(count.waiting for count in overview.campaigns if count.name == view.campaign)
+    return overview.waiting
 
 
 def task_page(task: Task, token: str) -> str:
     """The page to work on a task; `token` is what its submission has to carry."""
     own = address(task.name)
     template = render_template(task, lambda uri: f"{own}/image?uri={quote(str(uri), safe='')}")
-    page = _render_own("task.liquid.html", **_row(task), token=token, next=next_address(task.name))
+    page = _render_own("task.liquid.html", **_row(task), token=token, next=skip_address(task.name))
     return page.replace("<!-- worker template -->", template, 1)
 
 
@@ -63,10 +112,9 @@ def next_address(name: str) -> str:
     return f"{PREFIX}/next?after={name}"
 
 
-def open_tasks(tasks: list[Task]) -> list[Task]:
-    """Open tasks, the most uncertain first, then the oldest."""
-    waiting = [task for task in tasks if task.status == "open"]
-    return sorted(waiting, key=lambda task: (task.input_content.get("confidence") or 0.0, task.created))
+def skip_address(name: str) -> str:
+    """The same, for who does not want `name` again soon."""
+    return f"{PREFIX}/next?skip={name}"
 
 
 def render_template(task: Task, grant_read_access: Callable[[str], str]) -> str:
@@ -86,19 +134,64 @@ def render_template(task: Task, grant_read_access: Callable[[str], str]) -> str:
 
 def _row(task: Task) -> dict[str, Any]:
     content = task.input_content
-    frame_id = str(content.get("frame_id", task.name))
-    segment, _, stem = frame_id.rpartition("/")
-    confidence = content.get("confidence")
-    percent = None if confidence is None else round(100 * confidence)
+    return _shown(
+        task.name,
+        str(content.get("frame_id", task.name)),
+        content.get("confidence"),
+        task.created,
+        content.get("reason", ""),
+    )
+
+
+def _listed(task: Listed, reviewer: str) -> dict[str, Any]:
+    others = [name for name in task.held_by if name != reviewer]
+    note = ""
+    if task.for_arbiter:
+        note = "for an arbiter"
+    elif reviewer in task.answered_by:
+        note = "answered by you; waits for another"
+    elif others:
+        note = f"{' and '.join(others)} at work"
+    elif reviewer in task.held_by:
+        note = "yours"
+    elif task.wanted > 1:
+        note = f"{len(task.answered_by)} of {task.wanted} answers"
     return {
-        "name": task.name,
+        **_shown(task.name, task.frame_id, task.confidence, task.created, task.reason),
+        "thumbnail": f"{address(task.name)}/thumbnail",
+        "note": note,
+        "segment_address": _view_address(View("track", task.campaign, task.segment.partition("/")[2])),
+    }
+
+
+def _shown(name: str, frame_id: str, confidence: float | None, created: datetime, reason: str) -> dict[str, Any]:
+    segment, _, stem = frame_id.rpartition("/")
+    return {
+        "name": name,
         "frame_id": frame_id,
         "segment": segment,
         "stem": stem,
-        "percent": percent,
-        "age": _age(task.created),
-        "reason": content.get("reason", ""),
+        "percent": _percent(confidence),
+        "age": _age(created),
+        "reason": reason,
     }
+
+
+def _choice(count: Counted, view: View, chosen: bool) -> dict[str, Any]:
+    return {"name": count.name, "waiting": count.waiting, "address": _view_address(view), "chosen": chosen}
+
+
+def _view_address(view: View) -> str:
+    query = query_of(view)
+    return f"{PREFIX}/?{query}" if query else f"{PREFIX}/?order=priority"
+
+
+def _percent(share: float | None) -> int | None:
+    return None if share is None else round(100 * share)
+
+
+def _rounded(value: float | None) -> int | None:
+    return None if value is None else round(value)
 
 
 def _age(created: datetime) -> str:

@@ -5,6 +5,7 @@ import socket
 import uvicorn
 
 from firnline.portal.application import make_app
+from firnline.portal.identity import Identify, this_machine
 from firnline.portal.store import Store
 
 LAST_ANSWERS_SECONDS = 5
@@ -12,12 +13,15 @@ LAST_ANSWERS_SECONDS = 5
 
 
 class PageServer(uvicorn.Server):
-    """Listens from the start, on a free port if `port` is 0; raises OSError where it cannot."""
+    """Listens from the start, on a free port if `port` is 0; raises OSError where it cannot.
 
-    def __init__(self, store: Store, host: str = "127.0.0.1", port: int = 0) -> None:
+    Without `identify` the reviewer is whom the operating system knows.
+    """
+
+    def __init__(self, store: Store, host: str = "127.0.0.1", port: int = 0, identify: Identify | None = None) -> None:
         super().__init__(
             uvicorn.Config(
-                make_app(store),
+                make_app(store, identify or this_machine()),
                 http="h11",
                 log_config=None,
                 access_log=False,

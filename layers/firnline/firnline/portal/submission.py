@@ -6,8 +6,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from firnline.errors import Refused
 from firnline.portal.problems import Problem
-from firnline.portal.store import AlreadyAnswered, Store, Task, UnknownTask
+from firnline.portal.store import NotGiven, Store, Task, UnknownTask
 from firnline.review.answer import first_problem, read_answer
+from firnline.review.verdict import read_verdict
+
+NO_POLARITY = (
+    "This frame was read from numbers, where large means strong: it has no polarity that could be wrong. Call it unusable "
+    "if nobody can draw on it."
+)
 
 
 class Submission(BaseModel):
@@ -18,7 +24,6 @@ class Submission(BaseModel):
     answerContent: dict[str, Any]
     token: str
     seconds: Annotated[float, Field(ge=0, le=1e7)] = 0.0
-    workerId: Annotated[str, Field(pattern=r"^[A-Za-z0-9._@-]{1,100}$")] = "reviewer"
 
 
 def read_submission(body: bytes) -> Submission:
@@ -28,18 +33,21 @@ def read_submission(body: bytes) -> Submission:
         raise Problem(400, f"The answer cannot be read: {first_problem(error)}.") from error
 
 
-def accept(store: Store, task: Task, submission: Submission) -> None:
-    """Store an answer that can be read as layers of the task's picture; raises Problem for any other."""
-    if size := task.input_content.get("image"):
-        try:
-            read_answer(submission.answerContent, size["width"], size["height"])
-        except Refused as refused:
-            raise Problem(422, str(refused)) from refused
+def accept(store: Store, task: Task, submission: Submission, reviewer: str) -> None:
+    """Store the answer of a reviewer (by name) that can be read as layers of the task's picture, or as a verdict on it; raises
+    Problem for any other.
+    """
     try:
-        store.submit(task.name, submission.answerContent, submission.workerId, submission.seconds)
+        verdict = read_verdict(submission.answerContent)
+        if verdict is None and (size := task.input_content.get("image")):
+            read_answer(submission.answerContent, size["width"], size["height"])
+    except Refused as refused:
+        raise Problem(422, str(refused)) from refused
+    if verdict and verdict.kind == "polarity_wrong" and not task.input_content.get("polarity"):
+        raise Problem(422, NO_POLARITY)
+    try:
+        store.submit(task.name, submission.answerContent, reviewer, submission.seconds)
     except UnknownTask as error:
         raise Problem(404, "There is no such task any more.") from error
-    except AlreadyAnswered as error:
-        raise Problem(
-            409, "This task has been answered already; that answer counts. Go on with the next task."
-        ) from error
+    except NotGiven as error:
+        raise Problem(409, f"{error} Go on with the next task.") from error

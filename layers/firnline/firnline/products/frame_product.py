@@ -34,6 +34,13 @@ from firnline.products.uncertainty import (
 from firnline.radar.time_units import gps_minus_utc
 
 Status = Literal["accepted", "reviewed", "unreviewed", "imported"]
+Numbering = Literal["frame", "segment"]
+NUMBERING_MEANS: dict[Numbering, str] = {
+    "frame": "a layer's number counts from the surface within its frame; layers of two frames are not matched",
+    "segment": (
+        "a layer keeps its number from frame to frame along the flight segment; lines in too few frames to be counted have none"
+    ),
+}
 STATUS_MEANS: dict[Status, str] = {
     "accepted": "a model's, taken as they are by the review policy: nobody looked at them",
     "reviewed": "corrected or confirmed by a reviewer",
@@ -126,6 +133,7 @@ class FrameProduct:
     platform_m: np.ndarray
     surface_twtt_s: np.ndarray
     twtt_s: np.ndarray
+    numbering: Numbering = "frame"
 
     # ------------------------------------------------------------------------------------------------ what it is called
 
@@ -257,7 +265,7 @@ class FrameProduct:
 
     @cached_property
     def depth_interval(self) -> Interval:
-        surface = self._error_of_surface
+        surface = self.surface_error_s
         spread = depth_spread(
             self.pick_error_s, surface, self.assumptions.medium, self.assumptions.error, self.depth_m
         )  # fmt: skip
@@ -281,7 +289,7 @@ class FrameProduct:
 
     def _pair(self, below: np.ndarray) -> Pair:
         """Each line, and in each trace the line `below` it."""
-        upper, of_surface = self.pick_error_s, self._error_of_surface
+        upper, of_surface = self.pick_error_s, self.surface_error_s
         lower = Spread(*(np.stack([at_line(part, below) for part in parts]) for parts in (upper.sigma, upper.weight)))
         is_surface = (self.labels == "surface")[:, None]
         return Pair(
@@ -294,8 +302,8 @@ class FrameProduct:
         )
 
     @cached_property
-    def _error_of_surface(self) -> Spread:
-        """Error of the surface's time in each trace, (k, 1, traces): of the drawn one, or a pixel's of the file's own."""
+    def surface_error_s(self) -> Spread:
+        """Error, s, of the surface's time in each trace, (k, 1, traces): of the drawn one, or a pixel's of the file's own."""
         own = self.frame.dt_s or np.nan
         pixel = own * PIXEL_ROWS * self.frame.framing.samples_per_row
         shape = (len(self.pick_error_s.sigma), 1, self.frame.file_traces)

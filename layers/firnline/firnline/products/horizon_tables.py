@@ -11,9 +11,9 @@ from pyproj import Transformer
 
 from firnline.errors import Refused
 from firnline.products.files import Unfinished
-from firnline.products.frame_product import STATUS_MEANS, FrameProduct
+from firnline.products.frame_product import NUMBERING_MEANS, STATUS_MEANS, FrameProduct
+from firnline.products.track import ANTARCTIC, ARCTIC, projection_of
 
-ARCTIC, ANTARCTIC = "EPSG:3413", "EPSG:3031"
 COLUMNS = (
     "Line_name", "Horizon_name", "X", "Y", "TraceNr", "Z(us)", "Depth(m)", "IceThickness(m)", "DepthSigma(m)",
     "Depth95(m)", "Year", "Latitude", "Longitude", "Confidence", "Status", "Source", "Correction", "Date",
@@ -23,8 +23,8 @@ COLUMNS = (
 class HorizonTables:
     """`horizons/<campaign>_<segment>/<horizon>.tab`: the lines of that name of all frames of the segment.
 
-    Z is the two-way travel time from the surface, in microseconds. A layer's number counts from the surface within its own
-    frame: the header says so.
+    Z is the two-way travel time from the surface, in microseconds. What a layer's number counts from, the header
+    says.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -74,7 +74,7 @@ class HorizonTables:
             self._open[path] = Unfinished(path)
             said = [
                 f"horizon {horizon} of flight segment {product.segment}, campaign {product.campaign}",
-                "a layer's number counts from the surface within its frame; layers of two frames are not matched",
+                NUMBERING_MEANS[product.numbering],
                 f"X, Y: {projection}, m; Z: two-way travel time below the surface, us; empty: unknown",
                 f"physics: {product.assumptions.statement}",
                 *[f"status {status}: {meaning}" for status, meaning in STATUS_MEANS.items()],
@@ -86,11 +86,6 @@ class HorizonTables:
     def _finish(self) -> None:
         self._done += [unfinished.finish() for unfinished in self._open.values()]
         self._open = {}
-
-
-def projection_of(latitude: np.ndarray) -> str:
-    """The polar stereographic projection of the hemisphere that most positions lie in."""
-    return ARCTIC if np.nanmedian(latitude) >= 0 else ANTARCTIC
 
 
 def _text(value: float, decimals: int) -> str:

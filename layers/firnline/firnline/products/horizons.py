@@ -3,10 +3,10 @@
 A document has no mark for a gap, so a layer that was traced in pieces has a polyline for each. Surface and bed are one
 each. Pieces of an internal layer are joined across a short gap where the second begins as far below the next line above as the
 first ended, nearer than half the way to any other line. A layer's number then counts from the surface: one more than the
-highest number above it. Numbers of two frames are not matched.
+highest number above it. `segment` finds which numbers of two frames mean the same layer.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from firnline.documents.layers import LayersDocument
 from firnline.documents.placement import samples_in_file
 from firnline.geometry import Label, depth_order
 
+BED_NUMBER = -1
 _NEAREST = 0.5
 """Of the way to the next line, above or below, by which joined pieces may be off each other."""
 _SHORT_GAP, _GAP_SHARE = 20, 0.12
@@ -25,17 +26,28 @@ _SHORT_GAP, _GAP_SHARE = 20, 0.12
 class Horizon:
     """One line of a frame. `sample` (traces,) of the uploaded file, `confidence` (traces,), both NaN where it is not.
 
-    number : 0 of the surface, from 1 of the layers by depth, -1 of the bed
+    number : 0 of the surface, from 1 of the layers by depth, -1 of the bed; of the layers along the segment, where that is
+        known, and then below -1 of those that are in too few frames to be counted
+    in_frame : the number within the frame
+    join : confidence that it is the layer of that number of the frame before, NaN where none was or nobody looked
     """
 
     label: Label
     number: int
     sample: np.ndarray
     confidence: np.ndarray
+    in_frame: int
+    join: float = np.nan
 
     @property
     def name(self) -> str:
-        return f"layer_{self.number:03d}" if self.label == "layer" else self.label
+        if self.label != "layer":
+            return self.label
+        return f"layer_{self.number:03d}" if self.number > 0 else f"uncounted_{BED_NUMBER - self.number:03d}"
+
+    def along(self, number: int, join: float) -> "Horizon":
+        """The same line with its number along the segment."""
+        return replace(self, number=number, join=join)
 
 
 def horizons_of(document: LayersDocument, frame: FrameDocument) -> list[Horizon]:
@@ -59,8 +71,9 @@ def horizons_of(document: LayersDocument, frame: FrameDocument) -> list[Horizon]
     made = []
     for place in order:
         label = groups[place][0]
-        number = {"surface": 0, "bed": -1}.get(label)
-        made.append(Horizon(label, next(numbers) if number is None else number, rows[place], sure[place]))
+        number = {"surface": 0, "bed": BED_NUMBER}.get(label)
+        number = next(numbers) if number is None else number
+        made.append(Horizon(label, number, rows[place], sure[place], number))
     return made
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import xarray
 
+from firnline.products.credits import Credits
 from firnline.products.files import Unfinished
-from firnline.products.frame_product import STATUS_MEANS, FrameProduct
+from firnline.products.frame_product import NUMBERING_MEANS, STATUS_MEANS, FrameProduct
 
 _STATUSES = tuple(STATUS_MEANS)
 _EPOCH = "seconds since 1970-01-01T00:00:00Z"
@@ -19,13 +20,14 @@ _FILL = 9.969209968386869e36
 class NetcdfFrames:
     """`netcdf/<campaign>/<segment>/<frame>.nc`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, credits: Credits = Credits()) -> None:  # noqa: B008 (it is frozen)
         self._folder = folder / "netcdf"
+        self._credits = credits
         self._done: list[Path] = []
 
     def add(self, product: FrameProduct) -> None:
         file = Unfinished(self._folder / product.campaign / product.segment / f"{product.stem}.nc")
-        data = dataset(product)
+        data = dataset(product).assign_attrs(self._credits.attributes)
         encoding: dict[str, dict[str, Any]] = {
             str(name): {**_COMPRESSED, "_FillValue": _FILL}
             if values.dtype.kind == "f" and values.ndim
@@ -108,7 +110,7 @@ def dataset(product: FrameProduct) -> xarray.Dataset:
         "horizon": (("horizon",), np.arange(len(names), dtype=np.int32), {
             "long_name": "horizon, from above to below", "units": "1"}),
         "horizon_name": (("horizon",), np.array(names, dtype=object), {
-            "long_name": "name of the horizon; a layer's number counts from the surface within the frame"}),
+            "long_name": "name of the horizon; " + NUMBERING_MEANS[product.numbering]}),
     }  # fmt: skip
     return xarray.Dataset(variables, coordinates, _attributes(product))
 

@@ -17,11 +17,14 @@ from scipy.io import loadmat, savemat
 from firnline.documents.upload_key import ORGANISER_PREFIX
 from firnline.errors import Refused
 from firnline.products.files import Unfinished
-from firnline.products.frame_product import FrameProduct
+from firnline.products.frame_product import NUMBERING_MEANS, FrameProduct
+from firnline.products.horizons import BED_NUMBER
 
 MANUAL, AUTOMATIC = 1, 2
 GOOD, MODERATE = 1, 2
 SURFACE_ID, BOTTOM_ID = 1, 2
+FIRST_UNCOUNTED_ID = 10_000
+"""Above it lie the ids of lines that are in too few frames to be counted along the segment."""
 STANDARD_GROUP, OUR_GROUP = "standard", "firnline"
 
 _FRAME = re.compile(r"(\d{8}_\d{2})_(\d{3,4})")
@@ -164,7 +167,9 @@ def name_of(product: FrameProduct) -> tuple[str, str]:
 
 
 def _id(number: int) -> int:
-    return BOTTOM_ID if number < 0 else SURFACE_ID if number == 0 else number + BOTTOM_ID
+    if number < BED_NUMBER:
+        return FIRST_UNCOUNTED_ID + BED_NUMBER - number
+    return BOTTOM_ID if number == BED_NUMBER else SURFACE_ID if number == 0 else number + BOTTOM_ID
 
 
 def _described(name: str, year: float, product: FrameProduct) -> tuple[str, str, float, str]:
@@ -172,7 +177,7 @@ def _described(name: str, year: float, product: FrameProduct) -> tuple[str, str,
     standard = name in ("surface", "bed")
     annual = product.assumptions.annual
     age = annual.surface_year - year if annual else np.nan
-    told = "" if standard else "number from the surface within each frame; frames are not matched"
+    told = "" if standard else NUMBERING_MEANS[product.numbering]
     return ("bottom" if name == "bed" else name), (STANDARD_GROUP if standard else OUR_GROUP), age, told
 
 

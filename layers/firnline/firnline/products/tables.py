@@ -25,8 +25,14 @@ COLUMNS: dict[str, tuple[pa.DataType, int | None, str]] = {
     "distance_m": (pa.float64(), 2, "along the track from the frame's first position, on the ellipsoid"),
     "platform_m": (pa.float64(), 3, "elevation of the antenna"),
     "surface_m": (pa.float64(), 3, "elevation of the surface"),
-    "horizon": (_TEXT, None, "surface, bed, or layer_<number>; numbers of two frames are not matched"),
-    "number": (pa.int32(), None, "of a layer from the surface, which is 0; -1 for the bed"),
+    "horizon": (
+        _TEXT,
+        None,
+        "surface, bed, or layer_<number>: along the segment if that is known, else within the frame",
+    ),
+    "number": (pa.int32(), None, "of a layer within its frame, from the surface, which is 0; -1 for the bed"),
+    "layer_number": (pa.int32(), None, "of a layer along its flight segment; empty for what is in too few frames"),
+    "join_confidence": (pa.float64(), 4, "that it is the layer of that number in the frame before that shows it"),
     "year": (pa.float64(), 3, "of the layer, where layers are taken as annual"),
     "sample": (pa.float64(), 3, "of the uploaded file, from 0"),
     "twtt_s": (pa.float64(), None, "two-way travel time"),
@@ -73,7 +79,9 @@ def table_of(product: FrameProduct) -> pa.Table:
     }  # fmt: skip
     per_line = {
         "horizon": np.array([horizon.name for horizon in product.horizons], dtype=object),
-        "number": product.numbers, "year": product.years,
+        "number": np.array([horizon.in_frame for horizon in product.horizons], dtype=int),
+        "layer_number": _along(product), "year": product.years,
+        "join_confidence": np.array([horizon.join for horizon in product.horizons], dtype=float),
     }  # fmt: skip
     per_place = {
         "sample": product.sample, "twtt_s": product.twtt_s, "depth_m": product.depth_m, "depth_sigma_m": depth.sigma,
@@ -104,6 +112,13 @@ def table_of(product: FrameProduct) -> pa.Table:
             rounded = values[name] if decimals is None else np.round(values[name], decimals)
             columns.append(pa.array(rounded, kind, from_pandas=True))
     return pa.Table.from_arrays(columns, schema=_SCHEMA)
+
+
+def _along(product: FrameProduct) -> np.ndarray:
+    """(lines,) numbers along the segment, NaN of what has none."""
+    numbers = product.numbers.astype(float)
+    counted = (product.labels == "layer") & (numbers > 0) & (product.numbering == "segment")
+    return np.where(counted | (product.labels == "surface"), numbers, np.nan)
 
 
 class CsvTable:

@@ -6,6 +6,7 @@ from pyproj import Geod
 
 from firnline.errors import Refused
 
+ARCTIC, ANTARCTIC = "EPSG:3413", "EPSG:3031"
 _ELLIPSOID = Geod(ellps="WGS84")
 
 
@@ -23,6 +24,11 @@ def distance_along(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
         ]
         distance[known] = np.concatenate([[0.0], np.cumsum(steps)])
     return distance
+
+
+def projection_of(latitude: np.ndarray) -> str:
+    """The polar stereographic projection of the hemisphere that most positions lie in."""
+    return ARCTIC if np.nanmedian(latitude) >= 0 else ANTARCTIC
 
 
 class Box(BaseModel):

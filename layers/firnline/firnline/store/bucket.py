@@ -57,6 +57,21 @@ class Bucket:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         return (item["Key"] for page in pages for item in page.get("Contents", []))
 
+    def signed_address(self, key: str, seconds: int, content_type: str) -> str:
+        """An address at which anybody can read the object for so long, as that type, with the rights of this client.
+
+        No browser keeps what it reads there: S3 answers otherwise to a script than to the page, and one that had kept the
+        page's answer would give it to the script, which may not read it.
+        """
+        what = {
+            "Bucket": self.name,
+            "Key": key,
+            "ResponseContentType": content_type,
+            "ResponseCacheControl": "no-store",
+        }
+        address: str = self.client.generate_presigned_url("get_object", Params=what, ExpiresIn=seconds)
+        return address
+
     def uri(self, key: str) -> str:
         return f"s3://{self.name}/{key}"
 

@@ -7,7 +7,7 @@ written in one transaction.
 """
 
 from collections.abc import Iterator
-from typing import Literal, TypedDict, Unpack
+from typing import Literal, NotRequired, TypedDict, Unpack
 
 from firnline.documents.layers import LayersDocument
 from firnline.errors import legible
@@ -16,9 +16,11 @@ from firnline.store.rows import (
     BatchState,
     CorrectionRow,
     CounterRow,
+    GoldRow,
     LayerRow,
     LockRow,
     RetrainingOutcome,
+    Work,
 )
 from firnline.store.sortable import timestamp
 from firnline.store.table import Item, Table
@@ -34,6 +36,9 @@ class CorrectionDetails(TypedDict):
     answers: int
     answers_refused: int
     answers_differ: bool
+    work: NotRequired[tuple[Work, ...]]
+    agreement: NotRequired[float | None]
+    arbitrated: NotRequired[bool]
 
 
 class Corrections:
@@ -80,6 +85,19 @@ class Corrections:
         """Every correction, oldest first."""
         return map(CorrectionRow.of, self._table.query_index("by_status", "CORRECTIONS"))
 
+    def newest(self, limit: int) -> list[CorrectionRow]:
+        """The last `limit` corrections, the newest first; no more are read."""
+        return list(map(CorrectionRow.of, self._table.read_index("by_status", "CORRECTIONS", limit, newest_first=True)))
+
+    def record_gold(self, loop_name: str, frame_id: str, truth: str, work: Work) -> bool:
+        """Store how an answer to a gold task agrees with the truth, once; False if it was stored before."""
+        row = GoldRow(loop_name=loop_name, frame_id=frame_id, truth=truth, created=timestamp(), work=work)
+        return self._table.put(row.item(), "attribute_not_exists(pk)")
+
+    def golds(self) -> Iterator[GoldRow]:
+        """Every answer to a gold task, oldest first."""
+        return map(GoldRow.of, self._table.query_index("by_status", "GOLDS"))
+
     def layers(self, frame_id: str, loop_name: str) -> Iterator[LayerRow]:
         """The coordinates of a correction's layers, in the order of its document."""
         pk, prefix = LayerRow.key(frame_id=frame_id, loop_name=loop_name, number=0)
@@ -93,6 +111,8 @@ class Corrections:
         claimed: list[int] = []
         while True:
             counts = self.counts()
+            if counts.every != every and counts.total:
+                self._table.update(*CounterRow.key(), "SET #every = :every", {":every": every}, "attribute_exists(pk)")
             if counts.unclaimed < every:
                 return claimed
             batch = BatchRow(

@@ -29,6 +29,10 @@ def review_labelled(loop_name: str) -> str:
     return f"reviews/{loop_name}/labelled.png"
 
 
+def review_thumbnail(loop_name: str) -> str:
+    return f"reviews/{loop_name}/thumbnail.png"
+
+
 def correction_prefix(frame_id: str, loop_name: str) -> str:
     return f"corrections/{frame_id}/{loop_name}/"
 

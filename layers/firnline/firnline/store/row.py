@@ -25,8 +25,9 @@ class BrokenRow(Exception):
 class Row(BaseModel):
     """One item. A subclass names its fields; those of `ONLY_IN_KEYS` are in the keys and are no attributes.
 
-    `KEYS` gives each key as a template over fields and properties: `pk` and `sk`, and those of the indexes. A field that
-    was not given is not written, so an item that lacks it stays as it is.
+    `KEYS` gives each key as a template over fields and properties: `pk` and `sk`, and those of the indexes. A key of an
+    index, one of whose fields is None, is not written: the item is not in that index. A field that was not given is not
+    written, so an item that lacks it stays as it is.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
@@ -63,9 +64,10 @@ class Row(BaseModel):
             row = cls.model_validate(fields | cls._told_by(keys))
         except ValidationError as error:
             raise cls._broken(item, _problems(error)) from error
-        for name, value in row._keys().items():
-            if keys.get(name) != value:
-                raise cls._broken(item, [f"the key '{name}' is {keys.get(name)!r}, where '{value}' belongs"])
+        own = row._keys()
+        for name in cls.KEYS:
+            if keys.get(name) != own.get(name):
+                raise cls._broken(item, [f"the key '{name}' is {keys.get(name)!r}, where {own.get(name)!r} belongs"])
         return row
 
     def item(self) -> Item:
@@ -78,9 +80,12 @@ class Row(BaseModel):
         return {name: _plain(value) for name, value in given if value is not None and name not in self.ONLY_IN_KEYS}
 
     def _keys(self) -> dict[str, str]:
-        return {
-            name: template.format_map({field: getattr(self, field) for field in _fields_of(template)})
+        filled = {
+            name: {field: getattr(self, field) for field in _fields_of(template)}
             for name, template in self.KEYS.items()
+        }
+        return {
+            name: self.KEYS[name].format_map(fields) for name, fields in filled.items() if None not in fields.values()
         }
 
     @classmethod
@@ -131,4 +136,6 @@ def _plain(value: Any) -> Any:
     """A value as the table stores it."""
     if isinstance(value, Row):
         return value.attributes()
-    return list(value) if isinstance(value, tuple) else value
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    return [_plain(entry) for entry in value] if isinstance(value, tuple) else value

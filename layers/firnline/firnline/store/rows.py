@@ -5,15 +5,15 @@ Attributes that a deployed stack may lack have a default: they came later, and t
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from firnline.documents.polarity import Polarity
 from firnline.geometry import Label
 from firnline.store.row import Row
 
 FrameStatus = Literal["READY", "PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED", "REJECTED"]
-ReviewState = Literal["STARTED", "COMPLETED", "FAILED"]
-LoopState = Literal["OPEN", "ANSWERED", "COMPLETED"]
+ReviewState = Literal["STARTED", "COMPLETED", "FAILED", "WITHDRAWN"]
+LoopState = Literal["OPEN", "ANSWERED", "COMPLETED", "WITHDRAWN"]
 BatchState = Literal["PENDING", "STARTED", "DONE"]
 Split = Literal["train", "validation", "holdout"]
 Coverage = Literal["complete", "partial"]
@@ -25,10 +25,15 @@ USABLE: tuple[FrameStatus, ...] = ("READY", "PREDICTED", "IN_REVIEW", "ACCEPTED"
 """Of a frame that was not refused, in the order in which it goes through them."""
 STATUSES: tuple[FrameStatus, ...] = (*USABLE, "REJECTED")
 
+_RANKS = 1_000_000
+"""Steps of a priority that an order tells apart."""
+
 FrameId = Annotated[str, Field(pattern=r"^[^/#]+/[^/#]+/[^/#]+$")]
 """`<campaign>/<segment>/<stem>`, or `_keys/refused/<16 hex>` of an upload that can have no frame."""
 SegmentId = Annotated[str, Field(pattern=r"^[^/#]+/[^/#]+$")]
 """`<campaign>/<segment>`."""
+LinePlace = Annotated[str, Field(pattern=r"^[^/#:]+:[0-9]+:[0-9]+(\.[0-9]+)?$")]
+"""`<stem>:<trace>:<sample>` of a place on a line, in the uploaded file."""
 LoopName = Annotated[str, Field(pattern=r"^[^#]+$")]
 Count = Annotated[int, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -65,6 +70,8 @@ class FrameRow(Row):
     polarity: Polarity | None = None
     polarity_confidence: Share | None = None
     """Of the guess about a picture; None where the polarity was given, and for numbers."""
+    polarity_by: str = ""
+    """The reviewer who decided it; it came later, and is empty where the upload told it, or nobody."""
     picks_reason: str = ""
     """Why picks inside the frame's file were not taken."""
     # ingest_frame, whenever what lies beside the frame has changed:
@@ -142,7 +149,9 @@ class ReviewRow(Row):
     asked_because: str
     closed: str | None = None
     reason: str = ""
-    """Why it FAILED; a good answer that comes after all leaves it."""
+    """Why it FAILED or was WITHDRAWN; a good answer that comes after all leaves it."""
+    verdict: str = ""
+    """What a reviewer said in place of drawing, as a sentence; it came later."""
 
 
 class LoopFrameRow(Row):
@@ -167,8 +176,31 @@ class ReviewBudgetRow(Row):
     opened: Count
 
 
+class _Part(BaseModel):
+    """A part of an item."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Claim(_Part):
+    """Somebody works on a task: until that moment nobody else is given it."""
+
+    by: str
+    until: str
+
+
+class GivenAnswer(_Part):
+    by: str
+    key: str
+    """Where in the workspace bucket it lies."""
+    submitted: str
+    arbiter: bool = False
+    """It decides between the answers before it."""
+
+
 class LoopRow(Row):
-    """A human loop of Firnline's own page, ReviewProvider=portal; start_review opens it, the page moves it on.
+    """A human loop of Firnline's own page; start_review opens it, the page moves it on, and so does complete_review where
+    its reviewers disagree.
 
     From `frame_id` on it has what the list of tasks shows; the whole task lies at `input_key`.
     """
@@ -178,7 +210,11 @@ class LoopRow(Row):
         "pk": "LOOP#{loop_name}",
         "sk": "LOOP",
         "status_pk": "LOOPS#{state}",
-        "status_sk": "{created}#{loop_name}",
+        "status_sk": "{place}#{loop_name}",
+        "segment_pk": "{track_pk}",
+        "segment_sk": "{track_sk}",
+        "campaign_pk": "{campaign_pk}",
+        "campaign_sk": "{campaign_sk}",
     }
 
     loop_name: LoopName
@@ -192,13 +228,115 @@ class LoopRow(Row):
     """None where the model's document says none."""
     reason: str
     answer_key: str | None = None
+    """With `submitted`, of the one answer; later versions write `answers`."""
     submitted: str | None = None
+    # What came later; an item without `priority` is in the list by priority alone, after all others.
+    priority: Share | None = None
+    """1 is asked for first."""
+    version: Count = 0
+    """Changed by every write: whoever writes says which one they have read."""
+    wanted: Annotated[int, Field(ge=1)] = 1
+    """Answers of different people that it takes."""
+    answers: tuple[GivenAnswer, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    for_arbiter: bool = False
+    """Its reviewers disagreed: one more answer decides, of somebody of the group of arbiters."""
+    withdrawn_because: str = ""
+    gold: str = ""
+    """The correction, by its loop's name, that the answer is compared with; the frame is known, and nothing is learned."""
+
+    @property
+    def segment(self) -> str:
+        """`<campaign>/<segment>`."""
+        return self.frame_id.rpartition("/")[0]
+
+    @property
+    def campaign(self) -> str:
+        return self.frame_id.partition("/")[0]
+
+    @property
+    def stem(self) -> str:
+        return self.frame_id.rpartition("/")[2]
+
+    @property
+    def place(self) -> str:
+        """Where it stands in an order by priority, then by age."""
+        if self.priority is None:
+            return self.created
+        return f"{round((1 - self.priority) * _RANKS):0{len(str(_RANKS))}d}#{self.created}"
+
+    @property
+    def track_pk(self) -> str | None:
+        return None if self.priority is None else f"LOOPS#{self.state}"
+
+    @property
+    def track_sk(self) -> str | None:
+        return None if self.priority is None else f"{self.frame_id}#{self.loop_name}"
+
+    @property
+    def campaign_pk(self) -> str | None:
+        return None if self.priority is None else f"LOOPS#{self.state}#{self.campaign}"
+
+    @property
+    def campaign_sk(self) -> str | None:
+        return None if self.priority is None else f"{self.place}#{self.loop_name}"
+
+    @property
+    def given(self) -> tuple[GivenAnswer, ...]:
+        """The answers that count, whichever version took them."""
+        if self.answer_key is not None and not self.answers:
+            return (GivenAnswer(by="reviewer", key=self.answer_key, submitted=self.submitted or self.created),)
+        return self.answers
+
+    def claimed_by(self, now: str) -> tuple[Claim, ...]:
+        """The claims that hold at `now`."""
+        return tuple(claim for claim in self.claims if claim.until > now)
 
     @model_validator(mode="after")
     def _has_the_answer_that_it_took(self) -> Self:
-        if self.state != "OPEN" and self.answer_key is None:
-            raise ValueError(f"its attribute 'answer_key' is missing, and it is {self.state}")
+        if self.state in ("ANSWERED", "COMPLETED") and not self.given:
+            raise ValueError(f"its attribute 'answers' is missing, and it is {self.state}")
         return self
+
+
+class CampaignQueueRow(Row):
+    """How many tasks of a campaign wait on Firnline's page, and how many are done; it changes together with the tasks."""
+
+    CALLED: ClassVar[str] = "count of a campaign's tasks"
+    KEYS: ClassVar[dict[str, str]] = {"pk": "QUEUE", "sk": "{campaign}"}
+    ONLY_IN_KEYS: ClassVar[frozenset[str]] = frozenset({"campaign"})
+
+    campaign: str
+    waiting: int
+    done: int
+
+
+class SegmentQueueRow(Row):
+    """The same of a flight segment."""
+
+    CALLED: ClassVar[str] = "count of a segment's tasks"
+    KEYS: ClassVar[dict[str, str]] = {"pk": "QUEUE#{campaign}", "sk": "{segment}"}
+    ONLY_IN_KEYS: ClassVar[frozenset[str]] = frozenset({"campaign", "segment"})
+
+    campaign: str
+    segment: str
+    """Without its campaign."""
+    waiting: int
+    done: int
+
+
+class Work(_Part):
+    """What one reviewer did for a correction, or for a gold frame; what nobody said is None."""
+
+    by: str
+    seconds: Annotated[float, Field(ge=0)] | None = None
+    operations: dict[str, Count] = {}
+    """Clicks, keys and strokes, by kind."""
+    vertices_moved: Count | None = None
+    proposal_kept: Share | None = None
+    """Of the traces of the proposal, those whose line was left within half a pixel."""
+    agreement: Share | None = None
+    """With the others who drew the same frame, on average, or with an arbiter."""
 
 
 class CorrectionRow(Row):
@@ -230,6 +368,30 @@ class CorrectionRow(Row):
     answers: Count
     answers_refused: Count
     answers_differ: bool
+    work: tuple[Work, ...] = ()
+    """Of each whose answer could be used; with what follows it came later."""
+    agreement: Share | None = None
+    """Of all pairs of reviewers, on average; None of one reviewer."""
+    arbitrated: bool = False
+
+
+class GoldRow(Row):
+    """An answer to a gold task, compared with the truth; complete_review writes it, and nothing is learned from it."""
+
+    CALLED: ClassVar[str] = "answer to a gold task"
+    KEYS: ClassVar[dict[str, str]] = {
+        "pk": "GOLD#{loop_name}",
+        "sk": "GOLD",
+        "status_pk": "GOLDS",
+        "status_sk": "{created}#{loop_name}",
+    }
+
+    loop_name: LoopName
+    frame_id: FrameId
+    truth: LoopName
+    """The loop of the correction that it was compared with."""
+    created: str
+    work: Work
 
 
 class LayerRow(Row):
@@ -271,6 +433,8 @@ class CounterRow(Row):
     total: Count
     claimed: Count = 0
     last_batch: Count = 0
+    every: Annotated[int, Field(ge=1)] | None = None
+    """Corrections that make a batch, for those who show how far the next one is; it came later."""
 
     @property
     def unclaimed(self) -> int:
@@ -349,6 +513,24 @@ class SplitRow(Row):
     fixed: str
 
 
+class JoinRow(Row):
+    """What a person said of two lines of a flight segment: that they are one layer, or not. `firnline layers` writes it.
+
+    A line is named by a place on it, so that what was said stays when the line is mended.
+    """
+
+    CALLED: ClassVar[str] = "join"
+    KEYS: ClassVar[dict[str, str]] = {"pk": "JOINS#{segment}", "sk": "JOIN#{one}#{other}"}
+    ONLY_IN_KEYS: ClassVar[frozenset[str]] = frozenset({"segment"})
+
+    segment: SegmentId
+    one: LinePlace
+    other: LinePlace
+    same: bool
+    said: str
+    """When."""
+
+
 class ModelRow(Row):
     """What was decided about a model, and why.
 
@@ -414,6 +596,6 @@ class ChampionRow(Row):
 
 
 KINDS: tuple[type[Row], ...] = (
-    FrameRow, PredictionRow, ReviewRow, LoopFrameRow, ReviewBudgetRow, LoopRow, CorrectionRow, LayerRow, CounterRow,
-    BatchRow, LockRow, SplitRow, ModelRow, ChampionRow,
+    FrameRow, PredictionRow, ReviewRow, LoopFrameRow, ReviewBudgetRow, LoopRow, CampaignQueueRow, SegmentQueueRow,
+    CorrectionRow, GoldRow, LayerRow, CounterRow, BatchRow, LockRow, SplitRow, JoinRow, ModelRow, ChampionRow,
 )  # fmt: skip

@@ -9,13 +9,17 @@ import re
 import time
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from boto3.dynamodb.conditions import ConditionBase, Key
 from botocore.exceptions import ClientError
 
 Item = dict[str, Any]
 
+IndexName = Literal["by_status", "by_segment", "by_campaign"]
+_ATTRIBUTES: dict[IndexName, str] = {"by_status": "status", "by_segment": "segment", "by_campaign": "campaign"}
+_LAST_CHARACTER = "\U0010ffff"
+"""Sorts after every other."""
 _CONFLICT_ATTEMPTS = 12
 
 
@@ -91,12 +95,38 @@ class Table:
             condition &= Key("sk").begins_with(sk_prefix)
         yield from self._pages(KeyConditionExpression=condition, ConsistentRead=True)
 
-    def query_index(self, index: str, key: str, newest_first: bool = False) -> Iterator[Item]:
-        """All items under a key of `by_status` or `by_segment`, in its order. An index lags behind the table."""
-        attribute = {"by_status": "status_pk", "by_segment": "segment_pk"}[index]
+    def query_index(self, index: IndexName, key: str, newest_first: bool = False) -> Iterator[Item]:
+        """All items under a key of an index, in its order. An index lags behind the table."""
         yield from self._pages(
-            IndexName=index, KeyConditionExpression=Key(attribute).eq(key), ScanIndexForward=not newest_first
+            IndexName=index,
+            KeyConditionExpression=Key(f"{_ATTRIBUTES[index]}_pk").eq(key),
+            ScanIndexForward=not newest_first,
         )
+
+    def read_index(
+        self, index: IndexName, key: str, limit: int, *, prefix: str = "", after: str = "", newest_first: bool = False
+    ) -> list[Item]:
+        """At most `limit` items under a key of an index, those whose sort key begins with `prefix` and follows `after`.
+
+        No more than these are read.
+        """
+        name = _ATTRIBUTES[index]
+        condition: ConditionBase = Key(f"{name}_pk").eq(key)
+        if prefix or after:
+            first = max(prefix, f"{after}\0") if after else prefix
+            last = f"{prefix}{_LAST_CHARACTER}"
+            if first > last:
+                return []
+            condition &= Key(f"{name}_sk").between(first, last)
+        found: list[Item] = []
+        query: Item = {"IndexName": index, "KeyConditionExpression": condition, "ScanIndexForward": not newest_first}
+        while len(found) < limit:  # a page ends at 1 MB, too
+            page = self._resource.query(**query, Limit=limit - len(found))
+            found += map(_from_dynamodb, page["Items"])
+            if "LastEvaluatedKey" not in page:
+                break
+            query["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+        return found
 
     def _pages(self, **query: Any) -> Iterator[Item]:
         while True:
