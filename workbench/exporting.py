@@ -49,6 +49,7 @@ from firnline.review.answer import read_answer
 from firnline.store import keys
 from firnline.store.bucket import split_uri
 from firnline.store.joins import Joins
+from firnline.store.line_status import line_statuses
 from firnline.store.rows import USABLE, CorrectionRow, FrameRow
 from workbench.connection import Connection
 from workbench.progress import Stages
@@ -60,7 +61,6 @@ JOINS = "joins.csv"
 """Which line of which frame is the layer of which line before, and how sure that is."""
 PROFILE_SIGMA_KG_M3 = 30.0
 _DEFAULT: tuple[Status, ...] = ("accepted", "reviewed")
-_UNREVIEWED = ("PREDICTED", "IN_REVIEW")
 NO_DEPTHS = "without depths, as they tell no travel times or no surface: draw the surface, or say --ground if the antenna lay on it"
 OUTSIDE = "outside the box"
 OF_NOW = "of a new revision just now, which its correction is not of: export again"
@@ -374,16 +374,7 @@ def _read_product(
 
 def status_of(row: FrameRow, wanted: Sequence[Status]) -> Status | None:
     """Which of the lines of a frame are wanted, the surest first; None where it has none of them."""
-    has: list[Status] = []
-    if row.status == "CORRECTED":
-        has.append("reviewed")
-    if row.annotated:
-        has.append("imported")
-    if row.status == "ACCEPTED":
-        has.append("accepted")
-    if row.status in _UNREVIEWED:
-        has.append("unreviewed")
-    return next((status for status in has if status in wanted), None)
+    return next((status for status in line_statuses(row) if status in wanted), None)
 
 
 def _lines(connection: Connection, row: FrameRow, status: Status) -> tuple[LayersDocument, Provenance] | None:

@@ -14,6 +14,7 @@ from firnline.observability import logger
 from firnline.portal.application import make_app
 from firnline.portal.guards import site_at
 from firnline.portal.pictures import origin, signed
+from firnline.portal.segment_store import SegmentStore
 from firnline.portal.table_store import TableStore
 from firnline.settings import load_settings
 from firnline.store.bucket import Bucket
@@ -43,7 +44,7 @@ def page() -> SignedIn:
         f"{cognito}/{settings.user_pool_id}", settings.issuer, settings.client_id, settings.page_address + BACK
     )
     secure = settings.page_address.startswith("https:")
-    return SignedIn(make_app(store, identify, site, signed(store)), pool, site, secure)
+    return SignedIn(make_app(store, identify, site, signed(store), SegmentStore(table, bucket)), pool, site, secure)
 
 
 @cache

@@ -39,25 +39,37 @@ ENOUGH = 0.98
 """Share of the picked traces within `WITHIN_PX` at which the expert is done."""
 HAND_PX = 0.8
 """Standard deviation of where the mouse goes, on the screen."""
-AIM_PX = 1.6
-"""What a way may stray before the expert clicks nearer: closer than `WITHIN_PX`, since the click shakes."""
-SHORTEST_STRETCH = 6
+FAR_PX, FEW = 6.0, 0.02
+"""A way that the expert takes strays nowhere farther than that, and beyond `WITHIN_PX` on no larger share of its traces."""
+AIM_PX = 1.8
+"""By which snapping may move a click away from the layer before the expert holds Ctrl."""
+TRIES = 2
+"""At a place, before the expert leaves it as it is."""
+WORTH_A_CLICK = 12
+"""Traces; where the next click would bring fewer, the expert draws on by hand."""
+ZOOM_TURNS = 3
+"""Of the wheel, before a stroke; they are told, and are no operations."""
+STROKE_TRACES, STROKE_STEP = 80, 1
+"""Of one stroke, and between the places that the mouse tells of."""
+SHORTEST_STRETCH = 4
 """Traces of a wrong stretch that the expert mends; shorter ones do not matter to the share."""
 FRAME_MS = 1000 / 60
 
-LOOK = """async ([from, start, rows, ends, aim]) => {
+LOOK = """async ([from, start, rows, ends, within, far, few]) => {
   const editor = document.querySelector('layer-editor');
   const off = (vertices, last) => {
-    let worst = 0;
+    let [worst, wrong, all] = [0, 0, 0];
     let k = 0;
     for (let x = Math.ceil(from.x); x <= last; x++) {
       while (k < vertices.length - 2 && vertices[k + 1].x < x) k++;
       const [a, b] = [vertices[k], vertices[k + 1]];
       const y = b ? a.y + (b.y - a.y) * (x - a.x) / (b.x - a.x) : a.y;
       const by = Math.abs(y - rows[x - start]);
-      if (by > worst) worst = by;
+      worst = Math.max(worst, by);
+      all += 1;
+      if (by > within) wrong += 1;
     }
-    return worst;
+    return worst <= far && wrong <= few * all;
   };
   const seen = [];
   for (const x of ends) {
@@ -69,7 +81,8 @@ LOOK = """async ([from, start, rows, ends, aim]) => {
   }
   return seen;
 }"""
-"""How far the ways from a place to each of some traces of a layer stray from it: along the ridge, and straight."""
+"""Whether the ways from a place to each of some traces of a layer stay on it, along the ridge and straight, and what snapping
+to the crest would move the click by."""
 
 
 @dataclass
@@ -80,6 +93,8 @@ class Expert:
     seed: int = 0
     operations: Counter = field(default_factory=Counter)
     held: frozenset = frozenset()
+    strokes: bool = True
+    turns: int = 0
 
     def __post_init__(self) -> None:
         self.editor = Editor(self.tab)
@@ -127,13 +142,48 @@ class Expert:
         x, last = start, start + len(rows) - 1
         self.click(x, rows[0])
         while x < last:
-            x, straight, snap = self.farthest(start, rows, x)
+            to, straight, snap = self.farthest(start, rows, x)
+            if self.strokes and to - x < WORTH_A_CLICK and last - x >= WORTH_A_CLICK:
+                x = self.stroke(start, rows, x)
+                continue
+            x = to
             held = (["Alt"] if straight else []) + ([] if snap else ["Control"])
             self.click(x, rows[x - start], *held)
             self.editor.get("1")
         self.hold()
         self.key("Enter")
         self.editor.get("1")
+
+    def stroke(self, start: int, rows: np.ndarray, x: int) -> int:
+        """Draw on by hand, the button held, where neither way goes far; returns the trace at which it ends."""
+        self.hold()
+        end = min(start + len(rows) - 1, x + STROKE_TRACES)
+        # Zoomed in along the track, the hand shakes by fewer traces. About the end that keeps both in sight.
+        left = self.editor.at(x, 0)[0] < self.tab.viewport_size["width"] / 2
+        about = x if left else end
+        self.tab.mouse.move(*self.editor.at(about, rows[about - start]))
+        self.hold("Shift")
+        self.turn(-200)
+        self.hold()
+        for trace in [*range(x + 1, end, STROKE_STEP), end]:
+            at = np.array(self.editor.at(trace, rows[trace - start])) + self.random.normal(0, HAND_PX, 2)
+            self.tab.mouse.move(*at)
+            if trace == x + 1:
+                self.tab.mouse.down()
+        self.tab.mouse.up()
+        self.operations["stroke"] += 1
+        self.editor.get("1")
+        self.tab.keyboard.press("f")
+        self.operations["key"] += 1
+        return end
+
+    def turn(self, by: int) -> None:
+        for _ in range(ZOOM_TURNS):
+            before = self.editor.get("editor.view.sx")
+            self.tab.mouse.wheel(0, by)
+            while self.editor.get("editor.view.sx") == before:
+                self.tab.wait_for_timeout(5)
+        self.turns += ZOOM_TURNS
 
     def farthest(self, start: int, rows: np.ndarray, x: int) -> tuple[int, bool, bool]:
         """The farthest trace to click at: (trace, whether straight, whether snapping to the crest helps)."""
@@ -142,12 +192,12 @@ class Expert:
         ends = sorted(
             {min(last, x + step) for step in (3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1100)}
         )
-        seen = self.tab.evaluate(LOOK, [origin, start, rows.tolist(), ends, AIM_PX])
+        seen = self.tab.evaluate(LOOK, [origin, start, rows.tolist(), ends, WITHIN_PX, FAR_PX, FEW])
         best = (ends[0], True, False)
         for end, (wire, straight, snapped) in zip(ends, seen, strict=True):
-            if wire <= AIM_PX and end > best[0]:
+            if wire and end > best[0]:
                 best = (end, False, snapped <= AIM_PX)
-            elif straight <= AIM_PX and end > best[0]:
+            elif straight and end > best[0]:
                 best = (end, True, False)
         return best
 
@@ -183,11 +233,11 @@ def from_empty(expert: Expert, truth: LayersDocument) -> float:
         if shares(expert.editor.lines, truth)[0] >= ENOUGH:
             break
         expert.draw(label, start, rows)
-    return shares(expert.editor.lines, truth)[0]
+    return mend(expert, truth)
 
 
 def from_proposal(expert: Expert, truth: LayersDocument) -> float:
-    """Delete what follows no layer, all at once, then mend the longest wrong stretches until enough is right."""
+    """Delete what follows no layer, all at once, then mend what is left."""
     wrong = [index for index, line in enumerate(expert.editor.lines) if _follows_nothing(line, truth)]
     for index in wrong:
         # On the list, where every line can be seen and hit; Shift adds to what is selected.
@@ -197,12 +247,20 @@ def from_proposal(expert: Expert, truth: LayersDocument) -> float:
     if wrong:
         expert.hold()
         expert.key("Delete")
-    while (now_ := shares(expert.editor.lines, truth))[0] < ENOUGH:
+    return mend(expert, truth)
+
+
+def mend(expert: Expert, truth: LayersDocument) -> float:
+    """Redraw or add the longest wrong stretches until enough is right, or a stretch does not get better."""
+    tried: Counter = Counter()
+    while (seen := shares(expert.editor.lines, truth))[0] < ENOUGH:
         stretches = [(b - a, number, a, b) for number, rows in enumerate(truth.rows())
-                     for a, b in runs(np.isfinite(rows) & ~now_[1][number]) if b - a >= SHORTEST_STRETCH]  # fmt: skip
+                     for a, b in runs(np.isfinite(rows) & ~seen[1][number])
+                     if b - a >= SHORTEST_STRETCH and tried[number, a // STROKE_TRACES] < TRIES]  # fmt: skip
         if not stretches:
             break
         _, number, a, b = max(stretches)
+        tried[number, a // STROKE_TRACES] += 1
         label, rows = truth.layers[number].label, truth.rows()[number]
         picked = np.flatnonzero(np.isfinite(rows[max(0, a - 2) : b + 2])) + max(0, a - 2)
         first, last = int(picked[0]), int(picked[-1])
@@ -211,15 +269,11 @@ def from_proposal(expert: Expert, truth: LayersDocument) -> float:
             expert.key("n")
             expert.label(label)
         else:
-            expert.editor.select(owner)
-            expert.operations["click"] += 1
+            if expert.editor.get("editor.drawing.hand") != owner:
+                expert.editor.select(owner)
+                expert.operations["click"] += 1
             expert.key("m")
-        before = expert.count
         expert.follow(first, rows[first : last + 1])
-        if expert.count - before > 200:
-            break
-        if shares(expert.editor.lines, truth)[0] <= now_[0]:
-            break
     return shares(expert.editor.lines, truth)[0]
 
 
@@ -257,17 +311,17 @@ def page_of(frame: Traced) -> Iterator[Any]:
         browser.close()
 
 
-def measured(frame: Traced, empty: bool, seed: int = 0) -> dict[str, Any]:
+def measured(frame: Traced, empty: bool, strokes: bool, seed: int = 0) -> dict[str, Any]:
     proposal = frame.proposal.model_copy(update={"layers": []}) if empty else frame.proposal
     with page_of(Traced(frame.grey, frame.frame, proposal, frame.truth)) as tab:
-        expert = Expert(tab, seed)
+        expert = Expert(tab, seed, strokes=strokes)
         started = time.perf_counter()
         at_first = shares(expert.editor.lines, frame.truth)[0]
         share = (from_empty if empty else from_proposal)(expert, frame.truth)
         return {
             "frame": frame.frame.frame_id, "size": f"{frame.frame.width} x {frame.frame.height}",
-            "from": "empty" if empty else "proposal", "share at first": round(at_first, 3), "share": round(share, 3),
-            "operations": expert.count, **dict(expert.operations), "layers": len(frame.truth.layers),
+            "from": "empty" if empty else "proposal", "strokes": strokes, "share at first": round(at_first, 3), "share": round(share, 3),
+            "operations": expert.count, "wheel": expert.turns, **dict(expert.operations), "layers": len(frame.truth.layers),
             "crossings": len(expert.editor.get("editor.crossed")), "script seconds": round(time.perf_counter() - started),
         }  # fmt: skip
 
@@ -398,13 +452,14 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.real and chosen.only in (None, "real"):
         for frame in real_frames(chosen.real):
-            print(json.dumps(measured(frame, empty=True)), flush=True)
+            for strokes in (False, True):
+                print(json.dumps(measured(frame, empty=True, strokes=strokes)), flush=True)
     if chosen.only in (None, "simulated"):
         with tempfile.TemporaryDirectory() as work:
             frames = traced(UNSEEN, Path(work))
         for frame in frames:
             for empty in (True, False):
-                print(json.dumps(measured(frame, empty)), flush=True)
+                print(json.dumps(measured(frame, empty, strokes=True)), flush=True)
     if chosen.only in (None, "frames"):
         print(json.dumps(frame_times(large_frame())), flush=True)
 

@@ -37,12 +37,14 @@ def review(
         console().print(_a2i_page(connection))
         return
     from firnline.portal.identity import this_machine
+    from firnline.portal.segment_store import SegmentStore
     from firnline.portal.serve import PageServer
     from firnline.portal.table_store import TableStore
 
     store = TableStore(connection.table, connection.workspace, connection.events, _worker_template(connection))
+    segments = SegmentStore(connection.table, connection.workspace)
     try:
-        server = PageServer(store, port=port, identify=this_machine(name))
+        server = PageServer(store, port=port, identify=this_machine(name), segments=segments)
     except ValueError as error:
         raise fail(f"{error}.") from error
     except OSError as error:

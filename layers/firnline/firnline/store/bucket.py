@@ -8,6 +8,8 @@ from botocore.exceptions import ClientError
 from firnline.errors import Refused
 
 SPLIT_FRAME = "Split the frame along the track and upload the parts."
+_BEHIND_FOLDER = "0"
+"""The character that follows "/": what lies below a folder comes before it."""
 _ADVICE = "Split it into parts, or leave out what is not needed."
 
 
@@ -56,6 +58,14 @@ class Bucket:
         """The keys of all objects below a prefix, in order."""
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         return (item["Key"] for page in pages for item in page.get("Contents", []))
+
+    def folders(self, prefix: str, limit: int, after: str = "") -> list[str]:
+        """The names directly below a prefix that ends in "/" under which there are objects, in S3's order: the next `limit` behind
+        `after`. No more than these are listed.
+        """
+        behind = {"StartAfter": f"{prefix}{after}{_BEHIND_FOLDER}"} if after else {}
+        found = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix, Delimiter="/", MaxKeys=limit, **behind)
+        return [item["Prefix"].removeprefix(prefix).rstrip("/") for item in found.get("CommonPrefixes", [])]
 
     def signed_address(self, key: str, seconds: int, content_type: str) -> str:
         """An address at which anybody can read the object for so long, as that type, with the rights of this client.

@@ -75,6 +75,13 @@ class FrameRegister:
     def of_segment(self, campaign: str, segment: str) -> Iterator[FrameRow]:
         return map(FrameRow.of, self._table.query_index("by_segment", f"SEGMENT#{campaign}/{segment}"))
 
+    def in_segment(self, frame_id: str) -> FrameRow | None:
+        """The frame as its segment's index has it, which lags behind the table, for those who may read that index only."""
+        segment, _, stem = frame_id.rpartition("/")
+        found = self._table.read_index("by_segment", f"SEGMENT#{segment}", 1, prefix=stem)
+        rows = [FrameRow.of(item) for item in found]
+        return next((row for row in rows if row.stem == stem), None)
+
     def register(
         self,
         frame_id: str,

@@ -127,10 +127,7 @@ class Loops:
         moment = now or datetime.now(UTC)
 
         def claimed(row: LoopRow) -> LoopRow:
-            _check_open_to(row, reviewer)
-            others = [claim for claim in row.claimed_by(_text(moment)) if claim.by != reviewer]
-            if len(row.answers) + len(others) >= row.wanted:
-                raise Held(_held(row, others), row)
+            others = check_claimable(row, reviewer, moment)
             until = _text(moment + timedelta(minutes=CLAIM_MINUTES))
             return _changed(row, claims=(*others, Claim(by=reviewer, until=until)))
 
@@ -238,6 +235,15 @@ class Loops:
 
 _WHOLE_SEGMENT = 1_000
 """Open tasks of a segment that are put in order at once."""
+
+
+def check_claimable(row: LoopRow, reviewer: str, now: datetime) -> list[Claim]:
+    """The claims of others on a task that a reviewer can have; raises as `Loops.claim` does where they cannot."""
+    _check_open_to(row, reviewer)
+    others = [claim for claim in row.claimed_by(_text(now)) if claim.by != reviewer]
+    if len(row.answers) + len(others) >= row.wanted:
+        raise Held(_held(row, others), row)
+    return others
 
 
 def _check_open_to(row: LoopRow, reviewer: str) -> None:

@@ -1,5 +1,5 @@
 import { alongTrack, simplified } from "./geometry.js";
-import { crest, peakOffset, ridge, ridgePath } from "./live_wire.js";
+import { bandsOf, crest, crestsOf, fitness, likenessOf, peakOffset, ridgePath } from "./live_wire.js";
 
 function answerPaths() {
   let picture = null;
@@ -20,7 +20,7 @@ export class Tracker {
   }
 
   start() {
-    const source = `${[ridge, peakOffset, ridgePath, answerPaths].map(String).join("\n")}\nanswerPaths();`;
+    const source = `${[bandsOf, crestsOf, likenessOf, peakOffset, fitness, ridgePath, answerPaths].map(String).join("\n")}\nanswerPaths();`;
     try {
       const address = URL.createObjectURL(new Blob([source], { type: "text/javascript" }));
       this.worker = new Worker(address);
