@@ -117,6 +117,7 @@ export class LayerEditor extends HTMLElement {
     this.tracker = new Tracker(grey, width, height);
     this.loaded = true;
     this.resize();
+    this.render("panel");
     this.dispatchEvent(new CustomEvent("editor-loaded", { bubbles: true }));
   }
 
@@ -165,25 +166,13 @@ export class LayerEditor extends HTMLElement {
     return this.getAttribute("frame-id") || document.body.dataset.task || "frame";
   }
 
-  get stem() {
-    return this.frameId.split("/").pop();
-  }
-
-  /** The drawing as the document that can be uploaded beside its frame. */
-  layersDocument(complete) {
-    const { polylines, inputImageProperties: image } = this.value;
-    return {
-      schema: "firnline.layers/1",
-      frame_id: this.frameId,
-      image: { width: image.width, height: image.height },
-      source: { kind: "human", created: new Date().toISOString() },
-      coverage: complete ? "complete" : "partial",
-      layers: this.drawing.order.map((index) => polylines[index]),
-    };
+  /** Which frame the lines are of. */
+  get about() {
+    return { frameId: this.frameId, width: this.view.width, height: this.view.height };
   }
 
   get state() {
-    return { drawing: this.drawing.state, effort: this.effort.state, verdict: this.verdict };
+    return { drawing: this.drawing.state, effort: this.effort.state, verdict: this.verdict, about: this.about };
   }
 
   set state({ drawing, effort, verdict }) {

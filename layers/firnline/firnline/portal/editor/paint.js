@@ -193,10 +193,10 @@ export class Painter {
     context = this.clear("down");
     context.font = "11px system-ui, sans-serif";
     context.fillStyle = "#a3b3c1";
-    context.textAlign = "right";
     context.textBaseline = "middle";
+    context.fillText(down.name, 2, 8);
+    context.textAlign = "right";
     const right = this.canvases.down.width / this.ratio;
-    context.fillText(down.name, right - 6, 8);
     for (const { pixel, text } of ticks(down, sight.top, Math.min(sight.bottom, view.height), view.sy)) {
       const { y } = view.toScreen({ x: 0, y: pixel });
       if (y < 20) continue;

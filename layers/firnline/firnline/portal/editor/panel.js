@@ -73,6 +73,7 @@ export class Panel {
     }
     const sure = editor.drawing.proposal.some((line) => line.confidence !== null);
     this.at("[data-confidence]").hidden = !sure;
+    this.at('[data-action="polarity-wrong"]').hidden = !editor.hasAttribute("polarity"); // only a picture's can be wrong
     this.at("[data-header]").textContent = editor.getAttribute("header") || "";
     for (const part of ["short", "full"]) this.at(`.${part}`).append(...(editor.querySelector(`${part}-instructions`)?.childNodes ?? []));
   }
@@ -139,7 +140,8 @@ export class Panel {
       swatch.style.color = this.editor.colourOf(line.label);
       swatch.classList.toggle("dashed", line.label === "bed");
       name.textContent = `${place + 1} ${line.label}`;
-      depth.textContent = `${format(down.zero + drawing.meanRow(line) * down.scale)} ${down.name === "sample" ? "row" : down.name}`;
+      const mean = format(down.zero + drawing.meanRow(line) * down.scale);
+      depth.textContent = down.name === "sample" ? `row ${mean}` : `${mean} ${down.name}`;
       const extent = (lastOf(line).x - firstOf(line).x) * along.scale;
       length.textContent = along.name === "km" ? `${extent.toPrecision(3)} km long` : `${Math.round(extent) + 1} traces`;
       sure.textContent = line.confidence === null ? "" : `${Math.round(100 * line.confidence)} %`;
