@@ -139,4 +139,4 @@ lint-template: setup $(CHECKS)/.ready ## cfn-lint for all regions, state machine
 images: setup ## write the accounts of AWS's MXNet images into template.yaml, from the SageMaker SDK's list
 	@python -m workbench.image_accounts
 
-.PHONY: help setup lock demo up down demo-down first-model bench pictures docs test test-slow coverage check lint-template images
+.PHONY: help setup lock fetch-extras demo up down demo-down first-model bench pictures docs test test-slow coverage check lint-template images
