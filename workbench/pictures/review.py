@@ -41,7 +41,7 @@ class OneTask:
         content = input_content(
             proposal,
             revision=frame.revision,
-            reason=str(reason),
+            reason=reason.sentence if reason else "",
             model_output_image="s3://workspace/overlay.png",
             labeled_image="s3://workspace/echogram.png",
             unlabeled_image="s3://workspace/echogram.png",
@@ -49,7 +49,7 @@ class OneTask:
         name = loop_name("workspace", frame.frame_id, frame.revision, proposal.source.model_version or "")
         self._task = Task(name, datetime.now(UTC), "open", content, task_template())
         self._listed = Listed(
-            name=name, created=self._task.created, frame_id=frame.frame_id, reason=str(reason),
+            name=name, created=self._task.created, frame_id=frame.frame_id, reason=reason.sentence if reason else "",
             confidence=proposal.confidence, priority=1 - (proposal.confidence or 0.0), cursor="",
         )  # fmt: skip
         self._claims = Claims()
