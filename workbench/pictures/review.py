@@ -11,6 +11,7 @@ from firnline.documents.echogram import encode_png
 from firnline.documents.layers import LayersDocument, Source
 from firnline.documents.overlay import draw_layers
 from firnline.portal.queue import Claims, counted, following
+from firnline.portal.segment_store import Segments
 from firnline.portal.serve import PageServer
 from firnline.portal.store import AlreadyAnswered, Listed, Overview, Task, UnknownTask, View
 from firnline.review.answer import as_document, read_answer
@@ -23,6 +24,7 @@ from workbench.pictures.frames import UPLOADED, Traced
 from workbench.reviewer import Reviewer
 
 CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 POLICY = Policy(confidence=0.85, audit_rate=1.0)
 """The template's default confidence, and an audit of all frames above it: a frame that is shown is under review."""
 _SETTLED_MS = 300
@@ -95,7 +97,7 @@ class OneTask:
 def mended(traced: Traced) -> LayersDocument:
     """The layers that come of a review in which the scripted reviewer submits the true layers through the page."""
     store = OneTask(traced)
-    with _served(store) as address:
+    with served(store) as address:
         reviewer = Reviewer(address)
         (task,) = reviewer.open_tasks()
         reviewer.correct(task, traced.truth)
@@ -108,9 +110,8 @@ def screenshot(traced: Traced, path: Path, layer: int, width: int = 1400, height
     """Take a picture of the review page of a frame, one of its layers selected, with Debian's Chromium."""
     from playwright.sync_api import sync_playwright
 
-    with _served(OneTask(traced)) as address, sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with served(OneTask(traced)) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
         page = browser.new_page(viewport={"width": width, "height": height})
         page.goto(f"{address}/review/next")
         page.wait_for_selector("crowd-form[data-ready]", state="attached")
@@ -121,9 +122,9 @@ def screenshot(traced: Traced, path: Path, layer: int, width: int = 1400, height
 
 
 @contextmanager
-def _served(store: OneTask) -> Iterator[str]:
+def served(store: OneTask, segments: Segments | None = None) -> Iterator[str]:
     """The address of the review page of `store`, on a free loopback port."""
-    server = PageServer(store)
+    server = PageServer(store, segments=segments)
     thread = Thread(target=server.serve_until_stopped, daemon=True)
     thread.start()
     try:
