@@ -103,7 +103,7 @@ export class Panel {
     const below = drawing.below(editor.least).length;
     const canDelete = drawing.vertex >= 0 || drawing.selected.length > 0;
     const usable = {
-      mend: drawing.line, extend: drawing.line, retrack: drawing.line && editor.tracker, join: drawing.selected.length > 1, split: drawing.line,
+      extend: drawing.line, retrack: drawing.line && editor.tracker, join: drawing.selected.length > 1, split: drawing.line,
       part: drawing.line, "delete-vertex": canDelete, undo: drawing.past.length || editor.stroke.drawn, redo: drawing.future.length,
       "start-over": drawing.changed, "delete-below": below, wire: editor.tracker,
     };
