@@ -698,11 +698,19 @@ export class LayerEditor extends HTMLElement {
   showPlace(pixel) {
     this.lastPlace = pixel;
     const told = (axis, at) => {
-      const unit = this.units[axis].find(({ name }) => name === this.settings[axis]);
+      const unit = this.unit(axis);
       const value = unit.zero + at * unit.scale;
       return unit.name === "trace" || unit.name === "sample" ? `${unit.name} ${Math.round(value)}` : `${value.toFixed(2)} ${unit.name}`;
     };
     this.panel.place(`${told("along", pixel.x)}, ${told("down", pixel.y)}`);
+  }
+
+  /** The unit that an axis is read in. Metres of ice count from the surface, where one is drawn: above it there is none. */
+  unit(axis, name = this.settings[axis]) {
+    const unit = this.units[axis].find((one) => one.name === name) ?? this.units[axis][0];
+    if (unit.name !== "m") return unit;
+    const surface = this.drawing.lines.find((line) => line.label === "surface");
+    return surface ? { ...unit, zero: -this.drawing.meanRow(surface) * unit.scale } : unit;
   }
 
   colourOf(label) {
@@ -728,8 +736,7 @@ export class LayerEditor extends HTMLElement {
     const { painter, view } = this;
     if (dirty.has("view")) {
       this.picture.draw(painter.contexts.echogram, view, painter.ratio);
-      const unit = (axis) => this.units[axis].find(({ name }) => name === this.settings[axis]);
-      painter.axes(view, unit("along"), unit("down"));
+      painter.axes(view, this.unit("along"), this.unit("down"));
     }
     if (dirty.has("view") || dirty.has("lines")) this.paintLines();
     this.paintLive();

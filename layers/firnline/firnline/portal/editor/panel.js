@@ -122,10 +122,10 @@ export class Panel {
   }
 
   drawList(order) {
-    const { drawing, settings, units } = this.editor;
+    const { drawing } = this.editor;
     const list = this.at(".layers");
-    const down = units.down.find((unit) => unit.name === "m") ?? units.down[0];
-    const along = units.along.find((unit) => unit.name === settings.along) ?? units.along[0];
+    const down = this.editor.unit("down", "m");
+    const along = this.editor.unit("along");
     while (list.childElementCount > order.length) list.lastElementChild.remove();
     while (list.childElementCount < order.length) {
       list.append(element("li", {}, element("button", { type: "button", tabindex: list.childElementCount ? -1 : 0 },
