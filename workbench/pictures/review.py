@@ -15,6 +15,7 @@ from firnline.portal.segment_store import Segments
 from firnline.portal.serve import PageServer
 from firnline.portal.store import AlreadyAnswered, Listed, Overview, Task, UnknownTask, View
 from firnline.review.answer import as_document, read_answer
+from firnline.review.axes import axes_of
 from firnline.review.human_loop import loop_name
 from firnline.review.policy import Policy
 from firnline.review.task_input import input_content
@@ -47,6 +48,7 @@ class OneTask:
             model_output_image="s3://workspace/overlay.png",
             labeled_image="s3://workspace/echogram.png",
             unlabeled_image="s3://workspace/echogram.png",
+            axes=axes_of(frame),
         )
         name = loop_name("workspace", frame.frame_id, frame.revision, proposal.source.model_version or "")
         self._task = Task(name, datetime.now(UTC), "open", content, task_template())
@@ -106,7 +108,7 @@ def mended(traced: Traced) -> LayersDocument:
     return as_document(drawing, traced.frame.frame_id, width, height, Source(kind="human", created=UPLOADED))
 
 
-def screenshot(traced: Traced, path: Path, layer: int, width: int = 1400, height: int = 800) -> None:
+def screenshot(traced: Traced, path: Path, layer: int, width: int = 1400, height: int = 850) -> None:
     """Take a picture of the review page of a frame, one of its layers selected, with Debian's Chromium."""
     from playwright.sync_api import sync_playwright
 

@@ -66,7 +66,7 @@ export const EDITOR_HTML = `
     <span class="group">
       ${tool("edit", "Edit", "Esc", "Select lines, move their vertices")}
       ${tool("draw", "New line", "N", "Draw a line: it follows the reflection between clicks")}
-      ${tool("mend", "Redraw", "M", "Draw a stretch of the selected line anew")}
+      ${tool("mend", "Redraw", "M", "Draw a stretch of a line anew; again: the next stretch")}
       ${tool("extend", "Extend", "E", "Draw on from the nearer end of the selected line")}
       ${tool("erase", "Erase", "B", "Erase what lies in a box, of the selected lines or of all")}
       ${tool("wire", "Follow", "W", "Lines follow the reflection; off, or Alt held: straight")}

@@ -103,7 +103,7 @@ export class Panel {
     const below = drawing.below(editor.least).length;
     const canDelete = drawing.vertex >= 0 || drawing.selected.length > 0;
     const usable = {
-      mend: drawing.line, extend: drawing.line, retrack: drawing.line && editor.tracker, join: drawing.selected.length > 1, split: drawing.line,
+      extend: drawing.line, retrack: drawing.line && editor.tracker, join: drawing.selected.length > 1, split: drawing.line,
       part: drawing.line, "delete-vertex": canDelete, undo: drawing.past.length || editor.stroke.drawn, redo: drawing.future.length,
       "start-over": drawing.changed, "delete-below": below, wire: editor.tracker,
     };
@@ -122,10 +122,10 @@ export class Panel {
   }
 
   drawList(order) {
-    const { drawing, settings, units } = this.editor;
+    const { drawing } = this.editor;
     const list = this.at(".layers");
-    const down = units.down.find((unit) => unit.name === "m") ?? units.down[0];
-    const along = units.along.find((unit) => unit.name === settings.along) ?? units.along[0];
+    const down = this.editor.unit("down", "m");
+    const along = this.editor.unit("along");
     while (list.childElementCount > order.length) list.lastElementChild.remove();
     while (list.childElementCount < order.length) {
       list.append(element("li", {}, element("button", { type: "button", tabindex: list.childElementCount ? -1 : 0 },
