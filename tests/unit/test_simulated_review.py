@@ -104,7 +104,7 @@ def test_where_there_is_no_ridge_more_clicks_are_needed():
     noise = np.random.default_rng(2).integers(30, 60, (HEIGHT, WIDTH)).astype(np.uint8)
     goal = Drawn(20 + 8 * np.sin(np.arange(WIDTH) / 9)[None], ["layer"])
     found = correct(noise, Drawn(np.empty((0, WIDTH)), []), goal, np.random.default_rng(1))
-    assert found.count > 12
+    assert found.total > 12
     assert share_right(found.lines, goal) > 0.9
 
 

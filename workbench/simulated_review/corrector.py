@@ -46,7 +46,7 @@ class Corrected(NamedTuple):
     operations: dict[str, int]
 
     @property
-    def count(self) -> int:
+    def total(self) -> int:
         return sum(self.operations.values())
 
 
@@ -102,7 +102,7 @@ class _Hand:
 
     def layer(self, truth: np.ndarray, lines: np.ndarray, labels: list[str], label: str) -> np.ndarray:
         """One layer's row (traces,), from the proposed lines that are pieces of it."""
-        drawn = np.full(len(truth), np.nan)
+        drawn: np.ndarray = np.full(len(truth), np.nan)
         for line, its in zip(lines, labels, strict=True):
             if its != label:
                 self.do("click", "relabel")
@@ -134,7 +134,7 @@ class _Hand:
             line += stretch
             where = stretch[-1]
         self.do("key")  # Enter
-        drawn[first : last + 1] = np.interp(np.arange(first, last + 1), *zip(*_thinned(line), strict=True))
+        drawn[first : last + 1] = np.interp(np.arange(first, last + 1), *_thinned(line).T)
 
     def _joined(self, drawn: np.ndarray, truth: np.ndarray, start: int, end: int) -> bool:
         """Fill a gap between two pieces by J, if that follows the layer; a person sees beforehand that it will not."""
