@@ -23,6 +23,8 @@ from firnline.store.line_status import LineStatus, lines_key
 from workbench.connection import Connection
 from workbench.redrive import redrive
 
+PICTURE = encode_png(np.zeros((2, 4), np.uint8))
+
 
 def denied(call, *arguments, **named) -> bool:
     """Whether IAM refuses the call."""
@@ -37,7 +39,7 @@ def denied(call, *arguments, **named) -> bool:
 def task(deployed: Connection) -> str:
     """A task of the portal, as `start_review` opens it."""
     name = f"c-s-f-{time.monotonic_ns():x}"
-    deployed.workspace.write("frames/c/s/f/r/echogram.png", b"png", "image/png")
+    deployed.workspace.write("frames/c/s/f/r/echogram.png", PICTURE, "image/png")
     content = {
         "frame_id": "c/s/f",
         "revision": "r",
@@ -55,7 +57,7 @@ def test_a_reviewer_can_review(deployed: Connection, task: str) -> None:
     store = TableStore(reviewer.table, reviewer.workspace, reviewer.events)
     assert task in [one.name for one in store.open_tasks(View(), 100)]
     image = deployed.workspace.uri("frames/c/s/f/r/echogram.png")
-    assert store.read_object(task, image) == (b"png", "image/png")
+    assert store.read_object(task, image) == (PICTURE, "image/png")
     store.submit(task, {"annotatedResult": {}}, "worker", 12.0)
     assert deployed.table.get(f"LOOP#{task}", "LOOP")["state"] == "COMPLETED"
 
@@ -78,7 +80,7 @@ def test_a_reviewer_sees_the_segments(deployed: Connection, lines: LineStatus) -
         checksum_sha256="", created=now(), transforms=[],
     )  # fmt: skip
     deployed.workspace.write(keys.frame(frame_id, revision), frame.to_json(), "application/json")
-    deployed.workspace.write(keys.echogram(frame_id, revision), encode_png(np.zeros((2, 4), np.uint8)), "image/png")
+    deployed.workspace.write(keys.echogram(frame_id, revision), PICTURE, "image/png")
     document = LayersDocument(
         frame_id=frame_id, image=ImageSize(width=4, height=2), source=Source(kind="import", created=now()),
         coverage="complete", layers=[Layer(label="surface", vertices=[Vertex(x=0, y=1), Vertex(x=3, y=1)])],
