@@ -6,13 +6,16 @@ from typing import Any
 
 from firnline.documents.echogram import encode_png
 from firnline.portal.segment_store import PICTURE_SIZES, SegmentCounts, SegmentFrame, shown_frame
+from firnline.review.policy import Policy
 from firnline.review.thumbnail import thumbnail
 from firnline.store.line_status import LineStatus
 from firnline.store.rows import FrameStatus
 from workbench.pictures.frames import Traced
-from workbench.pictures.review import CHROMIUM, CHROMIUM_ARGUMENTS, POLICY, OneTask, served
+from workbench.pictures.review import CHROMIUM, CHROMIUM_ARGUMENTS, OneTask, served
 
 _STATUS: dict[LineStatus, FrameStatus] = {"reviewed": "CORRECTED", "accepted": "ACCEPTED", "unreviewed": "IN_REVIEW"}
+_POLICY = Policy(confidence=0.78, audit_rate=0.0)
+"""ReviewConfidence as a lab may set it: of the segment that is shown the model is sure enough of some frames and not of others."""
 _SETTLED_MS = 300
 
 
@@ -53,8 +56,9 @@ class OneSegment:
     def _status(self, one: Traced) -> LineStatus:
         if one.frame.frame_id in self._reviewed:
             return "reviewed"
-        sure = (one.proposal.confidence or 0.0) >= POLICY.confidence
-        return "accepted" if sure else "unreviewed"
+        frame = one.frame
+        asked = _POLICY.reason_to_review(frame.frame_id, frame.revision, one.proposal.confidence)
+        return "accepted" if asked is None else "unreviewed"
 
 
 def screenshot_of_segment(
