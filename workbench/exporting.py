@@ -6,7 +6,7 @@ One frame is in memory at a time, and of the others their names.
 import csv
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
@@ -23,6 +23,7 @@ from firnline.limits import MAX_DOCUMENT_BYTES, MAX_FILE_BYTES, MAX_OUTPUT_BYTES
 from firnline.products.accumulation import AnnualLayers, GapRule
 from firnline.products.annotations import Annotations
 from firnline.products.bedmap import BedmapTables
+from firnline.products.credits import Credits
 from firnline.products.crossovers import Crossovers
 from firnline.products.files import PART, Unfinished, Writer
 from firnline.products.frame_product import (
@@ -71,19 +72,19 @@ _UNSURE = 0.9
 _SAME_LINE_ROWS = 5.0
 """Two reviewers' lines that are farther apart are not the same one."""
 
-WRITERS: dict[str, Callable[[Path, Assumptions], Writer]] = {
-    "csv": lambda out, _: CsvTable(out),
-    "geoparquet": lambda out, physics: GeoParquet(out, physics.statement),
-    "bedmap": lambda out, _: BedmapTables(out),
-    "horizons": lambda out, _: HorizonTables(out),
-    "opr": lambda out, _: OprLayers(out),
-    "netcdf": lambda out, _: NetcdfFrames(out),
-    "geopackage": lambda out, _: GeoPackage(out),
-    "geojson": lambda out, _: GeoJsonTracks(out),
-    "crossovers": Crossovers,
-    "layers-csv": lambda out, _: Annotations(out, "csv"),
-    "layers-json": lambda out, _: Annotations(out, "json"),
-    "layers-mat": lambda out, _: Annotations(out, "mat"),
+WRITERS: dict[str, Callable[[Path, Assumptions, Credits], Writer]] = {
+    "csv": lambda out, _, __: CsvTable(out),
+    "geoparquet": lambda out, physics, _: GeoParquet(out, physics.statement),
+    "bedmap": lambda out, _, credits: BedmapTables(out, credits),
+    "horizons": lambda out, _, __: HorizonTables(out),
+    "opr": lambda out, _, __: OprLayers(out),
+    "netcdf": lambda out, _, credits: NetcdfFrames(out, credits),
+    "geopackage": lambda out, _, __: GeoPackage(out),
+    "geojson": lambda out, _, __: GeoJsonTracks(out),
+    "crossovers": lambda out, physics, _: Crossovers(out, physics),
+    "layers-csv": lambda out, _, __: Annotations(out, "csv"),
+    "layers-json": lambda out, _, __: Annotations(out, "json"),
+    "layers-mat": lambda out, _, __: Annotations(out, "mat"),
 }
 """By the name of their form."""
 
@@ -124,6 +125,7 @@ class Physics:
 
     index: float | None = None
     firn_correction: float | None = None
+    firn_depth: float | None = None
     density: Path | None = None
     herron_langway: str | None = None
     index_sigma: float = 0.01
@@ -175,6 +177,8 @@ def assumptions(physics: Physics, annual_layers: AnnualLayers | None = None, gro
     constants = [physics.index, physics.firn_correction]
     if all(one is not None for one in profiles) or (any(profiles) and any(one is not None for one in constants)):
         raise Refused("Give one medium: --density, or --herron-langway, or --index, with which --firn-correction goes.")
+    if physics.firn_depth is not None and physics.firn_correction is None:
+        raise Refused("--firn-depth goes with --firn-correction.")
     if physics.density is not None:
         medium = _profile(physics.density)
     elif physics.herron_langway is not None:
@@ -182,7 +186,12 @@ def assumptions(physics: Physics, annual_layers: AnnualLayers | None = None, gro
     else:
         given = {} if physics.index is None else {"index": physics.index}
         correction = physics.firn_correction
-        medium = Medium.constant(**given) if correction is None else Medium.with_firn_correction(correction, **given)
+        if correction is None:
+            medium = Medium.constant(**given)
+        else:
+            if physics.firn_depth is not None:
+                given["firn_depth_m"] = physics.firn_depth
+            medium = Medium.with_firn_correction(correction, **given)
     density_sigma = physics.density_sigma
     if density_sigma is None:
         density_sigma = PROFILE_SIGMA_KG_M3 if any(profiles) else 0.0
@@ -224,15 +233,18 @@ def export(
     out: Path,
     stages: Stages,
     command: str,
+    credits: Credits = Credits(),  # noqa: B008 (it is frozen)
 ) -> Exported:
     """Write the frames that are wanted in every form, and `export.json`, which says what they are."""
     exported = Exported(out=out, forms=tuple(forms))
     finding = stages.begin("finding frames")
     frames = frames_named(connection, wanted)
     finding.end()
-    writers = {form: WRITERS[form](out, physics) for form in dict.fromkeys(forms)}
+    writers = {form: WRITERS[form](out, physics, credits) for form in dict.fromkeys(forms)}
     joins = JoinsTable(out)
-    for made in _products(connection, wanted, stages.track(frames, "exporting", len(frames)), physics, joins, exported):
+    for made in numbered_products(
+        connection, wanted, stages.track(frames, "exporting", len(frames)), physics, tell=joins.add
+    ):
         if isinstance(made, str):
             exported.left[made] += 1
             continue
@@ -251,7 +263,8 @@ def export(
             exported.notes += writer.sentences
     exported.files += joins.close()
     exported.joins, exported.unsure_joins = joins.count, joins.unsure
-    _write_account(exported, wanted, physics, command)
+    exported.notes += joins.notes
+    _write_account(exported, wanted, physics, command, credits)
     return exported
 
 
@@ -274,8 +287,10 @@ class JoinsTable:
     def __init__(self, folder: Path) -> None:
         self._file = Unfinished(folder / JOINS)
         self.count = self.unsure = 0
+        self.notes: list[str] = []
 
     def add(self, numbers: SegmentNumbers) -> None:
+        self.notes += numbers.notes
         with self._file.part.open("a", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             if not self.count:
@@ -291,21 +306,21 @@ class JoinsTable:
         return []
 
 
-def _products(
+def numbered_products(
     connection: Connection,
     wanted: Wanted,
-    frames: Iterator[str],
+    frames: Iterable[str],
     physics: Assumptions,
-    joins: JoinsTable,
-    exported: Exported,
+    tell: Callable[[SegmentNumbers], None] = lambda _: None,
 ) -> Iterator[FrameProduct | str]:
-    """Of each frame its product, or why there is none; segment by segment, whose layers are numbered first."""
+    """Of each frame, by name, its product, or why there is none; segment by segment, whose layers are numbered first, of
+    which `tell` hears.
+    """
     for segment, named in groupby(frames, key=lambda frame_id: frame_id.rpartition("/")[0]):
         numbers = None
         if wanted.numbering == "segment":
             numbers = numbers_of(connection, wanted, segment, physics, keep=wanted.names)
-            joins.add(numbers)
-            exported.notes += numbers.notes
+            tell(numbers)
         for frame_id in named:
             kept = numbers.kept(frame_id) if numbers else None
             if kept is not None and wanted.box is not None and not _passes(wanted.box, kept.frame):
@@ -451,11 +466,12 @@ def _herron_langway(text: str) -> Medium:
     return Medium.herron_langway(surface, accumulation, temperature)
 
 
-def _write_account(exported: Exported, wanted: Wanted, physics: Assumptions, command: str) -> None:
+def _write_account(exported: Exported, wanted: Wanted, physics: Assumptions, command: str, credits: Credits) -> None:
     account = {
         "schema": "firnline.export/1",
         "command": legible(command),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "credits": credits.attributes,
         "physics": physics.statement,
         "numbering": NUMBERING_MEANS[wanted.numbering],
         "statuses": {

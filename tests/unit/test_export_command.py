@@ -10,10 +10,12 @@ import geopandas
 import numpy as np
 import pandas as pd
 import pytest
+import xarray
 from typer.testing import CliRunner, Result
 
 from firnline.documents.layers import LayersDocument, Source
 from firnline.errors import Refused
+from firnline.products.credits import Credits
 from firnline.store import keys
 from firnline.store.joins import Joins
 from tests.support.review_world import ENVIRONMENT, World, answer, polyline
@@ -147,6 +149,28 @@ def test_all_forms_at_once(frames: dict[str, str], firnline: Callable[..., Resul
     assert years["surface"] - years["layer_001"] == 1
     assert found["accumulation_m_we_a"].notna().any()
     assert found.loc[found["status"] == "accepted", "depth_95_m"].max() > 0
+
+
+def test_files_say_whose_work_they_are(
+    frames: dict[str, str], firnline: Callable[..., Result], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FIRNLINE_LICENCE", "CC-BY-4.0")
+    ran = firnline(
+        "greenland_2012", "--to", "netcdf", "--to", "bedmap", "--creator", "Ada Lovelace <ada@example.org>", "--creator-url",
+        "https://orcid.org/0000-0000-0000-0000", "--institution", "Ice, Inc.",
+    )  # fmt: skip
+    assert ran.exit_code == 0, ran.output
+    given = {
+        "creator_name": "Ada Lovelace", "creator_email": "ada@example.org", "institution": "Ice, Inc.", "license": "CC-BY-4.0",
+        "creator_url": "https://orcid.org/0000-0000-0000-0000",
+    }  # fmt: skip
+    assert json.loads((tmp_path / "out" / "export.json").read_text())["credits"] == given
+    with xarray.open_dataset(next((tmp_path / "out" / "netcdf").rglob("*.nc"))) as found:
+        assert {name: found.attrs[name] for name in given} == given
+    header = next((tmp_path / "out" / "bedmap").iterdir()).read_text()
+    assert "#creator_name: Ada Lovelace\n#institution: Ice, Inc.\n#license: CC-BY-4.0\n" in header
+    for words in (["--creator", "<nobody>"], ["--creator-url", "orcid"], ["--institution", "two\nlines"]):
+        assert firnline("--overwrite", *words).exit_code == 1
 
 
 def test_a_frame_that_lacks_what_a_form_needs_is_named(
@@ -359,7 +383,7 @@ def test_memory_does_not_grow_with_the_frames(
     names = exporting.frames_named(connection, wanted)
 
     def peak(times: int) -> int:
-        writer = exporting.WRITERS["csv"](tmp_path / f"{times}", exporting.Assumptions())
+        writer = exporting.WRITERS["csv"](tmp_path / f"{times}", exporting.Assumptions(), Credits())
         tracemalloc.start()
         for _ in range(times):
             for frame_id in names:

@@ -21,6 +21,7 @@ from firnline.errors import Refused
 from firnline.products.accumulation import AnnualLayers
 from firnline.products.bedmap import COLUMNS as BEDMAP_COLUMNS
 from firnline.products.bedmap import BedmapTables
+from firnline.products.credits import Credits
 from firnline.products.files import Writer
 from firnline.products.frame_product import STATUS_MEANS, Assumptions, FrameProduct
 from firnline.products.geopackage import GeoPackage
@@ -201,7 +202,8 @@ def test_netcdf_passes_the_compliance_checker(tmp_path: Path, deep: FrameProduct
     checker = str(own) if own.exists() else shutil.which("compliance-checker")
     if checker is None:
         pytest.skip("the compliance checker is not installed (`make lint-template` installs it)")
-    files = written(NetcdfFrames, tmp_path, snow[0], deep)
+    credits = Credits.of("Ada Lovelace <ada@example.org>", "https://example.org/ada", "Ice, Inc.", "CC-BY-4.0")
+    files = written(lambda out: NetcdfFrames(out, credits), tmp_path, snow[0], deep)
     cf = subprocess.run([checker, "-t", "cf:1.10", *files], capture_output=True, text=True, check=False)
     assert cf.returncode == 0, cf.stdout
     assert cf.stdout.count("All tests passed!") == len(files), cf.stdout
@@ -212,6 +214,9 @@ def test_netcdf_passes_the_compliance_checker(tmp_path: Path, deep: FrameProduct
         for one in json.loads(report.read_text())["acdd:1.3"]["high_priorities"]
         for message in one["msgs"]
     ]
+    recommended = json.loads(report.read_text())["acdd:1.3"]["medium_priorities"]
+    lacking = {message for one in recommended for message in one["msgs"]}
+    assert not [message for message in lacking if any(name in message for name in credits.attributes)], lacking
     names = {name.split('"')[1] for name, _ in wanting if '"' in name}
     assert {message for _, message in wanting} <= {"standard_name"}
     assert names <= WITHOUT_STANDARD_NAME

@@ -4,7 +4,7 @@ from typing import Any
 
 import typer
 
-from workbench.cli import bench, fetch, frames, layers, making, models, operation, products, review, stack, training
+from workbench.cli import bench, fetch, figures, frames, layers, making, models, operation, products, review, stack, training
 from workbench.cli.terminal import fail
 
 
@@ -25,7 +25,7 @@ class Commands(typer.Typer):
 
 def make_app() -> Commands:
     commands = Commands(no_args_is_help=True, add_completion=False, help=__doc__, pretty_exceptions_show_locals=False)
-    for group in (frames, fetch, products, layers, review, models, training, operation, stack, bench, making):
+    for group in (frames, fetch, products, figures, layers, review, models, training, operation, stack, bench, making):
         commands.add_typer(group.commands)
     return commands
 

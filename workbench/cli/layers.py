@@ -1,13 +1,12 @@
 """`firnline layers`: which lines of a segment's frames are one layer, and what people say of that."""
 
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
 from firnline.errors import Refused
-from workbench.cli import terminal
+from workbench.cli import options, terminal
 from workbench.cli.terminal import console, fail, wide_console
 
 if TYPE_CHECKING:
@@ -19,25 +18,15 @@ layers = typer.Typer(no_args_is_help=True)
 commands.add_typer(layers, name="layers", rich_help_panel="Frames", help=__doc__)
 
 
-class Status(StrEnum):
-    accepted = "accepted"
-    reviewed = "reviewed"
-    unreviewed = "unreviewed"
-    imported = "imported"
-
-
 Line = Annotated[
     str, typer.Argument(help="<campaign>/<segment>/<frame>:<number>, the number within the frame (column `number`)")
-]
-Statuses = Annotated[
-    list[Status] | None, typer.Option(help="whose lines; may be given again. accepted and reviewed if none is")
 ]
 
 
 @layers.command("list")
 def list_joins(
     segment: Annotated[str, typer.Argument(help="<campaign>/<segment>")],
-    status: Statuses = None,
+    status: options.Statuses = None,
     below: Annotated[float, typer.Option(min=0, max=1, help="only joins of less confidence")] = 0.9,
 ) -> None:
     """The joins of a segment that are not sure, and what people said of its lines."""
@@ -74,13 +63,13 @@ def list_joins(
 
 
 @layers.command()
-def join(one: Line, other: Line, status: Statuses = None) -> None:
+def join(one: Line, other: Line, status: options.Statuses = None) -> None:
     """Say that two lines of a segment are one layer, whatever Firnline found."""
     _say(one, other, status, same=True)
 
 
 @layers.command()
-def part(one: Line, other: Line, status: Statuses = None) -> None:
+def part(one: Line, other: Line, status: options.Statuses = None) -> None:
     """Say that two lines of a segment are not one layer."""
     _say(one, other, status, same=False)
 
@@ -104,7 +93,7 @@ def forget(
     console().print("taken back; the next export matches these lines by itself")
 
 
-def _say(one: str, other: str, status: list[Status] | None, same: bool) -> None:
+def _say(one: str, other: str, status: list[options.Status] | None, same: bool) -> None:
     from firnline.store.joins import Joins
     from workbench import exporting, segment_numbers
 

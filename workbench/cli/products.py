@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from firnline.errors import Refused
-from workbench.cli import terminal
+from workbench.cli import options, terminal
 from workbench.cli.terminal import console, fail, last_words
 
 commands = terminal.Group("Frames")
@@ -28,16 +28,7 @@ class Form(StrEnum):
     layers_mat = "layers-mat"
 
 
-class Status(StrEnum):
-    accepted = "accepted"
-    reviewed = "reviewed"
-    unreviewed = "unreviewed"
-    imported = "imported"
-
-
-class Gaps(StrEnum):
-    leave_out = "leave-out"
-    spread = "spread"
+_CREDIT = "Attributes of the files"
 
 
 class Numbers(StrEnum):
@@ -45,75 +36,55 @@ class Numbers(StrEnum):
     frame = "frame"
 
 
-_SURE = "For the physics"
-
-
 @commands.command()
 def export(
     out: Annotated[Path, typer.Option(file_okay=False, help="a folder, new or empty, for what is written")],
-    which: Annotated[
-        list[str] | None, typer.Argument(help="<campaign>, <campaign>/<segment> or a frame; all frames without it")
-    ] = None,
+    which: options.Which = None,
     to: Annotated[list[Form] | None, typer.Option(help="a form; may be given again. csv if none is")] = None,
-    status: Annotated[
-        list[Status] | None, typer.Option(help="whose lines; may be given again. accepted and reviewed if none is")
-    ] = None,
-    box: Annotated[str | None, typer.Option(help="west,south,east,north in degrees: frames that pass through it")] = None,
+    status: options.Statuses = None,
+    box: options.InBox = None,
     numbers: Annotated[
         Numbers, typer.Option(help="whether a layer keeps its number along the segment, or is counted in each frame by itself")
     ] = Numbers.segment,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what an earlier export left in that folder")] = False,
-    index: Annotated[
-        float | None, typer.Option(help="a constant refractive index; that of ice, 1.78, if nothing is said", rich_help_panel=_SURE)
+    index: options.Index = None,
+    firn_correction: options.FirnCorrection = None,
+    firn_depth: options.FirnDepth = None,
+    density: options.Density = None,
+    herron_langway: options.HerronLangway = None,
+    index_sigma: options.IndexSigma = 0.01,
+    density_sigma: options.DensitySigma = None,
+    reviewer_rows: options.ReviewerRows = 1.0,
+    ground: options.Ground = False,
+    surface_year: options.SurfaceYear = None,
+    first_layer_year: options.FirstLayerYear = None,
+    gaps: options.GapRule = options.Gaps.leave_out,
+    creator: Annotated[
+        str | None, typer.Option(envvar="FIRNLINE_CREATOR", rich_help_panel=_CREDIT, help="whose work it is: 'Name <address>'")
     ] = None,
-    firn_correction: Annotated[
-        float | None, typer.Option(help="m that ice lies deeper for its firn, with a constant index", rich_help_panel=_SURE)
+    creator_url: Annotated[
+        str | None, typer.Option(envvar="FIRNLINE_CREATOR_URL", rich_help_panel=_CREDIT, help="a page or an ORCID, as https://…")
     ] = None,
-    density: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, rich_help_panel=_SURE,
-                                  help="a CSV of depth_m,density_kg_m3: a profile instead of a constant index")
+    institution: Annotated[str | None, typer.Option(envvar="FIRNLINE_INSTITUTION", rich_help_panel=_CREDIT, help="where")] = None,
+    licence: Annotated[
+        str | None, typer.Option("--licence", "--license", envvar="FIRNLINE_LICENCE", rich_help_panel=_CREDIT,
+                                 help="what others may do with it, as CC-BY-4.0")
     ] = None,
-    herron_langway: Annotated[
-        str | None, typer.Option(rich_help_panel=_SURE, help="surface density kg/m3, accumulation m w.e./a, mean temperature C, "
-                                 "as 350,0.25,-30: Herron and Langway's firn")
-    ] = None,
-    index_sigma: Annotated[float, typer.Option(min=0, help="one sigma of the index", rich_help_panel=_SURE)] = 0.01,
-    density_sigma: Annotated[
-        float | None, typer.Option(min=0, rich_help_panel=_SURE,
-                                   help="one sigma of the density, kg/m3; 30 of a profile, 0 of a constant index")
-    ] = None,
-    reviewer_rows: Annotated[
-        float, typer.Option(min=0, rich_help_panel=_SURE, help="rows that people's lines are within, where one person drew")
-    ] = 1.0,
-    ground: Annotated[
-        bool, typer.Option("--ground", rich_help_panel=_SURE,
-                           help="the antenna lay on the ice: the surface is at time zero where none is drawn")
-    ] = False,
-    surface_year: Annotated[
-        float | None, typer.Option(rich_help_panel=_SURE, help="the surface's time, as 2012.25: says that layers are annual")
-    ] = None,
-    first_layer_year: Annotated[
-        float | None, typer.Option(rich_help_panel=_SURE, help="when the first layer was the surface; a year before it")
-    ] = None,
-    gaps: Annotated[
-        Gaps, typer.Option(rich_help_panel=_SURE, help="accumulation where annual layers are missing: none, or their mean")
-    ] = Gaps.leave_out,
 ) -> None:  # fmt: skip
     """Write the layers with depth, thickness and accumulation, and how sure they are, as tables, maps or layer files.
 
     `firnline models export` writes the network.
     """
+    from firnline.products.credits import Credits
     from workbench import exporting
     from workbench.progress import Stages
 
     try:
-        assumptions = exporting.assumptions(
-            exporting.Physics(
-                index, firn_correction, density, herron_langway, index_sigma, density_sigma, reviewer_rows
-            ),
-            exporting.annual(surface_year, first_layer_year, gaps.value),
-            ground,
-        )
+        assumptions = options.PhysicsOptions(
+            index, firn_correction, firn_depth, density, herron_langway, index_sigma, density_sigma, reviewer_rows, ground,
+            surface_year, first_layer_year, gaps,
+        ).assumptions()  # fmt: skip
+        credits = Credits.of(creator, creator_url, institution, licence)
         wanted = exporting.Wanted.of(which or [], [one.value for one in status or []], box, numbers.value)
         exporting.check_folder(out, overwrite)
     except Refused as refusal:
@@ -131,6 +102,7 @@ def export(
             out,
             stages,
             terminal.command_line(),
+            credits,
         )
     for sentence in exported.sentences:
         shown.print(sentence, markup=False, soft_wrap=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from firnline.errors import Refused
 from firnline.ice import LIGHT_SPEED_M_S
+from firnline.products.credits import Credits
 from firnline.products.files import Unfinished, utc_texts
 from firnline.products.frame_product import STATUS_MEANS, FrameProduct, Status
 
@@ -27,8 +28,9 @@ class BedmapTables:
     The trajectory is the frame. The travel time is the one within the ice, from surface to bed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, credits: Credits = Credits()) -> None:  # noqa: B008 (it is frozen)
         self._folder = folder / "bedmap"
+        self._credits = credits
         self._open: dict[Path, Unfinished] = {}
         self._done: list[Path] = []
         self._segment = ""
@@ -48,7 +50,7 @@ class BedmapTables:
         if path not in self._open:
             self._open[path] = Unfinished(path)
             self._open[path].part.write_text(
-                "".join(f"#{line}\n" for line in header(product)) + ",".join(COLUMNS) + "\n"
+                "".join(f"#{line}\n" for line in header(product, self._credits)) + ",".join(COLUMNS) + "\n"
             )
         moments = utc_texts(product.utc_s)[told]
         columns = [
@@ -72,7 +74,7 @@ class BedmapTables:
         self._open = {}
 
 
-def header(product: FrameProduct) -> list[str]:
+def header(product: FrameProduct, credits: Credits) -> list[str]:
     """`key: value` lines, without the `#`."""
     medium, status = product.assumptions.medium, product.provenance.status
     deep_speed = LIGHT_SPEED_M_S / float(medium.index_at(medium.depth_m[-1]))
@@ -81,8 +83,9 @@ def header(product: FrameProduct) -> list[str]:
         f"project: {product.campaign}",
         f"time_coverage_start: {day}",
         f"time_coverage_end: {day}",
-        "creator_name: ",
-        "institution: ",
+        f"creator_name: {credits.creator}",
+        f"institution: {credits.institution}",
+        f"license: {credits.licence}",
         f"source: airborne or ground radar, flight segment {product.segment}; layers by Firnline: {status}",
         f"electromagnetic_wave_speed_in_ice: {deep_speed / 1e6:.3f} (m/microseconds)",
         f"firn_correction: {medium.firn_correction_m(float(medium.index_at(medium.depth_m[-1]))):.2f} (m)",

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray
 
+from firnline.products.credits import Credits
 from firnline.products.files import Unfinished
 from firnline.products.frame_product import NUMBERING_MEANS, STATUS_MEANS, FrameProduct
 
@@ -19,13 +20,14 @@ _FILL = 9.969209968386869e36
 class NetcdfFrames:
     """`netcdf/<campaign>/<segment>/<frame>.nc`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, credits: Credits = Credits()) -> None:  # noqa: B008 (it is frozen)
         self._folder = folder / "netcdf"
+        self._credits = credits
         self._done: list[Path] = []
 
     def add(self, product: FrameProduct) -> None:
         file = Unfinished(self._folder / product.campaign / product.segment / f"{product.stem}.nc")
-        data = dataset(product)
+        data = dataset(product).assign_attrs(self._credits.attributes)
         encoding: dict[str, dict[str, Any]] = {
             str(name): {**_COMPRESSED, "_FillValue": _FILL}
             if values.dtype.kind == "f" and values.ndim

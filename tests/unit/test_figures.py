@@ -1,0 +1,164 @@
+"""`firnline figure`: axes that are true, colours that mean something, and files that a journal takes."""
+
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import boto3
+import numpy as np
+import pytest
+from matplotlib.collections import LineCollection
+from PIL import Image
+from pyproj import Transformer
+from typer.testing import CliRunner, Result
+
+from firnline.documents.echogram import encode_png, to_grey
+from firnline.errors import Refused
+from firnline.products.accumulation import AnnualLayers
+from firnline.products.frame_product import Assumptions, FrameProduct, frame_product
+from firnline.products.physics import Medium
+from firnline.store import keys
+from tests.support.review_world import ENVIRONMENT, World
+from tests.support.simulated_products import Made, made, of_status
+from tests.unit.test_export_command import store
+from workbench.cli import app, terminal
+from workbench.connection import Connection
+from workbench.figures.histograms import Counts, histograms
+from workbench.figures.radargram import Panel, radargram
+from workbench.figures.style import WIDTH_INCHES, save
+from workbench.figures.track_map import map_line, track_map
+
+PHYSICS = Assumptions(Medium.herron_langway(350.0, 0.25, -30.0), annual=AnnualLayers.of(2012.25))
+
+
+def panel(frame: Made, status: str = "reviewed") -> Panel:
+    product = frame_product(frame.truth, frame.frame, of_status(status), PHYSICS)  # type: ignore[arg-type]
+    return Panel(product, to_grey(frame.picture.power_db))
+
+
+@pytest.fixture(scope="module")
+def snow() -> Panel:
+    return panel(made("greenland_2012", 0, 1))
+
+
+@pytest.fixture(scope="module")
+def deep() -> list[FrameProduct]:
+    return [
+        panel(made("greenland_sounder_2012", segment, 1, "mat5"), status).product
+        for segment, status in ((0, "reviewed"), (1, "accepted"))
+    ]
+
+
+def test_a_radargram_lies_under_its_layers(snow: Panel) -> None:
+    """The echo of a layer is where its line is drawn: on the image itself, in metres and kilometres."""
+    figure = radargram([snow])
+    (axes,) = figure.axes
+    (image,) = axes.images
+    _, right, bottom, top = image.get_extent()
+    product = snow.product
+    assert right == pytest.approx(np.nanmax(product.distance_m) / 1000)
+    assert bottom > np.nanmax(product.depth_m) > 0 > top
+    grid = np.asarray(image.get_array())
+    stands_out = []
+    for horizon, depth in zip(product.horizons, product.depth_m, strict=True):
+        drawn = np.flatnonzero(np.isfinite(depth))
+        row = ((depth[drawn] - top) / (bottom - top) * grid.shape[0]).astype(int)
+        column = (product.distance_m[drawn] / 1000 / right * (grid.shape[1] - 1)).astype(int)
+        beside = np.clip(row + round(0.3 / (bottom - top) * grid.shape[0]), 0, grid.shape[0] - 1)
+        if horizon.number in range(7):
+            stands_out.append(np.nanmean(grid[row, column]) - np.nanmean(grid[beside, column]))
+    assert np.mean(np.array(stands_out) > 0) > 0.8
+    names = [text.get_text() for text in axes.texts]
+    assert "2011" in names
+    assert axes.get_ylabel() == "Depth below the surface (m)"
+
+
+def test_frames_of_a_segment_go_on_after_each_other() -> None:
+    panels = [panel(made("greenland_2012", 0, number)) for number in (1, 2)]
+    (axes,) = radargram(panels).axes
+    first, second = (image.get_extent() for image in axes.images)
+    assert first[1] == pytest.approx(second[0]), "without a seam"
+    assert axes.get_xlim()[1] == pytest.approx(second[1])
+
+
+def test_a_frame_without_times_is_drawn_in_its_own_samples(snow: Panel) -> None:
+    frame = made("greenland_2012", 0, 1)
+    bare = frame.frame.model_copy(update={"dt_s": None, "time_zero_s": None, "surface_twtt_s": None})
+    drawn = radargram([Panel(frame_product(frame.truth, bare, of_status("reviewed")), snow.grey)])
+    assert drawn.axes[0].get_ylabel() == "Sample of the file"
+
+
+def test_a_map_is_in_the_projection_and_coloured_by_thickness(deep: list[FrameProduct]) -> None:
+    lines = [line for product in deep if (line := map_line(product, "ice-thickness")) is not None]
+    figure = track_map(lines, "ice-thickness", "as said")
+    axes = figure.axes[0]
+    drawn = [each for each in axes.collections if isinstance(each, LineCollection) and each.get_array() is not None]
+    assert len(drawn) == 2
+    east, north = Transformer.from_crs(4326, 3413, always_xy=True).transform(deep[0].longitude[0], deep[0].latitude[0])
+    np.testing.assert_allclose(drawn[0].get_segments()[0][0], [east / 1000, north / 1000])
+    assert np.median(np.asarray(drawn[0].get_array())) == pytest.approx(np.nanmedian(deep[0].ice_thickness_m), rel=0.01)
+    (bar,) = (axes for axes in figure.axes[0].child_axes if axes.get_ylabel())
+    assert bar.get_ylabel() == "Ice thickness (m)"
+
+
+def test_what_a_map_lacks_is_said(snow: Panel) -> None:
+    line = map_line(snow.product, "ice-thickness")
+    assert line is not None
+    with pytest.raises(Refused, match="choose another --colour"):
+        track_map([line], "ice-thickness", "")
+    with pytest.raises(Refused, match="no map"):
+        track_map([], "status", "")
+
+
+def test_histograms_count_every_pick_once(snow: Panel) -> None:
+    counts = Counts().add(snow.product)
+    drawn = int(np.isfinite(snow.product.depth_m[snow.product.labels == "layer"]).sum())
+    assert sum(int(of.sum()) for of in counts.counts["depth"].values()) == drawn
+    figure = histograms(counts, "as said")
+    panels = {axes.get_xlabel(): axes for axes in figure.axes}
+    heights = sum(bar.get_height() for bar in panels["Depth of layers (m)"].patches)
+    assert heights == pytest.approx(drawn, rel=0.02), "but for the outermost percent"
+    assert "Accumulation (m w.e. a$^{-1}$)" in panels
+    assert "Ice thickness (m)" not in panels
+
+
+def test_svg_keeps_its_text_and_pdf_its_fonts(snow: Panel, tmp_path: Path) -> None:
+    svg, pdf, png = save(radargram([snow], "column"), tmp_path / "figure", ["svg", "pdf", "png"])
+    root = ElementTree.parse(svg).getroot()  # noqa: S314 (our own text)
+    assert any(
+        "Depth below the surface" in "".join(text.itertext()) for text in root.iter("{http://www.w3.org/2000/svg}text")
+    )
+    assert b"/TrueType" in pdf.read_bytes() or b"/Type0" in pdf.read_bytes()
+    assert b"/Type3" not in pdf.read_bytes()
+    with Image.open(png) as picture:
+        assert picture.width == pytest.approx(WIDTH_INCHES["column"] * 300, abs=1)
+
+
+@pytest.fixture
+def firnline(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+    names = {"FramesBucketName": "frames", "WorkspaceBucketName": ENVIRONMENT["WORKSPACE_BUCKET"]}
+    connection = Connection(boto3.Session(), names | {"TableName": ENVIRONMENT["TABLE_NAME"]}, local=False)
+    monkeypatch.setattr(terminal, "connect", lambda: connection)
+    return lambda *words: CliRunner().invoke(app, ["figure", *words, "--out", str(tmp_path / "figures")])
+
+
+def test_the_command_draws_what_is_asked_and_replaces_nothing(
+    world: World, firnline: Callable[..., Result], tmp_path: Path
+) -> None:
+    frame = made("greenland_sounder_2012", 0, 1, "mat5")
+    frame_id = store(world, frame, "reviewed")
+    echogram = encode_png(to_grey(frame.picture.power_db))
+    world.bucket.write(keys.echogram(frame_id, frame.frame.revision), echogram, "image/png")
+    ran = firnline("radargram", frame_id)
+    assert ran.exit_code == 0, ran.output
+    name = f"{frame_id.replace('/', '_')}_radargram"
+    assert {path.name for path in (tmp_path / "figures").iterdir()} == {f"{name}.svg", f"{name}.pdf"}
+    again = firnline("radargram", frame_id)
+    assert again.exit_code == 1
+    assert "exists" in again.output
+    for words in (["map"], ["map", "--colour", "status", "--to", "png"], ["histograms", "--index", "1.7"]):
+        ran = firnline(*words)
+        assert ran.exit_code == 0, ran.output
+    assert (tmp_path / "figures" / "map_status.png").exists()
+    assert firnline("radargram", "nowhere").exit_code == 1
+    assert "--surface-year" in firnline("map", "--colour", "accumulation").output
