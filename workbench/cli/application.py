@@ -4,7 +4,20 @@ from typing import Any
 
 import typer
 
-from workbench.cli import bench, fetch, figures, frames, layers, making, models, operation, products, review, stack, training
+from workbench.cli import (
+    bench,
+    fetch,
+    figures,
+    frames,
+    layers,
+    making,
+    models,
+    operation,
+    products,
+    review,
+    stack,
+    training,
+)
 from workbench.cli.terminal import fail
 
 
