@@ -14,10 +14,12 @@ from complete_review.completion import ReviewCompleter
 from firnline.events import EventBus
 from firnline.observability import QueueProcessor, logger, metrics
 from firnline.review.human_loop import LoopEvent
+from firnline.review.providers import Portal
 from firnline.settings import Settings, load_settings
 from firnline.store.bucket import Bucket
 from firnline.store.corrections import Corrections
 from firnline.store.frame_register import FrameRegister
+from firnline.store.loops import Loops
 from firnline.store.table import Table
 
 processor = QueueProcessor()
@@ -25,20 +27,25 @@ processor = QueueProcessor()
 
 class CompletionSettings(Settings):
     retrain_every: int = Field(100, ge=1, alias="RETRAIN_EVERY")
+    gold_share: float = Field(0.0, ge=0, le=1, alias="GOLD_SHARE")
 
 
 @cache
 def completer() -> ReviewCompleter:
     settings = load_settings(CompletionSettings)
     table = Table(boto3.resource("dynamodb").Table(settings.table_name))
+    workspace = Bucket(boto3.client("s3"), settings.workspace_bucket)
     return ReviewCompleter(
         register=FrameRegister(table),
         corrections=Corrections(table),
-        bucket=Bucket(boto3.client("s3"), settings.workspace_bucket),
+        bucket=workspace,
         bus=EventBus(boto3.client("events"), settings.event_bus),
         a2i=boto3.client("sagemaker-a2i-runtime"),
         stack_name=settings.stack_name,
         retrain_every=settings.retrain_every,
+        loops=Loops(table),
+        portal=Portal(table, workspace),
+        gold_share=settings.gold_share,
     )
 
 

@@ -1,22 +1,35 @@
 """From the end of a human loop to a counted correction, or to a reason in words."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from firnline.documents.echogram import decode_png, encode_png
+from firnline.documents.layers import LayersDocument
 from firnline.documents.overlay import draw_layers
+from firnline.documents.polarity import OPPOSITE, PICTURE_FORMATS
 from firnline.errors import Refused
-from firnline.events import CorrectionBatchClaimed, EventBus
+from firnline.events import CorrectionBatchClaimed, EventBus, PolarityDecided
 from firnline.limits import MAX_OUTPUT_BYTES
-from firnline.review.answer import Chosen, choose, first_problem
-from firnline.review.human_loop import PORTAL_SOURCE, LoopEvent, LoopOutput
+from firnline.observability import logger
+from firnline.review import gold
+from firnline.review.agreement import agreement
+from firnline.review.answer import first_problem
+from firnline.review.arbitration import arbitration_input
+from firnline.review.decision import Disputed, Drawn, Judged, decide, lines_of
+from firnline.review.gold import truth_for
+from firnline.review.human_loop import PORTAL_SOURCE, LoopEvent, LoopOutput, loop_name
+from firnline.review.providers import Portal, loop_input_key
+from firnline.review.verdict import Unusable
 from firnline.store import keys
 from firnline.store.bucket import Bucket, split_uri
 from firnline.store.corrections import Corrections
 from firnline.store.frame_register import FrameRegister
-from firnline.store.rows import ReviewRow
+from firnline.store.loops import Loops
+from firnline.store.rows import LoopRow, ReviewRow
 
 MAX_ECHOGRAM_BYTES = 64_000_000
 
@@ -31,6 +44,10 @@ class ReviewCompleter:
     """boto3's `sagemaker-a2i-runtime`: asked where the output lies when an event does not say."""
     stack_name: str
     retrain_every: int
+    loops: Loops
+    portal: Portal
+    gold_share: float = 0.0
+    """Of the corrections made on Firnline's page, those after which a frame of known layers is given out."""
 
     def handle(self, event: LoopEvent) -> str:
         """Take a loop's end to its conclusion; returns what was done, in a word.
@@ -41,6 +58,9 @@ class ReviewCompleter:
         loop = event.detail
         if event.source != PORTAL_SOURCE and not _is_of_stack(loop.flowDefinitionArn, self.stack_name):
             return "foreign"
+        task = self.loops.get(loop.humanLoopName) if event.source == PORTAL_SOURCE else None
+        if task and task.gold:
+            return self._compare(event, task)
         frame_id = self.register.frame_of_review(loop.humanLoopName)
         review = self.register.review(frame_id, loop.humanLoopName) if frame_id else None
         if review is None:
@@ -55,10 +75,16 @@ class ReviewCompleter:
             output = self._read_output(address, review)
             grey = decode_png(self.bucket.read(keys.echogram(review.frame_id, review.revision), MAX_ECHOGRAM_BYTES))
             source = {"review": review.loop_name, "model_version": review.model_version}
-            chosen = choose(output.humanAnswers, review.frame_id, grey.shape[1], grey.shape[0], source)
+            decided = decide(output.humanAnswers, review.frame_id, grey.shape[1], grey.shape[0], source)
+            if isinstance(decided, Disputed):
+                if task is not None:
+                    return self._ask_arbiter(task, output, decided)
+                decided = _without_arbiter(decided)
         except Refused as refused:
             return self._fail(review, f"{refused} What was submitted is kept at {address}.")
-        return self._store(review, chosen, grey, address)
+        if isinstance(decided, Judged):
+            return self._judge(review, decided)
+        return self._store(review, decided, grey, address, on_our_page=task is not None)
 
     def _output_address(self, event: LoopEvent) -> str:
         loop = event.detail
@@ -70,7 +96,7 @@ class ReviewCompleter:
                 return answer["HumanLoopOutput"]["OutputS3Uri"]
         raise LookupError(f"loop {loop.humanLoopName} is completed, but nothing says yet where its output lies")
 
-    def _read_output(self, address: str, review: ReviewRow) -> LoopOutput:
+    def _read_output(self, address: str, review: ReviewRow | LoopRow) -> LoopOutput:
         name = review.loop_name
         try:
             bucket, key = split_uri(address)
@@ -90,18 +116,21 @@ class ReviewCompleter:
             raise Refused(f"The output of review {name} says that it belongs to another review or frame.")
         return output
 
-    def _store(self, review: ReviewRow, chosen: Chosen, grey: Any, address: str) -> str:
+    def _store(self, review: ReviewRow, drawn: Drawn, grey: np.ndarray, address: str, on_our_page: bool) -> str:
         frame_id, name, revision = review.frame_id, review.loop_name, review.revision
-        prefix = keys.correction_prefix(frame_id, name)
-        self.bucket.write(f"{prefix}layers.json", chosen.document.to_json(), "application/json")
-        self.bucket.write(f"{prefix}overlay.png", encode_png(draw_layers(grey, chosen.document)), "image/png")
+        prefix, beside = keys.correction_prefix(frame_id, name), drawn.beside
+        self.bucket.write(f"{prefix}layers.json", drawn.document.to_json(), "application/json")
+        self.bucket.write(f"{prefix}overlay.png", encode_png(draw_layers(grey, drawn.document)), "image/png")
         fresh = self.corrections.record(
-            name, revision, chosen.document, self.bucket.uri(prefix), model_version=review.model_version,
-            output=address, seconds=chosen.seconds, dropped_lines=chosen.dropped,
-            answers=chosen.answers, answers_refused=chosen.refused, answers_differ=chosen.differ,
+            name, revision, drawn.document, self.bucket.uri(prefix), model_version=review.model_version,
+            output=address, seconds=drawn.seconds, dropped_lines=drawn.dropped,
+            answers=beside.answers, answers_refused=beside.refused, answers_differ=beside.differ,
+            work=beside.work, agreement=beside.agreement, arbitrated=drawn.arbitrated,
         )  # fmt: skip
         self.register.complete_review(frame_id, name)
         self.register.corrected(frame_id, revision, name)
+        if on_our_page:
+            self._give_gold(name, frame_id)
         claimed = self.corrections.claim_batches(self.retrain_every)
         if not fresh and not claimed:
             # The delivery before this one may have died between its claim and its event. One event is enough: it makes
@@ -110,6 +139,75 @@ class ReviewCompleter:
         self.bus.send(*(CorrectionBatchClaimed(batch=batch) for batch in claimed))
         return "corrected" if fresh else "known"
 
+    def _judge(self, review: ReviewRow, judged: Judged) -> str:
+        """A verdict in place of a drawing: nothing is learned of the frame as it is."""
+        frame_id, name, revision = review.frame_id, review.loop_name, review.revision
+        frame = self.register.get(frame_id)
+        if isinstance(judged.verdict, Unusable):
+            self.register.complete_review(frame_id, name, judged.verdict.sentence)
+            self.register.unusable(frame_id, revision, name, judged.verdict.sentence)
+            return "unusable"
+        if frame is None or frame.revision != revision:
+            self.register.complete_review(frame_id, name, judged.verdict.sentence)
+            return "known"
+        if frame.polarity is None or frame.format not in PICTURE_FORMATS:
+            return self._fail(
+                review,
+                "A reviewer said that the polarity is wrong, but the frame was read from numbers, which have none.",
+            )
+        other = OPPOSITE[frame.polarity]
+        # The event comes before the review is closed: whichever delivery dies, the next one sends it again, and ingest
+        # leaves alone what it has turned already.
+        self.bus.send(PolarityDecided(frame_id=frame_id, revision=revision, polarity=other, decided_by=judged.by))
+        self.register.note_review(frame_id, revision, f"{judged.verdict.sentence} It is read anew as {other}.")
+        self.register.complete_review(frame_id, name, judged.verdict.sentence)
+        return "turned"
+
+    def _ask_arbiter(self, task: LoopRow, output: LoopOutput, disputed: Disputed) -> str:
+        """Give the task out once more, to an arbiter, with what the reviewers drew."""
+        key = f"reviews/{task.loop_name}/arbitration.json"
+        shown = output.inputContent if isinstance(output.inputContent, dict) else {}
+        if not task.for_arbiter:
+            self.bucket.write(key, json.dumps(arbitration_input(shown, disputed)).encode(), "application/json")
+        return "disputed" if self.loops.ask_arbiter(task.loop_name, key, disputed.sentence) else "known"
+
+    def _give_gold(self, trigger: str, frame_id: str) -> None:
+        """After some corrections, give a frame of known layers out once more."""
+        if not self.gold_share:
+            return
+        truth = truth_for(trigger, frame_id, self.gold_share, self.corrections.newest(gold.NEWEST))
+        if truth is None:
+            return
+        shown = json.loads(self.bucket.read(loop_input_key(truth.loop_name), MAX_OUTPUT_BYTES))
+        name = loop_name(self.bucket.name, truth.frame_id, truth.revision, f"gold after {trigger}")
+        self.portal.start(name, shown, gold=truth.loop_name)
+
+    def _compare(self, event: LoopEvent, task: LoopRow) -> str:
+        """The answer to a gold task: how well it agrees with the truth is noted, and nothing else."""
+        truth = self.corrections.get(task.gold)
+        if truth is None or event.detail.humanLoopStatus != "Completed":
+            return "unknown"
+        stored = self.bucket.read(
+            f"{keys.correction_prefix(truth.frame_id, truth.loop_name)}layers.json", MAX_OUTPUT_BYTES
+        )
+        known = LayersDocument.model_validate_json(stored)
+        width, height = known.image.width, known.image.height
+        try:
+            output = self._read_output(self._output_address(event), task)
+            decided = decide(output.humanAnswers, task.frame_id, width, height, {"review": task.loop_name})
+        except Refused as refused:
+            logger.warning("an answer to a gold task cannot be used", extra={"loop": task.loop_name}, exc_info=refused)
+            return "failed"
+        drawn = decided.document.layers if isinstance(decided, Drawn) else []
+        agreed = agreement(lines_of(drawn, width), lines_of(known.layers, width))
+        [work] = decided.beside.work if not isinstance(decided, Disputed) else [None]
+        if work is None:
+            return "failed"
+        fresh = self.corrections.record_gold(
+            task.loop_name, task.frame_id, truth.loop_name, work.model_copy(update={"agreement": agreed})
+        )
+        return "compared" if fresh else "known"
+
     def _fail(self, review: ReviewRow, reason: str) -> str:
         self.register.fail_review(review.frame_id, review.loop_name, reason)
         closed = self.register.review(review.frame_id, review.loop_name)
@@ -117,6 +215,13 @@ class ReviewCompleter:
             return "known"
         self.register.review_failed(review.frame_id, review.revision, closed.reason)
         return "failed"
+
+
+def _without_arbiter(disputed: Disputed) -> Drawn:
+    """What people of A2I's work team agree on, as a partial correction: A2I has no arbiters. Raises `Refused`."""
+    if disputed.agreed is None:
+        raise Refused(f"{disputed.sentence} They agree on no line.")
+    return disputed.agreed
 
 
 def _is_of_stack(flow: str, stack_name: str) -> bool:

@@ -1,4 +1,6 @@
-"""Lambda: uploads and deletions from the ingest queue → checked, normalised frames, `FrameReady` or `FrameRejected`."""
+"""Lambda: uploads, deletions and decided polarities from the ingest queue → checked, normalised frames, `FrameReady` or
+`FrameRejected`.
+"""
 
 from functools import cache
 from typing import Any
@@ -11,11 +13,14 @@ from aws_lambda_powertools.utilities.parser import parse
 from aws_lambda_powertools.utilities.parser.models import S3EventNotificationEventBridgeModel
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from firnline.events import EventBus
+from firnline.events import EventBus, PolarityDecided
 from firnline.observability import QueueProcessor, logger, metrics
+from firnline.review.providers import A2I, Portal, ReviewProvider
+from firnline.review.withdrawal import Withdrawal
 from firnline.settings import load_settings
 from firnline.store.bucket import Bucket
 from firnline.store.frame_register import FrameRegister
+from firnline.store.rows import ProviderName
 from firnline.store.table import Table
 from ingest_frame.ingest import Ingest, Upload
 from ingest_frame.settings import IngestSettings
@@ -27,15 +32,28 @@ processor = QueueProcessor()
 def ingest() -> Ingest:
     settings = load_settings(IngestSettings)
     s3 = boto3.client("s3")
+    table = Table(boto3.resource("dynamodb").Table(settings.table_name))
+    register, workspace = FrameRegister(table), Bucket(s3, settings.workspace_bucket)
+    providers: dict[ProviderName, ReviewProvider] = {
+        "portal": Portal(table, workspace),
+        "a2i": A2I(boto3.client("sagemaker-a2i-runtime"), ""),
+    }
     return Ingest(
         Bucket(s3, settings.frames_bucket),
-        Bucket(s3, settings.workspace_bucket),
-        FrameRegister(Table(boto3.resource("dynamodb").Table(settings.table_name))),
+        workspace,
+        register,
         EventBus(boto3.client("events"), settings.event_bus),
+        Withdrawal(register, providers),
     )
 
 
 def ingest_upload(record: SQSRecord) -> None:
+    if record.json_body.get("detail-type") == PolarityDecided.detail_type:
+        decided = PolarityDecided.model_validate(record.json_body["detail"])
+        turned = ingest().turn(decided)
+        logger.info("polarity decided", extra={"frame_id": decided.frame_id, "outcome": turned})
+        metrics.add_metric(f"Polarities {turned}", MetricUnit.Count, 1)
+        return
     event = parse(event=record.json_body, model=S3EventNotificationEventBridgeModel)
     stored = event.detail.object
     if event.detail_type == "Object Deleted":

@@ -16,22 +16,26 @@ from firnline.documents.layers import now
 from firnline.documents.polarity import Polarity
 from firnline.documents.upload_key import UploadKey, parse_upload_key, refusal_id, revision_of
 from firnline.errors import Refused
-from firnline.events import EventBus, FrameReady, FrameRejected
+from firnline.events import EventBus, FrameReady, FrameRejected, PolarityDecided
 from firnline.limits import MAX_FILE_BYTES
 from firnline.observability import logger
 from firnline.radar.description import Source, described, picked_inside
 from firnline.radar.formats import read_frame
 from firnline.radar.picture import Picture
 from firnline.radar.radar_frame import RadarFrame
+from firnline.review.withdrawal import Withdrawal
 from firnline.store import keys
 from firnline.store.bucket import SPLIT_FRAME, Bucket
 from firnline.store.frame_register import FrameRegister, PictureDetails, Registered
 from firnline.store.rows import FrameRow
-from firnline.store.sortable import comparable
+from firnline.store.sortable import comparable, following
 from ingest_frame.annotator import Annotator
 from ingest_frame.outcome import Outcome
 from ingest_frame.stored import Stored, stat
 
+_CANNOT_TURN = (
+    "A reviewer said that the polarity is wrong, but the uploaded file is gone: upload it again, with --polarity."
+)
 _POLARITIES: dict[str, Polarity] = {"bright-strong": "bright-strong", "dark-strong": "dark-strong"}
 
 
@@ -45,7 +49,15 @@ class Upload:
 
 
 class Ingest:
-    def __init__(self, uploads: Bucket, workspace: Bucket, register: FrameRegister, bus: EventBus) -> None:
+    def __init__(
+        self,
+        uploads: Bucket,
+        workspace: Bucket,
+        register: FrameRegister,
+        bus: EventBus,
+        withdrawal: Withdrawal,
+    ) -> None:
+        self._withdrawal = withdrawal
         self._uploads = uploads
         self._workspace = workspace
         self._register = register
@@ -74,7 +86,28 @@ class Ingest:
             return Outcome.FRAME_KEPT
         return self._annotator.take(key) if key.is_annotation else Outcome.FRAME_KEPT
 
-    def _take_frame(self, upload: Upload, key: UploadKey) -> Outcome:
+    def turn(self, decided: PolarityDecided) -> Outcome:
+        """A reviewer says that a picture has to be read the other way round: the same upload becomes a new revision.
+
+        Its place in the order of uploads is the next after the one that was read, so that a later upload still counts
+        more, and the same event delivered again finds another revision.
+        """
+        frame = self._register.get(decided.frame_id)
+        if frame is None or frame.revision != decided.revision:
+            return Outcome.STALE
+        document = FrameDocument.model_validate_json(
+            self._workspace.read(keys.frame(frame.frame_id, frame.revision), MAX_FILE_BYTES)
+        )
+        upload = Upload(frame.source_key, document.source_version, following(frame.sequencer))
+        key = parse_upload_key(frame.source_key)
+        outcome = self._take_frame(upload, key, decided.polarity, decided.decided_by)
+        if outcome is Outcome.GONE:
+            self._register.review_failed(frame.frame_id, frame.revision, _CANNOT_TURN)
+        return outcome
+
+    def _take_frame(
+        self, upload: Upload, key: UploadKey, decided: Polarity | None = None, decided_by: str = ""
+    ) -> Outcome:
         known = self._register.get(key.frame_id)
         if known and known.source_key != upload.key and known.status != "REJECTED":
             return self._reject_key(upload, _taken(upload.key, known))
@@ -85,8 +118,10 @@ class Ingest:
             return Outcome.GONE
         revision = revision_of(stored.etag.encode())  # stands for a file that is too large to be read
         try:
-            polarity = _polarity(stored)
+            polarity = decided or _polarity(stored)
             content = self._uploads.read(upload.key, MAX_FILE_BYTES, stored.version, SPLIT_FRAME)
+            if polarity is None and known and _decided_for(content, upload.key, known):
+                polarity, decided_by = known.polarity, known.polarity_by  # the same file again
             revision = revision_of(content, polarity)
             if known and known.source_key == upload.key and known.revision == revision:
                 status: Literal["READY", "REJECTED"] = "REJECTED" if known.status == "REJECTED" else "READY"
@@ -107,6 +142,8 @@ class Ingest:
             "polarity": document.polarity,
             "polarity_confidence": frame.polarity_confidence,
         }
+        if decided_by:
+            details["polarity_by"] = decided_by
         details.update(self._store(frame, picture, document))
         return self._settle(upload, key, "READY", revision, **details)
 
@@ -138,6 +175,8 @@ class Ingest:
             key.frame_id, upload.key, upload.sequencer, revision, status, reason, **details
         )
         frame = self._register.get(key.frame_id)
+        if frame and frame.source_key == upload.key:
+            self._withdrawal.of_earlier_revisions(key.frame_id, frame.revision)
         if frame is None or registered is Registered.STALE:
             other = frame and frame.source_key != upload.key
             return self._reject_key(upload, _taken(upload.key, frame)) if other else Outcome.STALE
@@ -179,6 +218,13 @@ def _polarity(stored: Stored) -> Polarity | None:
     if given and given not in _POLARITIES:
         raise Refused(f"The upload's metadata says polarity '{given[:40]}'; it can be bright-strong or dark-strong.")
     return _POLARITIES.get(given)
+
+
+def _decided_for(content: bytes, key: str, known: FrameRow) -> bool:
+    """Whether a reviewer has decided the polarity of these very bytes."""
+    return bool(
+        known.polarity_by and known.source_key == key and known.revision == revision_of(content, known.polarity)
+    )
 
 
 def _taken(key: str, known: FrameRow | None) -> Refused:

@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from firnline.review.task_template import WorkerTemplate
 from firnline.settings import Settings
 
 
@@ -12,3 +13,4 @@ class PortalSettings(Settings):
     user_pool_id: str = Field(alias="USER_POOL_ID")
     issuer: str = Field(alias="USER_POOL_ISSUER")
     client_id: str = Field(alias="USER_POOL_CLIENT_ID")
+    worker_template: WorkerTemplate = Field(alias="WORKER_TEMPLATE")

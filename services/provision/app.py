@@ -33,6 +33,7 @@ def provisioning(properties: Properties, stack_id: str) -> Provisioning:
         client.meta.region_name,
         boto3.client("cloudformation"),
         stack_id,
+        properties.worker_template,
     )
 
 

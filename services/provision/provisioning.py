@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from firnline.learning import model_code
-from firnline.review.task_template import task_template
+from firnline.portal.scripts import with_editor
+from firnline.review.task_template import WorkerTemplate, task_template
 from firnline.store import keys
 from firnline.store.bucket import Bucket
 from layer_model import code_files
@@ -26,6 +27,7 @@ class Provisioning:
         region: str,
         cloudformation: Any,
         stack_id: str,
+        worker_template: WorkerTemplate,
     ) -> None:
         self._workspace = workspace
         self._endpoint = endpoint
@@ -33,6 +35,7 @@ class Provisioning:
         self._region = region
         self._cloudformation = cloudformation
         self._stack_id = stack_id
+        self._worker_template = worker_template
 
     def create_or_update(self) -> dict[str, str]:
         """Bring everything to where it should be; what is there already stays. Returns the resource's attributes.
@@ -43,7 +46,7 @@ class Provisioning:
         source_dir = self._upload_code()
         first_model = self._upload_first_model()
         self._endpoint.ensure_model_package_group()
-        flow = self._flow.ensure(task_template())
+        flow = self._flow.ensure(with_editor(task_template(self._worker_template)))
         self._endpoint.ensure(first_model, self._region)
         return {"FlowDefinitionArn": flow, "SourceDirUri": source_dir, "FirstModelUri": first_model}
 

@@ -6,6 +6,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from urllib3 import PoolManager, Retry
 
+from firnline.review.task_template import WorkerTemplate
+
 
 class Properties(BaseModel):
     """The resource's properties in the template; CloudFormation sends every value as text."""
@@ -21,7 +23,9 @@ class Properties(BaseModel):
     serving_workers: str = Field(alias="ServingWorkers", pattern=r"^[1-9][0-9]*$")
     model_package_group_name: str = Field(alias="ModelPackageGroupName")
     review_provider: Literal["a2i", "portal"] = Field(alias="ReviewProvider")
+    worker_template: WorkerTemplate = Field("layer-editor", alias="WorkerTemplate")
     workteam_arn: str = Field("", alias="WorkteamArn")
+    reviewers_per_task: int = Field(1, ge=1, le=3, alias="ReviewersPerTask")
     review_flow_role_arn: str = Field(alias="ReviewFlowRoleArn")
 
 

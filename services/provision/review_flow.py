@@ -55,7 +55,11 @@ class ReviewFlow:
             )
         ui_arn = self._ensure_ui(self._prefix + _digest(template), template)
         output = f"s3://{self._workspace_bucket}/a2i"
-        name = self._prefix + _digest(ui_arn, properties.workteam_arn, properties.review_flow_role_arn, output)
+        people = properties.reviewers_per_task
+        several = (str(people),) if people > 1 else ()  # a flow of one reviewer keeps the name that it always had
+        name = self._prefix + _digest(
+            ui_arn, properties.workteam_arn, properties.review_flow_role_arn, output, *several
+        )
         flow = self._settled(name)
         if flow and flow["FlowDefinitionStatus"] == "Failed":  # by an earlier deployment; it can't be changed
             self._client.delete_flow_definition(FlowDefinitionName=name)
@@ -68,7 +72,7 @@ class ReviewFlow:
                     "HumanTaskUiArn": ui_arn,
                     "TaskTitle": "Correct the layers of a radar frame",
                     "TaskDescription": "Move, add and delete vertices until every line follows its layer.",
-                    "TaskCount": 1,
+                    "TaskCount": people,
                     "TaskAvailabilityLifetimeInSeconds": TASK_AVAILABLE_SECONDS,
                     "TaskTimeLimitInSeconds": TASK_TIME_LIMIT_SECONDS,
                 },

@@ -28,6 +28,7 @@ class ReviewSettings(Settings):
     review_confidence: float = Field(0.9, ge=0, le=1, alias="REVIEW_CONFIDENCE")
     audit_rate: float = Field(0.05, ge=0, le=1, alias="AUDIT_RATE")
     review_budget: int = Field(0, ge=0, alias="REVIEW_BUDGET")
+    reviewers_per_task: int = Field(1, ge=1, le=3, alias="REVIEWERS_PER_TASK")
     flow_definition_arn: str = Field("", alias="FLOW_DEFINITION_ARN")
 
 
@@ -36,7 +37,7 @@ def starter() -> ReviewStarter:
     settings = load_settings(ReviewSettings)
     table = Table(boto3.resource("dynamodb").Table(settings.table_name))
     bucket = Bucket(boto3.client("s3"), settings.workspace_bucket)
-    provider: ReviewProvider = Portal(table, bucket)
+    provider: ReviewProvider = Portal(table, bucket, settings.reviewers_per_task)
     if settings.review_provider == "a2i":
         provider = A2I(boto3.client("sagemaker-a2i-runtime"), settings.flow_definition_arn)
     policy = Policy(settings.review_confidence, settings.audit_rate)

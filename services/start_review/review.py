@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from firnline.documents.echogram import decode_png, encode_png
+from firnline.documents.frame import FrameDocument
 from firnline.documents.layers import LayersDocument
 from firnline.documents.overlay import draw_layers
 from firnline.documents.polarity import ToldPolarity, polarity_of_row
@@ -10,16 +11,19 @@ from firnline.errors import Refused
 from firnline.events import LayersPredicted
 from firnline.limits import MAX_DOCUMENT_BYTES
 from firnline.observability import logger
+from firnline.review.axes import axes_of
 from firnline.review.human_loop import loop_name
 from firnline.review.policy import Policy
 from firnline.review.providers import ReviewProvider
 from firnline.review.task_input import input_content
+from firnline.review.withdrawal import WITHDRAWN
 from firnline.store import keys
 from firnline.store.bucket import Bucket
 from firnline.store.frame_register import FrameRegister
 from firnline.store.rows import ProviderName
 
 MAX_ECHOGRAM_BYTES = 64_000_000
+MAX_FRAME_BYTES = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -50,15 +54,25 @@ class ReviewStarter:
             reason = self._open(event, name)
             if reason is None:
                 return "accepted"
-        elif review.state == "STARTED":
+        elif review.state == "STARTED" or (
+            review.provider == "portal" and self.register.reopen_review(event.frame_id, name)
+        ):
             reason = review.asked_because
         else:
             self._put_back_if_failed(event, name)
             return "closed"
         self.provider.start(name, self._task_input(event, name, reason, polarity_of_row(frame)))
-        self.register.in_review(event.frame_id, event.revision, name)
+        if not self.register.in_review(event.frame_id, event.revision, name) and self._is_superseded(event):
+            self.provider.withdraw(name, WITHDRAWN)
+            self.register.withdraw_review(event.frame_id, name, WITHDRAWN)
+            return "stale"
         self._put_back_if_failed(event, name)
         return "in review"
+
+    def _is_superseded(self, event: LayersPredicted) -> bool:
+        """Whether the frame was uploaded anew while its review was started: ingest may not have found the review yet."""
+        frame = self.register.get(event.frame_id)
+        return frame is not None and frame.revision != event.revision
 
     def _open(self, event: LayersPredicted, name: str) -> str | None:
         """Note the review and return its reason, or accept the frame and return None."""
@@ -87,30 +101,40 @@ class ReviewStarter:
     def _task_input(self, event: LayersPredicted, name: str, reason: str, polarity: ToldPolarity | None) -> dict:
         frame = (event.frame_id, event.revision)
         document = self.bucket.read(keys.prediction(*frame, event.model_version), MAX_DOCUMENT_BYTES)
+        annotation = self._annotation(*frame)
+        about = self.bucket.read(keys.frame(*frame), MAX_FRAME_BYTES)
         content = input_content(
             LayersDocument.model_validate_json(document),
             revision=event.revision,
             reason=reason,
             model_output_image=self.bucket.uri(keys.prediction_overlay(*frame, event.model_version)),
-            labeled_image=self.bucket.uri(self._labelled_image(*frame, name)),
+            labeled_image=self.bucket.uri(self._labelled_image(*frame, name, annotation)),
             unlabeled_image=self.bucket.uri(keys.echogram(*frame)),
             polarity=polarity.sentence if polarity else None,
+            annotation=annotation,
+            axes=axes_of(FrameDocument.model_validate_json(about)),
         )
         content |= {"frame_id": event.frame_id, "model_version": event.model_version}
         logger.info("task", extra={"loop": name, "lines": len(content["a2i_json"]["polylines"]),
                                    "simplified_px": content["simplified_px"]})  # fmt: skip
         return content
 
-    def _labelled_image(self, frame_id: str, revision: str, name: str) -> str:
-        """Key of the echogram with its partial annotation drawn on it, or of the bare one if there is no annotation."""
+    def _annotation(self, frame_id: str, revision: str) -> LayersDocument | None:
+        """The lines that came with the frame, if any did."""
         try:
             partial = self.bucket.read(keys.partial(frame_id, revision), MAX_DOCUMENT_BYTES)
         except FileNotFoundError:
-            return keys.echogram(frame_id, revision)
+            return None
         except Refused as refusal:  # written before ingest kept to the limit
             logger.warning("the annotation is not shown", extra={"frame_id": frame_id}, exc_info=refusal)
+            return None
+        return LayersDocument.model_validate_json(partial)
+
+    def _labelled_image(self, frame_id: str, revision: str, name: str, annotation: LayersDocument | None) -> str:
+        """Key of the echogram with its annotation drawn on it, or of the bare one if there is no annotation."""
+        if annotation is None:
             return keys.echogram(frame_id, revision)
         grey = decode_png(self.bucket.read(keys.echogram(frame_id, revision), MAX_ECHOGRAM_BYTES))
-        drawn = draw_layers(grey, LayersDocument.model_validate_json(partial), width_px=2)
+        drawn = draw_layers(grey, annotation, width_px=2)
         self.bucket.write(keys.review_labelled(name), encode_png(drawn), "image/png")
         return keys.review_labelled(name)

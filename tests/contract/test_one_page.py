@@ -17,7 +17,12 @@ from tests.support.user_pool import CLIENT_ID, ISSUER, POOL_ID
 
 @pytest.fixture
 def world() -> Iterator[World]:
-    pool = {"USER_POOL_ID": POOL_ID, "USER_POOL_ISSUER": ISSUER, "USER_POOL_CLIENT_ID": CLIENT_ID}
+    pool = {
+        "USER_POOL_ID": POOL_ID,
+        "USER_POOL_ISSUER": ISSUER,
+        "USER_POOL_CLIENT_ID": CLIENT_ID,
+        "WORKER_TEMPLATE": "layer-editor",
+    }
     with on_moto(PAGE_ADDRESS=ADDRESS, **pool) as made:
         yield made
 

@@ -21,8 +21,10 @@ from firnline.portal.table_store import TableStore
 from firnline.review.human_loop import LoopEvent
 from firnline.review.policy import Policy
 from firnline.review.providers import Portal
+from firnline.review.withdrawal import Withdrawal
 from firnline.store.bucket import Bucket
 from firnline.store.joins import Joins
+from firnline.store.loops import Loops
 from firnline.store.models import Models
 from firnline.store.row import BrokenRow, Row
 from firnline.store.rows import (
@@ -33,6 +35,7 @@ from firnline.store.rows import (
     CorrectionRow,
     CounterRow,
     FrameRow,
+    GoldRow,
     JoinRow,
     LayerRow,
     LockRow,
@@ -108,7 +111,8 @@ class Network:
 def ingest(world: World) -> None:
     s3 = boto3.client("s3")
     s3.create_bucket(Bucket=UPLOADS)
-    taking_in = Ingest(Bucket(s3, UPLOADS), world.bucket, world.register, world.bus)
+    withdrawal = Withdrawal(world.register, {"portal": Portal(world.table, world.bucket)})
+    taking_in = Ingest(Bucket(s3, UPLOADS), world.bucket, world.register, world.bus, withdrawal)
     annotation = b"surface_row\n" + b"9\n" * 24
     for number, (key, content) in enumerate(
         [(f"c/s/f{number}.png", picture(grey())) for number in range(5)]
@@ -149,8 +153,9 @@ def answer_and_complete(world: World) -> None:
         surface = polyline("surface", (0, 3), (size["width"] - 1, 4.5))
         page.submit(name, answer(surface, **size), "reviewer", 12.5)
     completer = ReviewCompleter(
-        world.register, world.corrections, world.bucket, world.bus, None, "firnline", retrain_every=2
-    )
+        world.register, world.corrections, world.bucket, world.bus, None, "firnline", 2,
+        Loops(world.table), Portal(world.table, world.bucket), gold_share=1.0,
+    )  # fmt: skip
     ended = [*world.events("SageMaker A2I HumanLoop Status Change"), loop_event(tasks[2], "Failed", "firnline.review")]
     outcomes = [completer.handle(LoopEvent.model_validate(event)) for event in ended]
     assert outcomes == ["corrected", "corrected", "failed"]
@@ -208,7 +213,7 @@ def test_what_people_say_of_layers_along_a_segment(world: World) -> None:
 
 
 def test_no_kind_is_left_out() -> None:
-    assert set(KINDS) == REVIEWING | RETRAINING | {JoinRow}
+    assert set(KINDS) == REVIEWING | RETRAINING | {JoinRow, GoldRow}
 
 
 @pytest.mark.parametrize("name", ["retrain", "deploy_model"])

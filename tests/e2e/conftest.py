@@ -105,7 +105,7 @@ def tab():
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        tab = browser.new_page(viewport={"width": 1400, "height": 850})
+        tab = browser.new_context(viewport={"width": 1400, "height": 850}).new_page()
         tab.set_default_timeout(20_000)
         errors = []
         tab.on("pageerror", lambda error: errors.append(str(error)))

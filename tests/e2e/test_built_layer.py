@@ -15,6 +15,8 @@ from workbench.stack import deployment
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT_LAYER = deployment.built_folder() / "build" / "FirnlineLayer" / "python"
+BUILT_PAGE = deployment.built_folder() / "build" / "PortalFunction"
+"""The one function that has packages of its own."""
 AMAZON_LINUX_2023 = 34
 """Of glibc 2."""
 LAMBDA = "3.13"
@@ -22,7 +24,7 @@ LAMBDA = "3.13"
 
 
 def test_the_built_layer_and_the_code_fit_into_a_lambda(deployed: Connection) -> None:
-    sources = [path for path in (ROOT / "services").rglob("*") if "__pycache__" not in path.parts]
+    sources = [path for path in BUILT_PAGE.rglob("*") if "__pycache__" not in path.parts]
     layer = [path for path in BUILT_LAYER.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in [*sources, *layer] if path.is_file())
     assert size < 250_000_000
@@ -30,7 +32,7 @@ def test_the_built_layer_and_the_code_fit_into_a_lambda(deployed: Connection) ->
     assert {path.name for path in tests} <= {"__init__.py", "_natype.py"}, "all but what numpy.testing imports is gone"
     newest = max(
         int(minor)
-        for path in layer
+        for path in [*layer, *sources]
         if ".so" in path.name
         for minor in re.findall(rb"GLIBC_2\.(\d+)", path.read_bytes())
     )
@@ -58,13 +60,16 @@ def test_the_layer_for_lambdas_python_loads_every_handler_there(tmp_path: Path) 
     environment = {**os.environ, "ARTIFACTS_DIR": str(tmp_path), "PYTHON": sys.executable}
     environment.pop("LAYER_PYTHON", None)
     subprocess.run(["make", "build-FirnlineLayer"], cwd=ROOT / "layers" / "firnline", env=environment, check=True)
+    page = tmp_path / "page"
+    build = ["make", "build-PortalFunction"]
+    subprocess.run(build, cwd=ROOT / "services", env=environment | {"ARTIFACTS_DIR": str(page)}, check=True)
     boto3_of_the_runtime = tmp_path / "runtime"
     here = Path(boto3.__file__).parents[1]
     boto3_of_the_runtime.mkdir()
     for package in ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py"):
         (boto3_of_the_runtime / package).symlink_to(here / package)
     handlers = sorted(path.parent.name for path in (ROOT / "services").glob("*/app.py"))
-    assert len(handlers) == 10
+    assert len(handlers) == 11
     program = "\n".join(
         [
             "import sys",
@@ -75,9 +80,11 @@ def test_the_layer_for_lambdas_python_loads_every_handler_there(tmp_path: Path) 
             "grey = numpy.arange(48 * 64, dtype=numpy.uint8).reshape(48, 64)",
             "assert (decode_png(encode_png(grey)) == grey).all()",
             "import h5py, scipy.io, tifffile",
+            "import jwt.algorithms",
+            "assert jwt.algorithms.has_crypto",
         ]
     )
-    path = os.pathsep.join(map(str, (tmp_path / "python", ROOT / "services", boto3_of_the_runtime)))
+    path = os.pathsep.join(map(str, (page, tmp_path / "python", boto3_of_the_runtime)))
     clean = {
         "PYTHONPATH": path,
         "PATH": "/usr/bin:/bin",

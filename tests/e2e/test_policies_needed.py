@@ -95,6 +95,10 @@ UNSEEN = {
         "ProvisionFunctionRole",
         "s3:ListBucketVersions",
     ): "CloudFormation deletes what failed to be made; MiniStack does not ask",
+    (
+        "StartReviewFunctionRole",
+        "sagemaker:StopHumanLoop",
+    ): "only a review that starts while its frame is uploaded anew; tests/contract/test_review_outcomes.py has the race",
     ("ProvisionFunctionRole", "s3:DeleteObject*"): "the same; tests/unit/test_provision.py has the calls",
 }
 """Rights that nothing needs here, by the holder's and the action's pattern, and why AWS does."""
@@ -279,6 +283,16 @@ def export_in_cloud(connection: Connection) -> None:
     assert result.exit_code == 0, result.output
 
 
+def upload_anew(connection: Connection, drawn: tuple[Path, Path]) -> None:
+    """A frame is uploaded once more while A2I asks a person about it: that loop is stopped."""
+    sent = uploads.upload(connection, drawn[0], "anew")
+    reviewer = Reviewer(connection.client("s3").meta.endpoint_url)
+    wait_until(lambda: sent.frame_id in [task.frame_id for task in reviewer.open_tasks()], 120, "its task open")
+    loop = connection.register.get(sent.frame_id).review
+    uploads.upload(connection, drawn[0], "anew", polarity="dark-strong")
+    wait_until(lambda: connection.register.review(sent.frame_id, loop).state == "WITHDRAWN", 60, "the review withdrawn")
+
+
 def operate(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> str:
     """All that an operator's policy is for; the name of the execution that brings the first model back."""
     person = with_policy(connection, "OperatorPolicyArn").session.get_credentials()
@@ -399,6 +413,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, campaign: list[tuple[Path, P
             annotate_and_regret(connection, campaign[0][1], sent[0], folder)
             deploy_lame_champion(connection)
             correct_all(connection, truths_on_pictures(connection, sent, campaign))
+            upload_anew(connection, campaign[0])
             interrupted = interrupt_training(connection)
             batch = wait_until(lambda: connection.corrections.batches("DONE"), 300, "the batch decided")[0]
             retraining = connection.client("stepfunctions").describe_execution(executionArn=batch.execution_arn)

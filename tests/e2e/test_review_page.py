@@ -1,14 +1,16 @@
 """A reviewer in a real browser: from the task list to a correction in DynamoDB."""
 
 import logging
+from pathlib import Path
 from threading import Thread
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from scipy.ndimage import gaussian_filter
 
 from complete_review import app
-from firnline.documents.layers import Layer, Vertex
+from firnline.documents.layers import Layer, LayersDocument, Vertex
 from firnline.events import LayersPredicted
 from firnline.portal.serve import PageServer
 from firnline.portal.table_store import TableStore
@@ -72,12 +74,12 @@ def test_a_reviewer_mends_a_frame_and_the_correction_is_in_the_table(world, addr
     assert [line["label"] for line in editor.lines] == ["surface", "layer", "layer"]
 
     editor.click(120, 80)
-    editor.drag((160, 80), (165, 86))
+    editor.drag((160, 80), (165, 86), "Control")
     assert editor.vertex(1, 2) == pytest.approx((165, 86), abs=0.6)
-    editor.drag((40, 80), (40, 75))
+    editor.drag((40, 80.5), (40, 75), "Control")
     assert len(editor.lines[1]["vertices"]) == 6
     assert editor.vertex(1, 1) == pytest.approx((40, 75), abs=0.6)
-    editor.drag((240, 81), (240, 95))
+    editor.drag((240, 81), (240, 95), "Control")
     assert editor.vertex(1, 4) == pytest.approx((240, 95), abs=0.6)
     editor.press("Control+z")
     assert editor.vertex(1, 4) == (240, 81)
@@ -100,7 +102,7 @@ def test_drawing_labelling_deleting_redrawing_and_splitting(world, address, tab)
     editor = Editor(tab)
     editor.press("n", "3")
     for x, y in ((310, 165), (160, 160), (10, 170)):
-        editor.click(x, y)
+        editor.click(x, y, "Alt", "Control")
     editor.press("Enter")
     drawn = editor.lines[3]
     assert (drawn["label"], [round(vertex["x"]) for vertex in drawn["vertices"]]) == ("bed", [10, 160, 310])
@@ -112,7 +114,7 @@ def test_drawing_labelling_deleting_redrawing_and_splitting(world, address, tab)
     editor.click(120, 120)
     editor.press("m")
     for x, y in ((60, 124), (120, 128), (180, 124)):
-        editor.click(x, y)
+        editor.click(x, y, "Alt", "Control")
     editor.press("Enter")
     assert [round(vertex["x"]) for vertex in editor.lines[2]["vertices"]] == [0, 60, 120, 180, 240, 319]
     editor.click(*editor.vertex(2, 2))
@@ -138,8 +140,8 @@ def test_zoomed_in_a_click_still_hits_its_pixel(address, tab):
         tab.mouse.wheel(0, -200)
     tab.wait_for_timeout(100)
     editor.press("n")
-    editor.click(95, 84)
-    editor.click(105, 86)
+    editor.click(95, 84, "Control")
+    editor.click(105, 86, "Alt", "Control")
     editor.press("Enter")
     new = editor.lines[3]["vertices"]
     assert [(vertex["x"], vertex["y"]) for vertex in new] == [
@@ -152,8 +154,8 @@ def test_crossing_lines_are_shown_and_not_submitted(world, address, tab):
     tab.goto(f"{address}/review/next")
     editor = Editor(tab)
     editor.click(120, 80)
-    editor.drag((160, 80), (160, 135))
-    tab.wait_for_selector("[data-crossing]", state="attached")
+    editor.drag((160, 80), (160, 135), "Control")
+    tab.wait_for_selector("[data-crossing]")
     tab.click("[data-action=submit]")
     assert "cross at trace" in tab.inner_text("[data-message]")
     assert world.events() == []
@@ -163,7 +165,7 @@ def test_unsubmitted_work_survives_a_reload_and_a_restart_of_the_server(world, a
     tab.goto(f"{address}/review/next")
     editor = Editor(tab)
     editor.click(120, 80)
-    editor.drag((160, 80), (165, 86))
+    editor.drag((160, 80), (165, 86), "Control")
     moved = editor.lines
     tab.on("dialog", lambda dialog: dialog.accept())
     tab.reload()
@@ -181,10 +183,319 @@ def test_a_failed_submission_keeps_the_work(world, address, tab):
     tab.goto(f"{address}/review/next")
     editor = Editor(tab)
     editor.click(120, 80)
-    editor.drag((160, 80), (165, 86))
+    editor.drag((160, 80), (165, 86), "Control")
     moved = editor.lines
     tab.route("**/submit", lambda route: route.abort())
     tab.click("[data-action=submit]")
     tab.wait_for_selector("[data-message].wrong")
     assert "Nothing is lost" in tab.inner_text("[data-message]")
     assert editor.lines == moved
+
+
+def test_the_line_follows_the_reflection_between_two_clicks(address, tab):
+    """Given two clicks beside the crest, then the line has vertices between them that lie on it."""
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.press("n")
+    editor.click(10, 41)
+    editor.click(300, 33)
+    editor.press("Enter")
+    new = editor.lines[3]["vertices"]
+    crest = 40 + 8 * np.sin(np.array([vertex["x"] for vertex in new]) / 60)
+    assert len(new) > 10
+    assert np.abs([vertex["y"] for vertex in new] - crest).max() < 2
+
+
+def test_a_line_is_drawn_with_the_keyboard_alone(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    tab.focus(".stage")
+    editor.press("w", "n", "3")
+    editor.press(
+        *["ArrowDown"] * 7, *["ArrowLeft"] * 5, "Space", *["ArrowRight"] * 9, "Shift+ArrowUp", "Space", "Enter"
+    )
+    drawn = editor.lines[3]
+    assert drawn["label"] == "bed"
+    assert drawn["vertices"][1]["x"] - drawn["vertices"][0]["x"] == pytest.approx(90, abs=0.1)
+    editor.press("[", ",", "ArrowUp", "ArrowUp", "ArrowUp")
+    assert editor.get("editor.drawing.past.length") == 2, "nudges in a row are one step"
+    editor.press("Control+z", "Control+z")
+    assert len(editor.lines) == 3
+    editor.press("Control+y")
+    assert editor.lines[3] == drawn
+
+
+def test_many_lines_are_selected_labelled_joined_erased_and_deleted(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.click(120, 80)
+    editor.press("a")
+    assert editor.get("editor.drawing.selected.length") == 2
+    editor.press("3")
+    assert [line["label"] for line in editor.lines] == ["surface", "bed", "bed"]
+    editor.press("Control+z", "Escape", "b")
+    editor.drag((100, 70), (140, 130))
+    assert [line["label"] for line in editor.lines] == ["surface", "layer", "layer", "layer", "layer"]
+    editor.press("Escape", "Escape")
+    editor.click(60, 80)
+    editor.click(200, 80, "Shift")
+    editor.press("j")
+    ends = [(line["vertices"][0]["x"], line["vertices"][-1]["x"]) for line in editor.lines]
+    assert ends == [(0, 319), (0, 319), (0, 100), (140, 319)]
+    editor.press("Escape")
+    editor.drag((20, 110), (300, 130), "Shift")
+    editor.press("Delete")
+    assert [line["label"] for line in editor.lines] == ["surface", "layer"]
+
+
+def test_retracking_keeps_what_a_person_has_set(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.click(120, 40)
+    editor.drag((160, 40), (160, 44.4), "Control")
+    editor.press("r")
+    vertices = [(vertex["x"], vertex["y"]) for vertex in editor.lines[0]["vertices"]]
+    assert len(vertices) > 10
+    assert any(x == pytest.approx(160, abs=0.7) and y == pytest.approx(44.4, abs=0.7) for x, y in vertices)
+    assert vertices[0] == (0, 40)
+    editor.press("Control+z")
+    assert len(editor.lines[0]["vertices"]) == 5
+
+
+def test_a_drag_far_from_a_selected_line_pans_and_other_buttons_always_do(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    before = editor.lines
+    editor.click(120, 80)
+    tab.keyboard.press("0")
+    for button, start in (("left", (140, 100)), ("middle", (160, 80)), ("right", (160, 80))):
+        offset = editor.get("editor.view.ty")
+        place = editor.at(*start)
+        tab.mouse.move(*place)
+        tab.mouse.down(button=button)
+        tab.mouse.move(place[0], place[1] + 25, steps=4)
+        tab.mouse.up(button=button)
+        assert editor.get("editor.view.ty") != offset
+    assert editor.lines == before
+
+
+def test_lines_that_cross_are_parted_with_one_key(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.click(120, 80)
+    editor.drag((160, 80), (160, 135), "Control")
+    editor.press("k")
+    assert editor.get("editor.crossed.length") == 2
+    assert "cross in 2 places" in editor.hint
+    editor.press("p")
+    assert editor.get("editor.crossed.length") == 0
+
+
+def test_lines_below_a_confidence_are_hidden_and_deleted_in_one_step(world, address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    tab.evaluate(
+        "document.querySelector('layer-editor').drawing.lines.forEach((line, k) => line.confidence = [0.9, 0.2, 0.4][k])"
+    )
+    tab.evaluate("document.querySelector('layer-editor').hideBelow(0.5)")
+    tab.click("[data-action=submit]")
+    tab.click("[data-action=submit]")
+    assert "2 lines are hidden" in tab.inner_text("[data-message]")
+    tab.evaluate("document.querySelector('layer-editor').act('delete-below')")
+    assert len(editor.lines) == 1
+    editor.press("Control+z")
+    assert len(editor.lines) == 3
+    assert world.events() == []
+
+
+def test_an_unedited_proposal_is_submitted_only_after_asking_once(world, address, tab):
+    tab.goto(f"{address}/review/next")
+    Editor(tab)
+    tab.click("[data-action=submit]")
+    assert "You have changed nothing" in tab.inner_text("[data-message]")
+    assert world.events() == []
+    tab.click("[data-action=submit]")
+    tab.wait_for_url(lambda url: "0940" in url)
+    complete(world)
+    assert world.register.get(FRAME).status == "CORRECTED"
+
+
+def test_a_verdict_goes_with_the_answer_and_can_be_taken_back(world, address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    tab.click("summary:has-text('Cannot be traced')")
+    tab.click("[data-action=polarity-wrong]")
+    assert editor.get("editor.extras(9).verdict") == {"kind": "polarity_wrong"}
+    tab.click("[data-action=polarity-wrong]")
+    assert editor.get("editor.extras(9).verdict ?? null") is None
+    tab.select_option("[data-reason]", "too noisy")
+    with tab.expect_request("**/submit") as sent:
+        tab.click("[data-action=unusable]")
+        tab.click("[data-action=submit]")
+    answer = sent.value.post_data_json["answerContent"]
+    assert answer["verdict"] == {"kind": "unusable", "reason": "too noisy"}
+
+
+def test_the_answer_says_what_work_it_was(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.click(120, 80)
+    editor.drag((160, 80), (160, 88), "Control")
+    editor.select(2)
+    editor.press("Delete")
+    with tab.expect_request("**/submit") as sent:
+        tab.click("[data-action=submit]")
+    effort = sent.value.post_data_json["answerContent"]["effort"]
+    assert effort["operations"] == {"click": 2, "drag": 1, "delete_line": 1}
+    assert effort["vertices_moved"] == 1
+    assert 1 / 3 < effort["proposal_kept"] < 2 / 3
+
+
+def test_a_second_tab_says_so_and_may_take_over(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    other = tab.context.new_page()
+    other.goto(tab.url)
+    other.wait_for_selector("text=open in another tab")
+    assert other.is_disabled("[data-action=submit]")
+    editor.click(120, 80)
+    editor.press("Delete")
+    tab.wait_for_timeout(300)
+    other.click("[data-action=work-here]")
+    assert len(Editor(other).lines) == 2
+    tab.wait_for_selector("text=open in another tab")
+
+
+def test_start_over_can_be_undone(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.click(120, 80)
+    editor.press("Delete")
+    tab.click("[data-action=start-over]")
+    assert len(editor.lines) == 3
+    editor.press("Control+z")
+    assert len(editor.lines) == 2
+
+
+def test_a_draft_comes_back_with_its_history(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.click(120, 80)
+    editor.press("Delete")
+    tab.wait_for_timeout(300)
+    tab.reload()
+    editor = Editor(tab)
+    assert len(editor.lines) == 2
+    editor.press("Control+z")
+    assert len(editor.lines) == 3
+
+
+def test_a_full_storage_is_told_and_the_drawing_can_be_downloaded(address, tab):
+    tab.add_init_script(
+        "IDBObjectStore.prototype.put = function () { throw new DOMException('full', 'QuotaExceededError'); };"
+    )
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.click(120, 80)
+    editor.press("Delete")
+    tab.wait_for_selector("text=storage is full")
+    with tab.expect_download() as got:
+        tab.click("[data-storage] [data-action=download]")
+    document = LayersDocument.model_validate_json(Path(got.value.path()).read_bytes())
+    assert (document.frame_id, len(document.layers), got.value.suggested_filename) == (FRAME, 2, "0939.layers.json")
+
+
+@pytest.mark.parametrize(("status", "sentence"), [(409, "answered already"), (410, "has been answered")])
+def test_of_a_task_that_is_gone_the_drawing_can_be_downloaded(address, tab, status, sentence):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.click(120, 80)
+    editor.press("Delete")
+    gone = {"error": f"This task {sentence}."}
+    tab.route("**/submit", lambda route: route.fulfill(status=status, json=gone))
+    tab.click("[data-action=submit]")
+    tab.wait_for_selector(f"text={sentence}")
+    with tab.expect_download() as got:
+        tab.click("[data-message] [data-action=download]")
+    assert len(LayersDocument.model_validate_json(Path(got.value.path()).read_bytes()).layers) == 2
+
+
+def test_a_server_that_does_not_answer_is_given_up_after_thirty_seconds(address, tab):
+    tab.clock.install()
+    tab.goto(f"{address}/review/next")
+    tab.clock.run_for(3_000)
+    editor = Editor(tab)
+    tab.clock.run_for(1_000)
+    editor.click(120, 80)
+    editor.press("Delete")
+    tab.route("**/submit", lambda _route: None)
+    tab.click("[data-action=submit]")
+    tab.clock.run_for(31_000)
+    tab.wait_for_selector("text=did not answer within 30 seconds")
+    assert tab.is_enabled("[data-action=submit]")
+
+
+def test_a_claim_that_somebody_else_has_is_told(address, tab):
+    tab.goto(f"{address}/review/next")
+    Editor(tab)
+    tab.route("**/claim", lambda route: route.fulfill(status=409, json={"error": "Ada works on this task now."}))
+    tab.evaluate("document.querySelector('crowd-form').claim()")
+    tab.wait_for_selector("text=Ada works on this task now.")
+    assert tab.is_visible("[data-message] [data-action=download]")
+
+
+def test_the_echogram_has_most_of_the_window_and_submit_is_near(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    share = "editor.stage.clientWidth * editor.stage.clientHeight / innerWidth / innerHeight"
+    assert editor.get(share) >= 0.7
+    tab.evaluate("document.body.focus()")
+    for _ in range(12):
+        tab.keyboard.press("Tab")
+        if tab.evaluate("document.activeElement.dataset.action") == "submit":
+            break
+    assert tab.evaluate("document.activeElement.dataset.action") == "submit"
+    for width, height in ((1280, 720), (700, 425)):  # the second is 1400 x 850 at 200 %
+        tab.set_viewport_size({"width": width, "height": height})
+        tab.wait_for_timeout(200)
+        assert editor.get(share) > 0.45
+        assert tab.evaluate(
+            "document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= innerHeight"
+        )
+
+
+def test_how_the_picture_is_shown_stays_from_frame_to_frame(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.press("i", "c")
+    tab.goto(f"{address}/review/next?after={tab.url.split('/')[-1]}")
+    settings = Editor(tab).get("editor.settings")
+    assert (settings["invert"], settings["map"]) == (True, "cividis")
+
+
+def test_the_plain_template_of_aws_works_on_the_same_page(world, tab):
+    server = PageServer(TableStore(world.table, world.bucket, world.bus, "crowd-polyline"))
+    thread = Thread(target=server.serve_until_stopped, daemon=True)
+    thread.start()
+    try:
+        tab.goto(f"http://127.0.0.1:{server.port}/review/next")
+        editor = Editor(tab)
+        assert tab.locator("crowd-polyline").count() == 1
+        assert len(editor.lines) == 3
+    finally:
+        server.stop()
+        thread.join(20)
+
+
+def test_axe_finds_nothing_on_the_task_page(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    axe = Axe()
+    assert axe.run(tab).response["violations"] == []
+    editor.click(120, 80)
+    tab.click("summary:has-text('Cannot be traced')")
+    tab.click("[data-action=unusable]")
+    for sheet in ("lines", "view", "help"):
+        tab.click(f"#tab-{sheet}")
+        found = axe.run(tab).response["violations"]
+        assert [(one["id"], [node["html"] for node in one["nodes"]]) for one in found] == []

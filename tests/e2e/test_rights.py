@@ -4,17 +4,22 @@ import json
 import time
 
 import boto3
+import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 from conftest import wait_until, with_policy
 
+from firnline.documents.echogram import encode_png
 from firnline.events import CorrectionBatchClaimed, EventBus, FrameReady
 from firnline.portal.store import View
 from firnline.portal.table_store import TableStore
 from firnline.review.providers import Portal
+from firnline.store import keys
 from firnline.store.frame_register import FrameRegister
 from workbench.connection import Connection
 from workbench.redrive import redrive
+
+PNG = encode_png(np.arange(600, dtype=np.uint8).reshape(20, 30))
 
 
 def denied(call, *arguments, **named) -> bool:
@@ -30,7 +35,7 @@ def denied(call, *arguments, **named) -> bool:
 def task(deployed: Connection) -> str:
     """A task of the portal, as `start_review` opens it."""
     name = f"c-s-f-{time.monotonic_ns():x}"
-    deployed.workspace.write("frames/c/s/f/r/echogram.png", b"png", "image/png")
+    deployed.workspace.write("frames/c/s/f/r/echogram.png", PNG, "image/png")
     content = {
         "frame_id": "c/s/f",
         "revision": "r",
@@ -48,7 +53,14 @@ def test_a_reviewer_can_review(deployed: Connection, task: str) -> None:
     store = TableStore(reviewer.table, reviewer.workspace, reviewer.events)
     assert task in [one.name for one in store.open_tasks(View(), 100)]
     image = deployed.workspace.uri("frames/c/s/f/r/echogram.png")
-    assert store.read_object(task, image) == (b"png", "image/png")
+    assert store.read_object(task, image) == (PNG, "image/png")
+    assert store.overview(View(campaign="c")).waiting
+    for view in (View("track", "c"), View(campaign="c"), View("priority", "c", "s")):
+        assert task in [one.name for one in store.open_tasks(view, 100)]
+    deployed.workspace.delete(keys.review_thumbnail(task))
+    assert store.thumbnail(task).startswith(PNG[:8])
+    store.claim(task, "somebody")
+    store.release(task, "somebody")
     store.submit(task, {"annotatedResult": {}}, "worker", 12.0)
     assert deployed.table.get(f"LOOP#{task}", "LOOP")["state"] == "COMPLETED"
 
@@ -60,6 +72,9 @@ def test_a_reviewer_can_do_nothing_else(deployed: Connection) -> None:
     assert denied(
         reviewer.table.update, "COUNTER", "CORRECTIONS", "ADD #total :one", {":one": 1}, "attribute_exists(pk)"
     )
+    assert denied(reviewer.table.put, {"pk": "FRAME#c/s/f", "sk": "STATUS"})
+    assert denied(reviewer.table.transact, {"put": {"pk": "LOOP#a", "sk": "LOOP"}}, {"put": {"pk": "MODEL", "sk": "X"}})
+    assert denied(lambda: list(reviewer.table.query("MODEL")))
     assert denied(reviewer.workspace.write, "corrections/x.json", b"{}", "application/json")
     assert denied(reviewer.workspace.read, "models/first/model.tar.gz", 10**9)
     assert denied(reviewer.events.send, CorrectionBatchClaimed(batch=0))

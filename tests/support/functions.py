@@ -37,13 +37,14 @@ def echoes() -> np.ndarray:
 
 
 class Functions:
-    """`start_human_loop` holds what A2I was asked for."""
+    """`start_human_loop` holds what A2I was asked for, `stop_human_loop` the names of those that it was to end."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self.uploads = UploadsBucket(world)
         self.model_version = "first"
         self.start_human_loop: list[dict[str, Any]] = []
+        self.stop_human_loop: list[str] = []
         self.answer: Callable[[bytes], bytes] = lambda png: answer_of_the_model(png, ROWS, self.model_version)
         world.serve_the_first_model()
 
@@ -75,16 +76,20 @@ class Functions:
         detail = event["detail"]
         return loop_name(self.world.bucket.name, frame_id, detail["revision"], detail["model_version"])
 
-    def submit(self, loop: str, answer: dict[str, Any]) -> dict[str, Any]:
+    def submit(self, loop: str, answer: dict[str, Any], by: str | None = None) -> dict[str, Any]:
         """Answer a task on the review page; returns the event that says so."""
+        self.answer_as(by, loop, answer)
+        return self.the_event("SageMaker A2I HumanLoop Status Change")
+
+    def answer_as(self, by: str | None, loop: str, answer: dict[str, Any]) -> None:
+        """Answer a task on the review page under that name, which may not be the last answer that it takes."""
         store = TableStore(self.world.table, self.world.bucket, self.world.bus)
-        with TestClient(make_app(store, this_machine())) as page:
+        with TestClient(make_app(store, this_machine(by))) as page:
             task = page.get(f"/review/tasks/{loop}", headers=ORIGIN)
             [token] = re.findall(r'data-token="([0-9a-f]+)"', task.text)
             body = {"answerContent": answer, "token": token, "seconds": 12.5}
             sent = page.post(f"/review/tasks/{loop}/submit", json=body, headers=ORIGIN)
         assert sent.status_code == 200, sent.text
-        return self.the_event("SageMaker A2I HumanLoop Status Change")
 
     def correct(self, frame_id: str, answer: dict[str, Any]) -> str:
         """Take a frame from its upload to a correction; returns the name of its loop."""
@@ -105,10 +110,15 @@ def _answer_for_sagemaker(functions: Functions, patch: pytest.MonkeyPatch) -> No
         functions.start_human_loop.append(json.loads(params["body"]))
         return SimpleNamespace(status_code=200), {}
 
+    def stop_human_loop(params: dict[str, Any], **_: Any) -> Any:
+        functions.stop_human_loop.append(json.loads(params["body"])["HumanLoopName"])
+        return SimpleNamespace(status_code=200), {}
+
     def client(service: str, *arguments: Any, **options: Any) -> Any:
         made = make(service, *arguments, **options)
         made.meta.events.register("before-call.sagemaker-runtime.InvokeEndpoint", invoke_endpoint)
         made.meta.events.register("before-call.sagemaker-a2i-runtime.StartHumanLoop", start_human_loop)
+        made.meta.events.register("before-call.sagemaker-a2i-runtime.StopHumanLoop", stop_human_loop)
         return made
 
     patch.setattr(boto3, "client", client)

@@ -1,6 +1,8 @@
 """A browser in front of an HTTP API: its requests as events of payload format 2.0, and what its cookies remember."""
 
 import base64
+import gzip
+import json
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from typing import Any
@@ -16,9 +18,12 @@ TEXT = ("application/json", "text/")
 
 @dataclass
 class Answered:
+    """`size` is what Lambda answers with, in bytes."""
+
     status: int
     headers: dict[str, str]
     body: str
+    size: int
 
 
 @dataclass
@@ -29,7 +34,12 @@ class Browser:
     cookies: dict[str, str] = field(default_factory=dict)
 
     def get(self, path: str, query: dict[str, str] | None = None, **headers: str) -> Answered:
-        return self.send("GET", path, query, {"accept": "text/html", "sec-fetch-mode": "navigate"} | headers)
+        return self.send(
+            "GET",
+            path,
+            query,
+            {"accept": "text/html", "accept-encoding": "gzip, br", "sec-fetch-mode": "navigate"} | headers,
+        )
 
     def post(
         self, path: str, body: bytes, kind: str = "application/json", encoded: bool = False, **headers: str
@@ -58,8 +68,10 @@ class Browser:
                 else:
                     self.cookies[name] = morsel.value
         content = told.get("body", "")
-        text = base64.b64decode(content).decode() if told["isBase64Encoded"] else content
-        return Answered(told["statusCode"], told["headers"], text)
+        raw = base64.b64decode(content) if told["isBase64Encoded"] else content.encode()
+        if told["headers"].get("content-encoding") == "gzip":
+            raw = gzip.decompress(raw)
+        return Answered(told["statusCode"], told["headers"], raw.decode(), len(json.dumps(told).encode()))
 
 
 def event(

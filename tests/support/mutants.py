@@ -24,7 +24,8 @@ from firnline.errors import Refused
 from firnline.limits import MAX_SENTENCE_CHARACTERS
 from firnline.radar.annotations import Geometry, document_of, read_annotation, read_picks
 from firnline.radar.formats import read_frame
-from firnline.review.answer import choose, read_answer
+from firnline.review.answer import read_answer
+from firnline.review.decision import Disputed, Judged, decide
 from firnline.review.human_loop import LoopOutput
 from tests.support.ingest_files import cell, cresis_variables, echoes, grey, impdar, irsno1b, mat5, mat73, picture
 
@@ -77,10 +78,17 @@ def _output(content: bytes) -> object:
         output = LoopOutput.of(content)
     except ValueError as error:
         raise Refused(f"not an output: {error}.") from error
-    chosen = choose(output.humanAnswers, "c/s/f", TRACES, SAMPLES, {"review": "loop", "model_version": "first"})
-    if chosen.seconds is not None and not 0 <= chosen.seconds <= 1e7:
-        raise AssertionError(f"{chosen.seconds} seconds do not fit the table")
-    return chosen.document.to_json().decode()
+    decided = decide(output.humanAnswers, "c/s/f", TRACES, SAMPLES, {"review": "loop", "model_version": "first"})
+    if isinstance(decided, Disputed):
+        decided.sentence.encode()
+        return [layer.model_dump_json() for layer in decided.proposal]
+    for work in decided.beside.work:
+        if work.seconds is not None and not 0 <= work.seconds <= 1e7:
+            raise AssertionError(f"{work.seconds} seconds do not fit the table")
+        work.by.encode()
+    if isinstance(decided, Judged):
+        return decided.verdict.sentence.encode().decode()
+    return decided.document.to_json().decode()
 
 
 def _answer(content: bytes) -> object:

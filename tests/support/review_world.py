@@ -83,6 +83,7 @@ class World:
         confidence: float = 0.6,
         grey: np.ndarray | None = None,
         layers: list[Layer] | None = None,
+        frame: FrameDocument | None = None,
         **details: Unpack[PictureDetails],
     ) -> str:
         """Register a frame and its prediction, as ingest and prediction do; returns the name its loop will have."""
@@ -98,9 +99,8 @@ class World:
         )
         self.register.register(frame_id, f"{frame_id}.png", "01", REVISION, "READY", **details)
         self.bucket.write(keys.echogram(frame_id, REVISION), encode_png(grey), "image/png")
-        self.bucket.write(
-            keys.frame(frame_id, REVISION), frame_of(frame_id, width, height).to_json(), "application/json"
-        )
+        told = frame or frame_of(frame_id, width, height)
+        self.bucket.write(keys.frame(frame_id, REVISION), told.to_json(), "application/json")
         prediction = (frame_id, REVISION, MODEL)
         self.bucket.write(keys.prediction(*prediction), document.to_json(), "application/json")
         overlay = encode_png(draw_layers(grey, document))

@@ -39,7 +39,7 @@ class FakePool:
     def environment(self) -> dict[str, str]:
         """What makes the SDK and the function ask this pool."""
         return {"AWS_ENDPOINT_URL_COGNITO_IDENTITY_PROVIDER": self.address, "USER_POOL_ID": POOL_ID,
-                "USER_POOL_ISSUER": ISSUER, "USER_POOL_CLIENT_ID": CLIENT_ID}  # fmt: skip
+                "USER_POOL_ISSUER": ISSUER, "USER_POOL_CLIENT_ID": CLIENT_ID, "WORKER_TEMPLATE": "layer-editor"}  # fmt: skip
 
     def token(self, name: str, key: rsa.RSAPrivateKey = KEY, kid: str = "id-key", **claims: Any) -> str:
         """An ID token for a person, good for a quarter of an hour, with these claims in place of the usual."""
@@ -70,7 +70,7 @@ class FakePool:
         if self.down:
             return 500, {}
         if path == f"/{POOL_ID}/.well-known/openid-configuration":
-            return 200, {"issuer": ISSUER, "authorization_endpoint": "https://sign-in.example/oauth2/authorize",
+            return 200, {"issuer": ISSUER, "authorization_endpoint": f"{self.address}/oauth2/authorize",
                          "token_endpoint": f"{self.address}/oauth2/token",
                          "jwks_uri": f"{self.address}/{POOL_ID}/.well-known/jwks.json"}  # fmt: skip
         if path == f"/{POOL_ID}/.well-known/jwks.json":
@@ -78,6 +78,9 @@ class FakePool:
             return 200, {"keys": [public | {"kid": "id-key", "use": "sig", "alg": "RS256"}]}
         if path == "/oauth2/token":
             return self._tokens(form)
+        if path == "/oauth2/revoke" and form["client_id"] == CLIENT_ID:
+            self.ended.add(form["token"])
+            return 200, {}
         return 404, {}
 
     def _tokens(self, form: dict[str, str]) -> tuple[int, Any]:

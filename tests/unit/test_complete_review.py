@@ -15,10 +15,12 @@ from firnline.errors import Refused
 from firnline.events import LayersPredicted
 from firnline.limits import MAX_VERTICES
 from firnline.observability import subject
-from firnline.review.answer import choose, read_answer
+from firnline.review.answer import read_answer
+from firnline.review.decision import decide
 from firnline.review.human_loop import LoopEvent, LoopOutput
 from firnline.review.policy import Policy
 from firnline.review.providers import Portal
+from firnline.store.loops import Loops
 from firnline.store.rows import CounterRow
 from start_review.review import ReviewStarter
 from tests.support.review_world import (
@@ -43,8 +45,9 @@ LAYER = polyline("layer", (0, 21), (30, 22.5), (63, 22))
 
 def completer(world, every=100, a2i=None):
     return ReviewCompleter(
-        world.register, world.corrections, world.bucket, world.bus, a2i, ENVIRONMENT["STACK_NAME"], every
-    )
+        world.register, world.corrections, world.bucket, world.bus, a2i, ENVIRONMENT["STACK_NAME"], every,
+        Loops(world.table), Portal(world.table, world.bucket),
+    )  # fmt: skip
 
 
 def in_review(world, frame_id=FRAME):
@@ -91,7 +94,7 @@ def test_every_full_batch_is_claimed_and_announced(world):
     names = [in_review(world, f"c/s/{number}") for number in range(5)]
     for name in names:
         handle(world, world.answered(name, answer(SURFACE)), every=2)
-    assert world.corrections.counts() == CounterRow(total=5, claimed=4, last_batch=2)
+    assert world.corrections.counts() == CounterRow(total=5, claimed=4, last_batch=2, every=2)
     assert [event["detail"] for event in world.events("CorrectionBatchClaimed")] == [{"batch": 1}, {"batch": 2}]
 
 
@@ -126,7 +129,7 @@ def test_a_death_at_any_step_loses_nothing(world, step, when):
     with pytest.raises(ConnectionError):
         mortal.handle(LoopEvent.model_validate(event))
     handle(world, event, every=1)
-    assert world.corrections.counts() == CounterRow(total=1, claimed=1, last_batch=1)
+    assert world.corrections.counts() == CounterRow(total=1, claimed=1, last_batch=1, every=1)
     assert world.register.get(FRAME).status == "CORRECTED"
     assert world.register.review(FRAME, name).state == "COMPLETED"
     assert {event["detail"]["batch"] for event in world.events("CorrectionBatchClaimed")} == {1}
@@ -172,12 +175,14 @@ def test_an_unchecked_box_makes_the_correction_partial(world):
     assert world.corrections.get(name).coverage == "partial"
 
 
-def test_of_several_answers_the_last_usable_one_counts(world):
+def test_of_answers_through_a2i_what_all_agree_on_is_a_partial_correction(world):
+    """A2I has no arbiters; an answer that cannot be used does not hide the others."""
     name = in_review(world)
     crossing = answer(polyline("layer", (0, 10), (63, 40)), polyline("layer", (0, 40), (63, 10)))
     handle(world, world.answered(name, answer(SURFACE), answer(SURFACE, LAYER), crossing))
     stored = world.corrections.get(name)
-    assert (stored.layers, stored.answers, stored.answers_refused) == (2, 3, 1)
+    assert (stored.layers, stored.answers, stored.answers_refused) == (1, 3, 1)
+    assert (stored.coverage, stored.agreement) == ("partial", pytest.approx(2 / 3))
     assert stored.answers_differ is True
 
 
@@ -459,7 +464,7 @@ def test_sloping_layers_with_gaps_are_put_in_order_of_depth():
 
 def test_answers_that_are_not_even_objects_do_not_hide_others():
     good = {"answerContent": answer(SURFACE), "submissionTime": "2026-11-22T10:00:00"}
-    chosen = choose([7, {"answerContent": 3}, good], FRAME, WIDTH, HEIGHT, {})
-    assert (chosen.answers, chosen.refused, chosen.differ) == (3, 2, False)
+    beside = decide([7, {"answerContent": 3}, good], FRAME, WIDTH, HEIGHT, {}).beside
+    assert (beside.answers, beside.refused, beside.differ) == (3, 2, False)
     with pytest.raises(Refused, match="without an answer"):
-        choose([], FRAME, WIDTH, HEIGHT, {})
+        decide([], FRAME, WIDTH, HEIGHT, {})

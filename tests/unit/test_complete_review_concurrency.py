@@ -4,12 +4,7 @@ moto keeps no lock around a transaction, so two of its threads could both see a 
 time.
 """
 
-import os
 import random
-import socket
-import subprocess
-import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import boto3
@@ -18,47 +13,23 @@ import pytest
 from complete_review.completion import ReviewCompleter
 from firnline.events import EventBus
 from firnline.review.human_loop import LoopEvent
+from firnline.review.providers import Portal
 from firnline.store.bucket import Bucket
 from firnline.store.corrections import Corrections
 from firnline.store.frame_register import FrameRegister
+from firnline.store.loops import Loops
 from firnline.store.rows import CounterRow
 from firnline.store.table import Table
+from tests.support.ministack import running_ministack
 from tests.support.review_world import ENVIRONMENT, MODEL, REVISION, answer, make_world, polyline
 
 COMPLETIONS, THREADS, DELIVERIES, EVERY = 250, 20, 3, 100
 
 
 @pytest.fixture
-def ministack(tmp_path, monkeypatch):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "GATEWAY_PORT": str(port),
-        "BIND_HOST": "127.0.0.1",
-        "AUTH": "false",
-        "PERSIST_STATE": "0",
-        "STATE_DIR": str(tmp_path),
-        "S3_DATA_DIR": str(tmp_path),
-        "TMPDIR": str(tmp_path),
-        "LOG_LEVEL": "ERROR",
-    }
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen([sys.executable, "-m", "ministack"], env=environment, stdout=log, stderr=log)
-    try:
-        for _ in range(300):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", port)) == 0:
-                    break
-            assert process.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.1)
-        for name, value in ENVIRONMENT.items():
-            monkeypatch.setenv(name, value)
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+def ministack(tmp_path):
+    with running_ministack(tmp_path):
         yield
-    finally:
-        process.terminate()
-        process.wait(20)
 
 
 def test_250_completions_from_20_threads_claim_exactly_two_batches(ministack):
@@ -85,6 +56,8 @@ def test_250_completions_from_20_threads_claim_exactly_two_batches(ministack):
             None,
             ENVIRONMENT["STACK_NAME"],
             EVERY,
+            Loops(table),
+            Portal(table, Bucket(session.client("s3"), ENVIRONMENT["WORKSPACE_BUCKET"])),
         )
 
     completers = [completer() for _ in range(THREADS)]
@@ -97,7 +70,7 @@ def test_250_completions_from_20_threads_claim_exactly_two_batches(ministack):
 
     assert outcomes.count("corrected") == COMPLETIONS
     assert outcomes.count("known") == COMPLETIONS * (DELIVERIES - 1)
-    assert world.corrections.counts() == CounterRow(total=COMPLETIONS, claimed=200, last_batch=2)
+    assert world.corrections.counts() == CounterRow(total=COMPLETIONS, claimed=200, last_batch=2, every=EVERY)
     assert [batch.batch for batch in world.corrections.batches("PENDING")] == [1, 2]
     recorded = [correction.frame_id for correction in world.corrections.all()]
     assert sorted(recorded) == sorted(f"c/s{number % 7}/f{number}" for number in range(COMPLETIONS))

@@ -27,6 +27,12 @@ def test_leading_keys_are_the_partition_keys_that_a_request_names(action, reques
     assert told == {"dynamodb:leadingkeys": [key]}
 
 
+def test_a_transaction_names_the_keys_of_all_its_writes():
+    puts = {"TransactItems": [{"Put": {"Item": {"pk": {"S": "LOOP#a"}}}}, {"Update": {"Key": {"pk": {"S": "QUEUE"}}}}]}
+    told = leading_keys("dynamodb:TransactWriteItems", json.dumps(puts).encode())
+    assert told == {"dynamodb:leadingkeys": ["LOOP#a", "QUEUE"]}
+
+
 def test_a_session_is_its_role():
     session = "arn:aws:sts::000000000000:assumed-role/firnline-IngestRole-1/session"
     assert role_of(session) == "arn:aws:iam::000000000000:role/firnline-IngestRole-1"

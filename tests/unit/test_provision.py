@@ -370,13 +370,15 @@ def test_a_flow_that_a2i_does_not_take_fails_the_deployment_in_a_sentence(monkey
         aws.assert_no_pending_responses()
 
 
-def test_the_review_flow_is_made_once_and_named_after_its_content(monkeypatch):
+@pytest.mark.parametrize("people", [1, 3])
+def test_the_review_flow_is_made_once_and_named_after_its_content(monkeypatch, people):
     monkeypatch.setattr(review_flow.time, "sleep", lambda _: None)
     # Given an account without a flow (moto knows none of this, so botocore checks the calls against its own models)
     client = boto3.client(
         "sagemaker", region_name="eu-central-1", aws_access_key_id="testing", aws_secret_access_key="testing"
     )
-    flow = ReviewFlow(client, PROPERTIES, "workspace", LATER)
+    properties = PROPERTIES.model_copy(update={"reviewers_per_task": people})
+    flow = ReviewFlow(client, properties, "workspace", LATER)
     arn = "arn:aws:sagemaker:eu-central-1:123456789012:flow-definition/firnline-review-0123456789ab"
     ui_arn = "arn:aws:sagemaker:eu-central-1:123456789012:human-task-ui/firnline-review-0123456789ab"
     asked = []
@@ -400,7 +402,7 @@ def test_the_review_flow_is_made_once_and_named_after_its_content(monkeypatch):
     assert flow_name.startswith("firnline-review-")
     assert len(flow_name) <= 63
     assert asked[3]["OutputConfig"] == {"S3OutputPath": "s3://workspace/a2i"}
-    assert asked[3]["HumanLoopConfig"]["TaskCount"] == 1
+    assert asked[3]["HumanLoopConfig"]["TaskCount"] == people
 
 
 def test_deletion_removes_this_stacks_flows_and_templates_and_no_others():

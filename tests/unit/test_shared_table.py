@@ -170,7 +170,7 @@ def test_many_threads_claim_every_batch_once(world, completions, every, threads)
     with one_call_at_a_time(), ThreadPoolExecutor(threads) as pool:
         claimed = [batch for batches in pool.map(complete, loops) for batch in batches]
     assert sorted(claimed) == [1, 2]
-    assert corrections.counts() == CounterRow(total=completions, claimed=2 * every, last_batch=2)
+    assert corrections.counts() == CounterRow(total=completions, claimed=2 * every, last_batch=2, every=every)
     assert len(list(corrections.all())) == completions
     assert [(b.first, b.last, b.state) for b in corrections.batches("PENDING")] == [
         (1, every, "PENDING"),

@@ -203,7 +203,7 @@ def test_many_sweeps_at_once_start_one_execution(world):
         assert len(executions()) == expected
         end_execution(f"retrain-{expected}", "SUCCEEDED")
     sweep().run()
-    assert world.corrections.counts() == CounterRow(total=3 * EVERY, claimed=3 * EVERY, last_batch=3)
+    assert world.corrections.counts() == CounterRow(total=3 * EVERY, claimed=3 * EVERY, last_batch=3, every=EVERY)
     assert [state(world, batch) for batch in (1, 2, 3, 4)] == [("DONE", 1)] * 3 + [None]
 
 

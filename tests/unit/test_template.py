@@ -366,7 +366,7 @@ def test_what_the_stack_says_to_itself_goes_over_its_own_bus():
         pattern = properties(name).get("EventPattern")
         if pattern:
             (own if pattern["source"][0].startswith("firnline") else shared).append(name)
-    assert len(own) == 4
+    assert len(own) == 5
     for name in own:
         assert properties(name)["EventBusName"] == {"Ref": "FirnlineBus"}, name
     assert TEMPLATE["Globals"]["Function"]["Environment"]["Variables"]["EVENT_BUS"] == {"Ref": "FirnlineBus"}

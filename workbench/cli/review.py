@@ -9,6 +9,7 @@ from workbench.cli import terminal
 from workbench.cli.terminal import console, fail
 
 if TYPE_CHECKING:
+    from firnline.review.task_template import WorkerTemplate
     from workbench.connection import Connection
     from workbench.reviewers import Reviewers
 
@@ -23,19 +24,27 @@ def review(
     name: Annotated[
         str | None, typer.Option(help="who reviews, stored with each answer; your login name if none")
     ] = None,
+    stats: Annotated[
+        bool, typer.Option("--stats", help="what corrections cost by model, and how well reviewers agree; no page")
+    ] = False,
 ) -> None:
     """Show the review page: A2I's (the local cloud stands in for it), or with ReviewProvider=portal one served here."""
     connection = terminal.connect()
+    if stats:
+        _show_stats(connection)
+        return
     if connection.outputs["ReviewProvider"] == "a2i":
         console().print(_a2i_page(connection))
         return
     from firnline.portal.identity import this_machine
+    from firnline.portal.segment_store import SegmentStore
     from firnline.portal.serve import PageServer
     from firnline.portal.table_store import TableStore
 
-    store = TableStore(connection.table, connection.workspace, connection.events)
+    store = TableStore(connection.table, connection.workspace, connection.events, _worker_template(connection))
+    segments = SegmentStore(connection.table, connection.workspace)
     try:
-        server = PageServer(store, port=port, identify=this_machine(name))
+        server = PageServer(store, port=port, identify=this_machine(name), segments=segments)
     except ValueError as error:
         raise fail(f"{error}.") from error
     except OSError as error:
@@ -103,6 +112,28 @@ def _reviewers() -> "Reviewers":
         return Reviewers(terminal.connect())
     except CannotChange as error:
         raise fail(str(error)) from error
+
+
+def _show_stats(connection: "Connection") -> None:
+    from firnline.review.trends import standings_of, trends_of
+    from workbench import review_stats
+
+    corrections, out = list(connection.corrections.all()), terminal.wide_console()
+    if not corrections:
+        out.print("nobody has corrected a frame yet")
+        return
+    trends = trends_of(corrections)
+    out.print(review_stats.by_model(trends))
+    out.print(review_stats.saving(trends), soft_wrap=True)
+    out.print(review_stats.by_reviewer(standings_of(corrections, connection.corrections.golds())))
+
+
+def _worker_template(connection: "Connection") -> "WorkerTemplate":
+    """What the stack says that people draw with; one that is older than the choice says nothing."""
+    from firnline.review.task_template import WORKER_TEMPLATES
+
+    chosen = connection.outputs.get("WorkerTemplate", WORKER_TEMPLATES[0])
+    return next(template for template in WORKER_TEMPLATES if template == chosen)
 
 
 def _a2i_page(connection: "Connection") -> str:

@@ -33,7 +33,8 @@ def _say_where(environment: dict[str, str]) -> None:
     from workbench import local_environment
 
     portal = environment["FIRNLINE_ReviewProvider"] == "portal"
-    page = "firnline review serves it" if portal else f"{environment['AWS_ENDPOINT_URL']}/review/"
+    own = "firnline review serves it" if portal else f"{environment['AWS_ENDPOINT_URL']}/review/"
+    page = environment.get("FIRNLINE_ReviewPageAddress", own)
     console().print(
         f"\nreview page   {page}\n"
         f"environment   source {local_environment.path()}\n"

@@ -27,6 +27,7 @@ DEFAULT_LIFETIME_SECONDS = 864_000
 DELIVERY_SECONDS = 2.0
 INITIALIZING_SECONDS = 1.0
 PAGE = 100
+_LISTED = ("frame_id", "reason", "confidence", "priority")
 LOCAL_REVIEWER = {"identityProviderType": "Cognito", "issuer": "http://127.0.0.1/local-cloud", "sub": "local"}
 
 logger = logging.getLogger("firnline.review")
@@ -151,11 +152,12 @@ class HumanReview:
     # What the page does
 
     def loops(self) -> list[Loop]:
-        """Every loop, oldest first; the input of those that are not open any more is left out."""
+        """Every loop, oldest first; of the input what a list shows, and of those that are not open any more nothing."""
+        shown = ", ".join(f"'{name}', json_extract(input, '$.{name}')" for name in _LISTED)
         return list(
             self._loops(
-                "SELECT name, flow_arn, created, status, answer IS NOT NULL AS answered, CASE WHEN "
-                "status = 'InProgress' AND answer IS NULL THEN input ELSE '{}' END AS input FROM loops "
+                "SELECT name, flow_arn, created, status, answer IS NOT NULL AS answered, CASE WHEN "  # noqa: S608
+                f"status = 'InProgress' AND answer IS NULL THEN json_object({shown}) ELSE '{{}}' END AS input FROM loops "
                 "ORDER BY created"
             )
         )

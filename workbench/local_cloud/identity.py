@@ -86,9 +86,14 @@ def require(
     from ministack.core import iam_actions, iam_evaluator, responses
 
     over_tls()
-    denied = iam_evaluator.enforce(
-        credentials_key, action, service, responses.get_region(), resource_arn=resource_arn, service_context=context
-    )
+    # The key asks, whoever made the request that led here: somebody who signs nothing may call a function over an HTTP API.
+    anonymous = iam_evaluator._anonymous.set(False)
+    try:
+        denied = iam_evaluator.enforce(
+            credentials_key, action, service, responses.get_region(), resource_arn=resource_arn, service_context=context
+        )
+    finally:
+        iam_evaluator._anonymous.reset(anonymous)
     if denied is None:
         return
     if isinstance(denied, iam_evaluator.AuthError):

@@ -84,16 +84,16 @@ class LoopStore:
             name=loop.name,
             created=loop.created,
             frame_id=_frame_of(loop),
-            reason=str(content.get("reason", "")),
+            reason=str(content.get("reason") or ""),
             confidence=confidence,
-            priority=float(content.get("priority", 1 - (confidence or 0.0))),
+            priority=1 - (confidence or 0.0) if content.get("priority") is None else float(content["priority"]),
             cursor="",
             held_by=self._claims.holders(loop.name),
         )
 
 
 def _frame_of(loop: Loop) -> str:
-    return str(loop.input_content.get("frame_id", f"-/-/{loop.name}"))
+    return str(loop.input_content.get("frame_id") or f"-/-/{loop.name}")
 
 
 def _task(loop: Loop) -> Task:

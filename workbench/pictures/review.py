@@ -113,7 +113,7 @@ def screenshot(traced: Traced, path: Path, layer: int, width: int = 1400, height
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         page = browser.new_page(viewport={"width": width, "height": height})
         page.goto(f"{address}/review/next")
-        page.wait_for_selector("polyline[data-layer]", state="attached")
+        page.wait_for_selector("crowd-form[data-ready]", state="attached")
         page.click(f'[data-select-layer="{layer}"]')
         page.wait_for_timeout(_SETTLED_MS)
         page.screenshot(path=path)

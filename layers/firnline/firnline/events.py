@@ -1,7 +1,7 @@
 """The events that Firnline's functions send each other over EventBridge."""
 
 import json
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -31,6 +31,16 @@ class LayersPredicted(Event):
     frame_id: str
     revision: str
     model_version: str
+
+
+class PolarityDecided(Event):
+    """A person said how the picture of this revision has to be read."""
+
+    detail_type = "PolarityDecided"
+    frame_id: str
+    revision: str
+    polarity: Literal["bright-strong", "dark-strong"]
+    decided_by: str
 
 
 class CorrectionBatchClaimed(Event):

@@ -21,13 +21,18 @@ class ToldPolarity:
     sure: bool
 
 
-def told_polarity(form: str, polarity: Polarity, confidence: float | None) -> ToldPolarity | None:
+def told_polarity(form: str, polarity: Polarity, confidence: float | None, decided_by: str = "") -> ToldPolarity | None:
     """What to say of a file of format `form`; None for numeric files, where large means strong.
 
-    `confidence`, 0.5 to 1, is that of the guess; None where the polarity was given with the upload.
+    `confidence`, 0.5 to 1, is that of the guess; None where the polarity was given with the upload, or by the reviewer
+    `decided_by`.
     """
     if form not in PICTURE_FORMATS:
         return None
+    if decided_by:
+        return ToldPolarity(
+            f"{polarity}, by {decided_by}", f"Polarity {polarity}, as the reviewer {decided_by} decided.", True
+        )
     if confidence is None:
         return ToldPolarity(f"{polarity}, given", f"Polarity {polarity}, as given with the upload.", True)
     if confidence >= SURE_OF_POLARITY:
@@ -54,9 +59,12 @@ class ReadWithPolarity(Protocol):
     @property
     def polarity_confidence(self) -> float | None: ...
 
+    @property
+    def polarity_by(self) -> str: ...
+
 
 def polarity_of_row(row: ReadWithPolarity) -> ToldPolarity | None:
     """What to say of the polarity of a frame's row in the table; None where the row tells nothing of it."""
     if not row.format or not row.polarity:
         return None
-    return told_polarity(row.format, row.polarity, row.polarity_confidence)
+    return told_polarity(row.format, row.polarity, row.polarity_confidence, row.polarity_by)

@@ -10,11 +10,11 @@ from firnline.products.track import Box
 from firnline.store.bucket import Bucket
 from firnline.store.corrections import Corrections
 from firnline.store.frame_register import FrameRegister
+from firnline.store.line_status import line_statuses
 from firnline.store.rows import USABLE, FrameRow
 from firnline.store.table import Table
 
 _DEFAULT: tuple[Status, ...] = ("accepted", "reviewed")
-_UNREVIEWED = ("PREDICTED", "IN_REVIEW")
 
 
 class Holdings(Protocol):
@@ -78,13 +78,4 @@ def frames_named(holdings: Holdings, wanted: Wanted) -> list[str]:
 
 def status_of(row: FrameRow, wanted: Sequence[Status]) -> Status | None:
     """Which of the lines of a frame are wanted, the surest first; None where it has none of them."""
-    has: list[Status] = []
-    if row.status == "CORRECTED":
-        has.append("reviewed")
-    if row.annotated:
-        has.append("imported")
-    if row.status == "ACCEPTED":
-        has.append("accepted")
-    if row.status in _UNREVIEWED:
-        has.append("unreviewed")
-    return next((status for status in has if status in wanted), None)
+    return next((status for status in line_statuses(row) if status in wanted), None)

@@ -20,12 +20,13 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Mount, Route, Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from firnline.portal import guards, page
+from firnline.portal import guards, page, segment
 from firnline.portal.guards import THIS_MACHINE, Site
 from firnline.portal.identity import ARBITER, REVIEWER, Identify, Reviewer, check_group
 from firnline.portal.page import PREFIX
 from firnline.portal.pictures import Pictures, served
 from firnline.portal.problems import NO_SUCH_PAGE, OUR_FAULT, Problem
+from firnline.portal.segment_store import SegmentStore
 from firnline.portal.store import NotGiven, Store, Task, UnknownTask, View, Withdrawn
 from firnline.portal.submission import accept, read_submission
 from firnline.portal.turn import in_turn
@@ -51,14 +52,19 @@ logger = logging.getLogger(__name__)
 
 
 def make_app(
-    store: Store, identify: Identify, site: Site = THIS_MACHINE, pictures: Pictures | None = None
+    store: Store,
+    identify: Identify,
+    site: Site = THIS_MACHINE,
+    pictures: Pictures | None = None,
+    segments: SegmentStore | None = None,
 ) -> Starlette:
     """The page over the tasks of `store`, everything of it under `/review/`, for whom `identify` finds to be a reviewer.
 
-    Addresses find who asks in `request.state.reviewer`. Without `pictures` the store's bytes are served.
+    Addresses find who asks in `request.state.reviewer`. Without `pictures` the store's bytes are served;
+    without `segments` there is no segment browser.
     Every answer says what is wrong in a sentence: as a page, or as `{"error": …}` to a POST.
     """
-    pages = _Pages(store, pictures or served(store))
+    pages = _Pages(store, pictures or served(store), segments is not None)
     addresses = [
         Route("/", pages.list),
         Route("/next", pages.next),
@@ -68,6 +74,7 @@ def make_app(
         Route("/tasks/{name}/thumbnail", pages.thumbnail),
         Route("/tasks/{name}/claim", pages.claim, methods=["POST"]),
         Route("/tasks/{name}/submit", pages.submit, methods=["POST"]),
+        *(segment.addresses(segments) if segments is not None else ()),
     ]
     app = Starlette(
         routes=[
@@ -109,8 +116,8 @@ class _Gate:
 class _Pages:
     """The addresses. Those that are no coroutines run on threads, since a store waits for AWS."""
 
-    def __init__(self, store: Store, pictures: Pictures) -> None:
-        self._store, self._pictures = store, pictures
+    def __init__(self, store: Store, pictures: Pictures, browse: bool) -> None:
+        self._store, self._pictures, self._browse = store, pictures, browse
         self._thumbnails = BoundedSemaphore(THUMBNAILS_AT_ONCE)
 
     def list(self, request: Request) -> Response:
@@ -120,7 +127,9 @@ class _Pages:
         )
         shown = tasks[: page.SHOWN_IN_LIST]
         further = shown[-1].cursor if len(tasks) > len(shown) else ""
-        told = page.list_page(view, self._store.overview(view), shown, further, _reviewer(request).name)
+        reviewer = _reviewer(request)
+        overview = self._store.overview(view)
+        told = page.list_page(view, overview, shown, further, reviewer.name, reviewer.sign_out, segments=self._browse)
         response = HTMLResponse(told)
         remember_view(request, response, view)
         return response

@@ -32,8 +32,8 @@ def security_headers(pictures: str = "") -> dict[str, str]:
     elsewhere = f" {pictures}" if pictures else ""
     return _COMMON | {
         "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-        f"img-src 'self' data:{elsewhere}; connect-src 'self'{elsewhere}; base-uri 'none'; form-action 'none'; "
-        "frame-ancestors 'none'"
+        f"img-src 'self' data:{elsewhere}; connect-src 'self'{elsewhere}; worker-src blob:; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'"
     }
 
 

@@ -16,7 +16,7 @@ from liquid import Environment
 from liquid.exceptions import LiquidError
 
 from firnline.portal.problems import Problem
-from firnline.portal.scripts import joined
+from firnline.portal.scripts import joined, without_editor
 from firnline.portal.store import Counted, Listed, Order, Overview, Task, View
 from firnline.portal.views import query_of
 
@@ -28,13 +28,25 @@ ORDERS: dict[Order, str] = {"priority": "most urgent first", "track": "along the
 _HERE = Path(__file__).parent
 
 
-def list_page(view: View, overview: Overview, tasks: list[Listed], further: str, reviewer: str = "") -> str:
-    """The list of tasks; `further` is the cursor of the last one if there are more."""
+def list_page(
+    view: View,
+    overview: Overview,
+    tasks: list[Listed],
+    further: str,
+    reviewer: str = "",
+    sign_out: str = "",
+    *,
+    segments: bool = False,
+) -> str:
+    """The list of tasks; `further` is the cursor of the last one if there are more, `segments` whether there is the segment browser."""
     shown = shown_of(view, overview)
-    return _render_own(
+    return render_own(
         "task_list.liquid.html",
         tasks=[_listed(task, reviewer) for task in tasks],
+        reviewer=reviewer,
+        sign_out=sign_out,
         shown=shown,
+        browse=f"{PREFIX}/segments/" if segments else "",
         waiting=overview.waiting,
         done=overview.done,
         failed=overview.failed,
@@ -86,12 +98,12 @@ def task_page(task: Task, token: str) -> str:
     """The page to work on a task; `token` is what its submission has to carry."""
     own = address(task.name)
     template = render_template(task, lambda uri: f"{own}/image?uri={quote(str(uri), safe='')}")
-    page = _render_own("task.liquid.html", **_row(task), token=token, next=skip_address(task.name))
+    page = render_own("task.liquid.html", **_row(task), token=token, next=skip_address(task.name))
     return page.replace("<!-- worker template -->", template, 1)
 
 
 def problem_page(sentence: str) -> str:
-    return _render_own("problem.liquid.html", title="Firnline", sentence=sentence)
+    return render_own("problem.liquid.html", title="Firnline", sentence=sentence)
 
 
 def script() -> bytes:
@@ -122,7 +134,7 @@ def render_template(task: Task, grant_read_access: Callable[[str], str]) -> str:
     environment.add_filter("to_json", lambda value: json.dumps(value))
     environment.add_filter("grant_read_access", grant_read_access)
     try:
-        rendered = environment.from_string(task.template).render(task={"input": task.input_content})
+        rendered = environment.from_string(without_editor(task.template)).render(task={"input": task.input_content})
     except LiquidError as error:
         raise Problem(500, f"The worker template cannot be rendered: {error}. Correct it and deploy again.") from error
     return AWS_SCRIPT.sub(f"{PREFIX}/crowd.js", rendered)
@@ -197,5 +209,6 @@ def _age(created: datetime) -> str:
     return f"{minutes // 60} h" if minutes < 48 * 60 else f"{minutes // 1440} days"
 
 
-def _render_own(file: str, **values: Any) -> str:
+def render_own(file: str, **values: Any) -> str:
+    """One of the page's own templates; every value is escaped."""
     return Environment(autoescape=True).from_string((_HERE / file).read_text()).render(**values)

@@ -12,7 +12,6 @@ from firnline.portal.store import Store
 SIGNED_SECONDS = 300
 """For which a signed address is good: a browser follows it at once."""
 _SERVED_CACHE = "private, max-age=3600"
-_SIGNED_CACHE = f"private, max-age={SIGNED_SECONDS - 60}"
 
 Pictures = Callable[[str, str], Response]
 """The answer to who asks for an object (s3:// address) of a task (name); KeyError or UnknownTask where it has none."""
@@ -43,7 +42,7 @@ def signed(store: SigningStore) -> Pictures:
 
     def answer(name: str, s3_uri: str) -> Response:
         address = store.sign_object(name, s3_uri, SIGNED_SECONDS)
-        return RedirectResponse(address, 302, {"Cache-Control": _SIGNED_CACHE})
+        return RedirectResponse(address, 302)
 
     return answer
 

@@ -8,9 +8,12 @@ import re
 from functools import cache
 from importlib.resources import files
 
+from firnline.review.task_template import EDITOR_SCRIPT
+
 _IMPORT = re.compile(r'^import [^"]*"\./([a-z_]+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=const|let|function|async function|class)", re.MULTILINE)
 _COMMENT = re.compile(r"^[ ]*(//.*|/\*\*(?:[^*]|\*(?!/))*\*/)\n", re.MULTILINE)
+_INLINED = re.compile(r"<script data-layer-editor>.*?</script>", re.DOTALL)
 _INDENTATION = re.compile(r"^[ ]+", re.MULTILINE)
 
 
@@ -21,6 +24,16 @@ def joined(entry: str) -> str:
     _add(entry, parts, ())
     body = "".join(parts.values())
     return f'"use strict";\n(() => {{\n{_INDENTATION.sub("", _COMMENT.sub("", body))}}})();\n'
+
+
+def with_editor(template: str) -> str:
+    """A worker template that needs nothing of ours: layer-editor's script stands in it, for Amazon A2I."""
+    return template.replace(EDITOR_SCRIPT, f"<script data-layer-editor>\n{joined('layer_editor')}</script>")
+
+
+def without_editor(template: str) -> str:
+    """The template as our own page shows it, which has the script as a file and whose policy forbids any other."""
+    return _INLINED.sub("", template)
 
 
 def _add(name: str, parts: dict[str, str], importing: tuple[str, ...]) -> None:

@@ -6,6 +6,7 @@ import uvicorn
 
 from firnline.portal.application import make_app
 from firnline.portal.identity import Identify, this_machine
+from firnline.portal.segment_store import SegmentStore
 from firnline.portal.store import Store
 
 LAST_ANSWERS_SECONDS = 5
@@ -15,13 +16,20 @@ LAST_ANSWERS_SECONDS = 5
 class PageServer(uvicorn.Server):
     """Listens from the start, on a free port if `port` is 0; raises OSError where it cannot.
 
-    Without `identify` the reviewer is whom the operating system knows.
+    Without `identify` the reviewer is whom the operating system knows; without `segments` there is no segment browser.
     """
 
-    def __init__(self, store: Store, host: str = "127.0.0.1", port: int = 0, identify: Identify | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        identify: Identify | None = None,
+        segments: SegmentStore | None = None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
-                make_app(store, identify or this_machine()),
+                make_app(store, identify or this_machine(), segments=segments),
                 http="h11",
                 log_config=None,
                 access_log=False,

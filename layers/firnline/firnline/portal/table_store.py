@@ -26,7 +26,7 @@ from firnline.portal.store import (
     Withdrawn,
 )
 from firnline.review.human_loop import PORTAL_SOURCE, HumanLoopOutput, HumanLoopStatusChange
-from firnline.review.task_template import task_template
+from firnline.review.task_template import WorkerTemplate, task_template
 from firnline.review.thumbnail import thumbnail
 from firnline.review.trends import NEWEST, Trend, trends_of
 from firnline.store import keys, loops
@@ -52,13 +52,15 @@ _STATUS: dict[LoopState, Literal["open", "completed", "withdrawn"]] = {
 
 
 class TableStore:
-    def __init__(self, table: Table, bucket: Bucket, bus: EventBus) -> None:
+    def __init__(
+        self, table: Table, bucket: Bucket, bus: EventBus, worker_template: WorkerTemplate = "layer-editor"
+    ) -> None:
         self._loops = Loops(table)
         self._corrections = Corrections(table)
         self._bucket = bucket
         self._bus = bus
-        self._template = task_template()
         self._trends: tuple[float, list[Trend]] | None = None
+        self._template = task_template(worker_template)
 
     def overview(self, view: View) -> Overview:
         """Counts, kept beside the tasks. Finishes loops that a process left ANSWERED when it died."""

@@ -34,6 +34,11 @@ def asked_view(query: Mapping[str, str]) -> View:
     )
 
 
+def is_part(name: str) -> bool:
+    """Whether a text can be the name of a campaign, a segment or a frame."""
+    return bool(_NAME.fullmatch(name))
+
+
 def query_of(view: View, **more: str) -> str:
     """The query of an address that asks for a view."""
     asked = {"order": view.order, "campaign": view.campaign, "segment": view.segment, **more}

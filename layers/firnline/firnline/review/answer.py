@@ -1,18 +1,18 @@
 """From what a reviewer submitted to layers."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from firnline.documents.layer_lines import clean_polyline, fitting
 from firnline.documents.layers import Finite, ImageSize, Layer, LayersDocument, Source, Vertex, order_by_depth
 from firnline.errors import Refused
 from firnline.geometry import Label
 from firnline.limits import MAX_LAYERS, MAX_PICKS
-from firnline.review.human_loop import HumanAnswer
 
 
 class _Lenient(BaseModel):
@@ -39,10 +39,24 @@ class _Checkbox(_Lenient):
 
 
 class AnswerContent(_Lenient):
-    """`answerContent`: crowd-polyline's drawing and crowd-checkbox's tick, each under its element's name."""
+    """`answerContent`: the drawing and crowd-checkbox's tick, each under its element's name.
+
+    crowd-polyline gives the drawing as an object. layer-editor inside AWS's crowd-form gives it as the text of a hidden
+    input, and so as JSON in a string.
+    """
 
     annotatedResult: _Drawing
     all_layers_drawn: _Checkbox | None = None
+
+    @field_validator("annotatedResult", mode="before")
+    @classmethod
+    def _of_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            raise ValueError("it is text, but not JSON") from None
 
 
 @dataclass(frozen=True)
@@ -52,18 +66,6 @@ class Drawing:
     layers: list[Layer]
     coverage: Literal["complete", "partial"]
     dropped: int
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """The answer that counts, and what there was beside it."""
-
-    document: LayersDocument
-    seconds: float | None
-    dropped: int
-    answers: int
-    refused: int
-    differ: bool
 
 
 def read_answer(content: Any, width: int, height: int) -> Drawing:
@@ -120,48 +122,8 @@ def as_document(drawing: Drawing, frame_id: str, width: int, height: int, source
         raise Refused(f"The drawing cannot be used: {first_problem(error)}.") from error
 
 
-def choose(answers: list[Any], frame_id: str, width: int, height: int, source: dict[str, Any]) -> Chosen:
-    """The correction that several people's answers make: of the usable ones, the last submitted has the last word.
-
-    `answers` are output.json's humanAnswers, `source` the fields of the document's source beside kind and time.
-    `Refused` with the last answer's reason if none can be used.
-    """
-    usable: list[tuple[HumanAnswer, Drawing]] = []
-    reason = Refused("The review ended without an answer.")
-    for answer in sorted(map(_answer, answers), key=_submitted):
-        try:
-            usable.append((answer, read_answer(answer.answerContent, width, height)))
-        except Refused as refused:
-            reason = refused
-    if not usable:
-        raise reason
-    last, drawing = usable[-1]
-    return Chosen(
-        document=as_document(
-            drawing, frame_id, width, height, Source(kind="human", created=_submitted(last), **source)
-        ),
-        seconds=last.timeSpentInSeconds,
-        dropped=drawing.dropped,
-        answers=len(answers),
-        refused=len(answers) - len(usable),
-        differ=any((other.layers, other.coverage) != (drawing.layers, drawing.coverage) for _, other in usable),
-    )
-
-
 def first_problem(error: ValidationError) -> str:
     """The first thing that Pydantic found wrong, in one line."""
     problem = error.errors(include_url=False, include_input=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
     return f"{where}: {problem['msg']}" if where else problem["msg"].removeprefix("Value error, ")
-
-
-def _answer(raw: Any) -> HumanAnswer:
-    try:
-        return HumanAnswer.model_validate(raw)
-    except ValidationError:
-        # `read_answer` then refuses it as an answer without a drawing, and another person's may still count.
-        return HumanAnswer(answerContent={})
-
-
-def _submitted(answer: HumanAnswer) -> datetime:
-    return answer.submissionTime or datetime.fromtimestamp(0, UTC)

@@ -18,6 +18,7 @@ PORTAL_SOURCE = "firnline.review"
 
 _EARLIEST, _LATEST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _LONGEST_SECONDS = 1e7
+_LONGEST_NAME = 256
 _LONGEST_INTEGER = 300
 _MOST_ANSWERS = 100
 """A2I asks up to three people."""
@@ -73,13 +74,16 @@ class HumanAnswer(_Lenient):
     answerContent: dict[str, Any]
     submissionTime: Annotated[datetime, Field(ge=_EARLIEST, le=_LATEST)] | None = None
     timeSpentInSeconds: Annotated[float, Field(ge=0, le=_LONGEST_SECONDS)] | None = None
+    workerId: Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)] | None = None
+    arbiter: bool = False
+    """The portal's: this answer decides between the others."""
 
     @field_validator("submissionTime", mode="before")
     @classmethod
     def _in_utc(cls, value: Any) -> Any:
         return f"{value}Z" if isinstance(value, str) and _NO_ZONE.match(value) else value
 
-    @field_validator("submissionTime", "timeSpentInSeconds", mode="wrap")
+    @field_validator("submissionTime", "timeSpentInSeconds", "workerId", mode="wrap")
     @classmethod
     def _or_none(cls, value: Any, check: ValidatorFunctionWrapHandler) -> Any:
         try:

@@ -3,6 +3,8 @@
 import json
 from typing import Any, Protocol
 
+from botocore.exceptions import ClientError
+
 from firnline.limits import MAX_PICTURE_BYTES
 from firnline.review.thumbnail import thumbnail
 from firnline.store import keys
@@ -14,6 +16,13 @@ from firnline.store.table import Table
 class ReviewProvider(Protocol):
     def start(self, loop_name: str, input_content: dict[str, Any]) -> None:
         """Start the human loop of this name, or leave it as it is where it was started before."""
+
+    def withdraw(self, loop_name: str, because: str) -> None:
+        """End a human loop that nobody has answered; it is no error if it has ended."""
+
+
+_OVER = ("ResourceNotFoundException", "ValidationException")
+"""What A2I says of a loop that it does not know any more, or that has ended."""
 
 
 class A2I:
@@ -35,6 +44,13 @@ class A2I:
             # settings.
             self._client.describe_human_loop(HumanLoopName=loop_name)
 
+    def withdraw(self, loop_name: str, because: str) -> None:
+        try:
+            self._client.stop_human_loop(HumanLoopName=loop_name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _OVER:
+                raise
+
 
 def loop_input_key(loop_name: str) -> str:
     return f"reviews/{loop_name}/input.json"
@@ -53,7 +69,10 @@ class Portal:
 
     def start(self, loop_name: str, input_content: dict[str, Any], gold: str = "") -> None:
         """`gold` names the correction that the answer is compared with; one answer is enough then."""
-        if self._loops.get(loop_name):
+        known = self._loops.get(loop_name)
+        if known:
+            if known.state == "WITHDRAWN":  # the earlier file was uploaded once more
+                self._loops.open_again(loop_name)
             return
         key = loop_input_key(loop_name)
         self._bucket.write(key, json.dumps(input_content).encode(), "application/json")
@@ -62,6 +81,9 @@ class Portal:
         wanted = 1 if gold else self._reviewers
         priority = input_content.get("priority")
         self._loops.open(loop_name, key, **summary, priority=priority, wanted=wanted, gold=gold)
+
+    def withdraw(self, loop_name: str, because: str) -> None:
+        self._loops.withdraw(loop_name, because)
 
     def _thumbnail(self, input_content: dict[str, Any]) -> bytes:
         return thumbnail(

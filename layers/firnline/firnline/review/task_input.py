@@ -7,6 +7,7 @@ import numpy as np
 
 from firnline.documents.layers import Layer, LayersDocument
 from firnline.geometry import LABELS, simplified
+from firnline.review.axes import Axes
 
 MAX_INPUT_CONTENT_CHARACTERS = 3_145_728
 FINEST_TOLERANCE_PX = 0.35
@@ -29,11 +30,14 @@ def input_content(
     labeled_image: str,
     unlabeled_image: str,
     polarity: str | None = None,
+    annotation: LayersDocument | None = None,
+    axes: Axes | None = None,
     limit: int = MAX_INPUT_CONTENT_CHARACTERS,
 ) -> dict[str, Any]:
     """InputContent of the task that reviews a prediction; the images are s3:// addresses.
 
-    `polarity` is what to tell of how an uploaded picture was read, if it was one.
+    `polarity` is what to tell of how an uploaded picture was read, if it was one, `annotation` the lines that came with
+    the frame, and `axes` what its picture measures.
 
     Where the lines would make it longer than `limit` characters, they are simplified, twice as coarsely each time,
     until it fits; `simplified_px` says how far a row may have moved.
@@ -52,10 +56,15 @@ def input_content(
     }
     if polarity:
         content["polarity"] = polarity
+    if axes:
+        content["axes"] = axes
+    content["line_confidence"] = [layer.confidence for layer in predicted.layers]
     tolerance = FINEST_TOLERANCE_PX
     while True:
         content["simplified_px"] = tolerance
         content["a2i_json"] = {"polylines": [polyline(layer, tolerance) for layer in predicted.layers]}
+        if annotation:
+            content["annotation_json"] = {"polylines": [polyline(layer, tolerance) for layer in annotation.layers]}
         if len(json.dumps(content)) <= limit or tolerance > predicted.image.height:
             return content
         tolerance *= 2

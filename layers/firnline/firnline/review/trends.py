@@ -5,10 +5,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from firnline.store.rows import CorrectionRow
+from firnline.store.rows import CorrectionRow, GoldRow, Work
 
 NEWEST = 200
 """Corrections that the page looks at; the command line takes all."""
+LATEST = 10
+"""Frames of a reviewer that count as the latest."""
 
 
 @dataclass(frozen=True)
@@ -27,20 +29,17 @@ class Trend:
 
 @dataclass(frozen=True)
 class Standing:
-    """A reviewer's agreement with others, in the order of their work."""
+    """What a reviewer does, and how well it agrees with what others do; None where nobody else drew the same."""
 
     by: str
     corrections: int
     seconds: float | None
     agreement: float | None
     latest: float | None
-    """The mean of the last `LATEST` frames that several people drew."""
+    """Of the last `LATEST` frames that several people drew."""
     gold: float | None = None
     """Mean agreement with the truth of gold frames."""
     gold_frames: int = 0
-
-
-LATEST = 10
 
 
 def trends_of(corrections: Iterable[CorrectionRow]) -> list[Trend]:
@@ -71,3 +70,29 @@ def _median(values: list[float]) -> float | None:
 
 def _mean(values: list[float]) -> float | None:
     return fmean(values) if values else None
+
+
+def standings_of(corrections: Iterable[CorrectionRow], golds: Iterable[GoldRow]) -> list[Standing]:
+    """One standing a reviewer, by name."""
+    work: dict[str, list[Work]] = defaultdict(list)
+    truths: dict[str, list[float]] = defaultdict(list)
+    for row in sorted(corrections, key=lambda row: row.created):
+        for part in row.work:
+            work[part.by].append(part)
+    for gold in golds:
+        if gold.work.agreement is not None:
+            truths[gold.work.by].append(gold.work.agreement)
+    return [_standing(by, work[by], truths[by]) for by in sorted(work.keys() | truths.keys())]
+
+
+def _standing(by: str, work: list[Work], truths: list[float]) -> Standing:
+    agreed = [part.agreement for part in work if part.agreement is not None]
+    return Standing(
+        by=by,
+        corrections=len(work),
+        seconds=_median([part.seconds for part in work if part.seconds is not None]),
+        agreement=_mean(agreed),
+        latest=_mean(agreed[-LATEST:]),
+        gold=_mean(truths),
+        gold_frames=len(truths),
+    )

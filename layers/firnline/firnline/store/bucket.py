@@ -9,6 +9,8 @@ from botocore.exceptions import ClientError
 from firnline.errors import Refused
 
 SPLIT_FRAME = "Split the frame along the track and upload the parts."
+_BEHIND_FOLDER = "0"
+"""The character that follows "/": what lies below a folder comes before it."""
 _ADVICE = "Split it into parts, or leave out what is not needed."
 
 
@@ -66,9 +68,26 @@ class Bucket:
         pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
         return (item["Key"] for page in pages for item in page.get("Contents", []))
 
+    def folders(self, prefix: str, limit: int, after: str = "") -> list[str]:
+        """The names directly below a prefix that ends in "/" under which there are objects, in S3's order: the next `limit` behind
+        `after`. No more than these are listed.
+        """
+        behind = {"StartAfter": f"{prefix}{after}{_BEHIND_FOLDER}"} if after else {}
+        found = self.client.list_objects_v2(Bucket=self.name, Prefix=prefix, Delimiter="/", MaxKeys=limit, **behind)
+        return [item["Prefix"].removeprefix(prefix).rstrip("/") for item in found.get("CommonPrefixes", [])]
+
     def signed_address(self, key: str, seconds: int, content_type: str) -> str:
-        """An address at which anybody can read the object for so long, as that type, with the rights of this client."""
-        what = {"Bucket": self.name, "Key": key, "ResponseContentType": content_type}
+        """An address at which anybody can read the object for so long, as that type, with the rights of this client.
+
+        No browser keeps what it reads there: S3 answers otherwise to a script than to the page, and one that had kept the
+        page's answer would give it to the script, which may not read it.
+        """
+        what = {
+            "Bucket": self.name,
+            "Key": key,
+            "ResponseContentType": content_type,
+            "ResponseCacheControl": "no-store",
+        }
         address: str = self.client.generate_presigned_url("get_object", Params=what, ExpiresIn=seconds)
         return address
 

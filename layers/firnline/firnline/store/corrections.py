@@ -16,6 +16,7 @@ from firnline.store.rows import (
     BatchState,
     CorrectionRow,
     CounterRow,
+    GoldRow,
     LayerRow,
     LockRow,
     RetrainingOutcome,
@@ -87,6 +88,15 @@ class Corrections:
     def newest(self, limit: int) -> list[CorrectionRow]:
         """The last `limit` corrections, the newest first; no more are read."""
         return list(map(CorrectionRow.of, self._table.read_index("by_status", "CORRECTIONS", limit, newest_first=True)))
+
+    def record_gold(self, loop_name: str, frame_id: str, truth: str, work: Work) -> bool:
+        """Store how an answer to a gold task agrees with the truth, once; False if it was stored before."""
+        row = GoldRow(loop_name=loop_name, frame_id=frame_id, truth=truth, created=timestamp(), work=work)
+        return self._table.put(row.item(), "attribute_not_exists(pk)")
+
+    def golds(self) -> Iterator[GoldRow]:
+        """Every answer to a gold task, oldest first."""
+        return map(GoldRow.of, self._table.query_index("by_status", "GOLDS"))
 
     def layers(self, frame_id: str, loop_name: str) -> Iterator[LayerRow]:
         """The coordinates of a correction's layers, in the order of its document."""

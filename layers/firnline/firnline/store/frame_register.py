@@ -20,6 +20,7 @@ from firnline.store.rows import (
     ProviderName,
     ReviewBudgetRow,
     ReviewRow,
+    ReviewState,
 )
 from firnline.store.sortable import comparable, timestamp
 from firnline.store.table import Item, Table
@@ -39,6 +40,7 @@ class PictureDetails(TypedDict, total=False):
     format: str
     polarity: Polarity
     polarity_confidence: float | None
+    polarity_by: str
     picks_reason: str
 
 
@@ -55,6 +57,7 @@ _IN_REVIEW = _Move(("PREDICTED",), "IN_REVIEW")
 _ACCEPTED = _Move(("PREDICTED",), "ACCEPTED")
 _CORRECTED = _Move(("PREDICTED", "IN_REVIEW", "ACCEPTED"), "CORRECTED")
 _PUT_BACK = _Move(("IN_REVIEW",), "PREDICTED")
+_UNUSABLE = _Move(("PREDICTED", "IN_REVIEW", "ACCEPTED"), "REJECTED")
 _REVIEW_FAILED = _Move(("PREDICTED", "IN_REVIEW"), "PREDICTED")
 
 
@@ -71,6 +74,13 @@ class FrameRegister:
 
     def of_segment(self, campaign: str, segment: str) -> Iterator[FrameRow]:
         return map(FrameRow.of, self._table.query_index("by_segment", f"SEGMENT#{campaign}/{segment}"))
+
+    def in_segment(self, frame_id: str) -> FrameRow | None:
+        """The frame as its segment's index has it, which lags behind the table, for those who may read that index only."""
+        segment, _, stem = frame_id.rpartition("/")
+        found = self._table.read_index("by_segment", f"SEGMENT#{segment}", 1, prefix=stem)
+        rows = [FrameRow.of(item) for item in found]
+        return next((row for row in rows if row.stem == stem), None)
 
     def register(
         self,
@@ -139,6 +149,14 @@ class FrameRegister:
     def review_failed(self, frame_id: str, revision: str, reason: str) -> bool:
         """PREDICTED or IN_REVIEW → PREDICTED, with the reason for whoever asks for the frame's status."""
         return self._move(frame_id, revision, _REVIEW_FAILED, review_reason=reason)
+
+    def unusable(self, frame_id: str, revision: str, loop_name: str, reason: str) -> bool:
+        """PREDICTED, IN_REVIEW or ACCEPTED → REJECTED: a reviewer says that nobody can draw it. Nothing is learned of it."""
+        return self._move(frame_id, revision, _UNUSABLE, review=loop_name, review_reason="", reason=reason)
+
+    def note_review(self, frame_id: str, revision: str, reason: str) -> bool:
+        """Say what becomes of a frame in review; False if another revision counts by now."""
+        return self._write(frame_id, {"review_reason": legible(reason)}, "revision = :revision", revision)
 
     def mark_annotated(self, frame_id: str, revision: str, coverage: Coverage | Literal[""], reason: str = "") -> bool:
         """Say that the frame's `partial.json` counts in the next snapshot; False if another revision counts by now.
@@ -215,21 +233,47 @@ class FrameRegister:
     def review(self, frame_id: str, loop_name: str) -> ReviewRow | None:
         return ReviewRow.get(self._table, frame_id=frame_id, loop_name=loop_name)
 
-    def complete_review(self, frame_id: str, loop_name: str) -> bool:
-        """STARTED or FAILED → COMPLETED: a good answer counts after a failure, too. False if it is completed already."""
+    def complete_review(self, frame_id: str, loop_name: str, verdict: str = "") -> bool:
+        """STARTED, FAILED or WITHDRAWN → COMPLETED: a good answer counts after a failure, too. False if it is completed
+        already. `verdict` is what was said in place of a drawing.
+        """
+        values = {":state": "COMPLETED", ":closed": timestamp(), ":started": "STARTED", ":failed": "FAILED",
+                  ":withdrawn": "WITHDRAWN"}  # fmt: skip
         return self._table.update(
             *ReviewRow.key(frame_id=frame_id, loop_name=loop_name),
-            "SET #state = :state, closed = :closed",
-            {":state": "COMPLETED", ":closed": timestamp(), ":started": "STARTED", ":failed": "FAILED"},
-            "#state IN (:started, :failed)",
+            "SET #state = :state, closed = :closed" + (", verdict = :verdict" if verdict else ""),
+            values | ({":verdict": legible(verdict)} if verdict else {}),
+            "#state IN (:started, :failed, :withdrawn)",
+        )
+
+    def superseded_reviews(self, frame_id: str, revision: str) -> list[ReviewRow]:
+        """The reviews of a frame that wait for an answer to another revision than this one."""
+        pk, prefix = ReviewRow.key(frame_id=frame_id, loop_name="")
+        rows = map(ReviewRow.of, self._table.query(pk, prefix))
+        return [row for row in rows if row.state == "STARTED" and row.revision != revision]
+
+    def withdraw_review(self, frame_id: str, loop_name: str, reason: str) -> bool:
+        """STARTED → WITHDRAWN: the frame was uploaded anew. False if it is closed already."""
+        return self._close(frame_id, loop_name, "WITHDRAWN", reason)
+
+    def reopen_review(self, frame_id: str, loop_name: str) -> bool:
+        """WITHDRAWN → STARTED: its revision counts again. False if it is not withdrawn."""
+        return self._table.update(
+            *ReviewRow.key(frame_id=frame_id, loop_name=loop_name),
+            "SET #state = :started, reason = :none",
+            {":started": "STARTED", ":withdrawn": "WITHDRAWN", ":none": ""},
+            "#state = :withdrawn",
         )
 
     def fail_review(self, frame_id: str, loop_name: str, reason: str) -> bool:
         """STARTED → FAILED; False if it is closed already."""
+        return self._close(frame_id, loop_name, "FAILED", reason)
+
+    def _close(self, frame_id: str, loop_name: str, state: ReviewState, reason: str) -> bool:
         return self._table.update(
             *ReviewRow.key(frame_id=frame_id, loop_name=loop_name),
             "SET #state = :state, closed = :closed, reason = :reason",
-            {":state": "FAILED", ":closed": timestamp(), ":started": "STARTED", ":reason": legible(reason)},
+            {":state": state, ":closed": timestamp(), ":started": "STARTED", ":reason": legible(reason)},
             "#state = :started",
         )
 

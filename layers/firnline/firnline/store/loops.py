@@ -1,4 +1,4 @@
-"""The human loops of Firnline's own page: an item each, OPEN → ANSWERED → COMPLETED, or OPEN → WITHDRAWN.
+"""The human loops of Firnline's own page: an item each, OPEN → ANSWERED → COMPLETED, or OPEN ⇄ WITHDRAWN.
 
 A task whose reviewers disagreed goes from COMPLETED back to OPEN once, for an arbiter. Every write replaces an item of a
 known version, so that of two who read the same one only one writes. What waits and what is done is counted by campaign
@@ -127,10 +127,7 @@ class Loops:
         moment = now or datetime.now(UTC)
 
         def claimed(row: LoopRow) -> LoopRow:
-            _check_open_to(row, reviewer)
-            others = [claim for claim in row.claimed_by(_text(moment)) if claim.by != reviewer]
-            if len(row.answers) + len(others) >= row.wanted:
-                raise Held(_held(row, others), row)
+            others = check_claimable(row, reviewer, moment)
             until = _text(moment + timedelta(minutes=CLAIM_MINUTES))
             return _changed(row, claims=(*others, Claim(by=reviewer, until=until)))
 
@@ -202,6 +199,16 @@ class Loops:
 
         return self._rewrite(loop_name, withdrawn) is not None and done[0]
 
+    def open_again(self, loop_name: str) -> bool:
+        """WITHDRAWN → OPEN: what it was withdrawn for was withdrawn itself. False if it is not withdrawn."""
+        done: list[bool] = []
+
+        def opened(row: LoopRow) -> LoopRow | None:
+            done[:] = [row.state == "WITHDRAWN"]
+            return _changed(row, state="OPEN", withdrawn_because="") if done[0] else None
+
+        return self._rewrite(loop_name, opened) is not None and done[0]
+
     def _rewrite(self, loop_name: str, change: Callable[[LoopRow], LoopRow | None]) -> LoopRow | None:
         """Write what `change` makes of an item, unless it is None; again from its start if somebody wrote in between.
 
@@ -228,6 +235,15 @@ class Loops:
 
 _WHOLE_SEGMENT = 1_000
 """Open tasks of a segment that are put in order at once."""
+
+
+def check_claimable(row: LoopRow, reviewer: str, now: datetime) -> list[Claim]:
+    """The claims of others on a task that a reviewer can have; raises as `Loops.claim` does where they cannot."""
+    _check_open_to(row, reviewer)
+    others = [claim for claim in row.claimed_by(_text(now)) if claim.by != reviewer]
+    if len(row.answers) + len(others) >= row.wanted:
+        raise Held(_held(row, others), row)
+    return others
 
 
 def _check_open_to(row: LoopRow, reviewer: str) -> None:

@@ -12,7 +12,7 @@ from firnline.geometry import Label
 from firnline.store.row import Row
 
 FrameStatus = Literal["READY", "PREDICTED", "IN_REVIEW", "ACCEPTED", "CORRECTED", "REJECTED"]
-ReviewState = Literal["STARTED", "COMPLETED", "FAILED"]
+ReviewState = Literal["STARTED", "COMPLETED", "FAILED", "WITHDRAWN"]
 LoopState = Literal["OPEN", "ANSWERED", "COMPLETED", "WITHDRAWN"]
 BatchState = Literal["PENDING", "STARTED", "DONE"]
 Split = Literal["train", "validation", "holdout"]
@@ -70,6 +70,8 @@ class FrameRow(Row):
     polarity: Polarity | None = None
     polarity_confidence: Share | None = None
     """Of the guess about a picture; None where the polarity was given, and for numbers."""
+    polarity_by: str = ""
+    """The reviewer who decided it; it came later, and is empty where the upload told it, or nobody."""
     picks_reason: str = ""
     """Why picks inside the frame's file were not taken."""
     # ingest_frame, whenever what lies beside the frame has changed:
@@ -147,7 +149,9 @@ class ReviewRow(Row):
     asked_because: str
     closed: str | None = None
     reason: str = ""
-    """Why it FAILED; a good answer that comes after all leaves it."""
+    """Why it FAILED or was WITHDRAWN; a good answer that comes after all leaves it."""
+    verdict: str = ""
+    """What a reviewer said in place of drawing, as a sentence; it came later."""
 
 
 class LoopFrameRow(Row):
@@ -371,6 +375,25 @@ class CorrectionRow(Row):
     arbitrated: bool = False
 
 
+class GoldRow(Row):
+    """An answer to a gold task, compared with the truth; complete_review writes it, and nothing is learned from it."""
+
+    CALLED: ClassVar[str] = "answer to a gold task"
+    KEYS: ClassVar[dict[str, str]] = {
+        "pk": "GOLD#{loop_name}",
+        "sk": "GOLD",
+        "status_pk": "GOLDS",
+        "status_sk": "{created}#{loop_name}",
+    }
+
+    loop_name: LoopName
+    frame_id: FrameId
+    truth: LoopName
+    """The loop of the correction that it was compared with."""
+    created: str
+    work: Work
+
+
 class LayerRow(Row):
     """Coordinates of one layer of a correction, in pixels of the picture; complete_review writes it.
 
@@ -574,5 +597,5 @@ class ChampionRow(Row):
 
 KINDS: tuple[type[Row], ...] = (
     FrameRow, PredictionRow, ReviewRow, LoopFrameRow, ReviewBudgetRow, LoopRow, CampaignQueueRow, SegmentQueueRow,
-    CorrectionRow, LayerRow, CounterRow, BatchRow, LockRow, SplitRow, JoinRow, ModelRow, ChampionRow,
+    CorrectionRow, GoldRow, LayerRow, CounterRow, BatchRow, LockRow, SplitRow, JoinRow, ModelRow, ChampionRow,
 )  # fmt: skip

@@ -14,3 +14,8 @@ def timestamp() -> str:
 def comparable(sequencer: str) -> str:
     """S3's sequencer, hexadecimal, so that two of one key compare as text: padded with zeros on the right."""
     return sequencer.ljust(_SEQUENCER_DIGITS, "0").upper()
+
+
+def following(sequencer: str) -> str:
+    """The next after a comparable sequencer, long before any that S3 gives later."""
+    return f"{int(sequencer, 16) + 1:0{_SEQUENCER_DIGITS}X}"

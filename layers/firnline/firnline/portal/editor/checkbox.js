@@ -1,18 +1,19 @@
-import { whenParsed } from "./page.js";
+import { element, whenParsed } from "./page.js";
 
 export class CrowdCheckbox extends HTMLElement {
   connectedCallback() {
-    whenParsed(() => {
-      const label = document.createElement("label");
-      label.style.cssText = "display: inline-flex; gap: .5rem; align-items: center; cursor: pointer";
-      this.box = document.createElement("input");
-      this.box.type = "checkbox";
-      this.box.checked = this.hasAttribute("checked");
-      this.box.disabled = this.hasAttribute("disabled");
-      this.box.addEventListener("change", () => this.dispatchEvent(new CustomEvent("crowd-change", { bubbles: true })));
-      label.append(this.box, ...this.childNodes);
-      this.append(label);
-    });
+    if (!this.box) whenParsed(() => this.setUp());
+  }
+
+  setUp() {
+    if (this.box) return;
+    const label = element("label", { style: "display: inline-flex; gap: .5rem; align-items: center; cursor: pointer" });
+    this.box = element("input", { type: "checkbox" });
+    this.initial = this.box.checked = this.hasAttribute("checked");
+    this.box.disabled = this.hasAttribute("disabled");
+    this.box.addEventListener("change", () => this.dispatchEvent(new CustomEvent("crowd-change", { bubbles: true })));
+    label.append(this.box, ...this.childNodes);
+    this.append(label);
   }
 
   get value() {
@@ -25,6 +26,10 @@ export class CrowdCheckbox extends HTMLElement {
 
   set state(checked) {
     this.box.checked = checked;
+  }
+
+  get touched() {
+    return this.box.checked !== this.initial;
   }
 
   get problem() {

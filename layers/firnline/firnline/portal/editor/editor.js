@@ -1,187 +1,129 @@
-import { MIN_STEP_PX, alongTrack, clamp, crossings, meanRow, mended, replaced, withVertices } from "./geometry.js";
+import { units } from "./axes.js";
+import { Drawing } from "./drawing.js";
+import { Effort } from "./effort.js";
+import { MIN_STEP_PX, SIMPLIFIED_PX, alongTrack, clamp, firstOf, keptShare, lastOf, mended, nearest, replaced, rowAt, simplified, touchesBox } from "./geometry.js";
+import { lineAt, vertexAt } from "./hits.js";
+import { Keys } from "./keys.js";
+import { EDITOR_CSS, EDITOR_HTML } from "./markup.js";
 import { whenParsed } from "./page.js";
+import { Painter } from "./paint.js";
+import { Panel } from "./panel.js";
+import { COLOUR_MAPS, Picture, greyOf } from "./picture.js";
+import { Pointer, boxOf } from "./pointer.js";
+import { Stroke } from "./stroke.js";
+import { Tracker } from "./tracker.js";
+import { View } from "./view.js";
 
-const GRAB_PX = 9; // how near, on the screen, a press has to be to take hold of something
-const FREEHAND_STEP_PX = 12; // on the screen, between the vertices of a line drawn in one stroke
+// Okabe & Ito 2008: told apart by people with each of the three colour blindnesses. The bed is dashed as well.
+const COLOURS = ["#56b4e9", "#f0e442", "#ff8c5a"];
+const SETTINGS = { invert: false, brightness: 1, gamma: 1, gain: 0, map: "grey", opacity: 0.95, along: "trace", down: "sample" };
+const SETTINGS_KEY = "firnline:view";
+const CROSSING_SCALE = 3; // at which a crossing is shown, at least
+const SAME_PLACE_PX = 2; // on the screen, between two presses that are one
+const TOUCH_PX = 6; // rows within which a line touches another
+const ANSWER_MS = 400; // after a change, before the hidden fields of a form that reads nothing else are written
 
-const EDITOR = `
-<style>
-  :host { display: block; container-type: inline-size; height: 100%; min-height: 420px; font: 13px/1.45 system-ui, sans-serif; color: #dfe7ee; }
-  .editor { display: grid; grid-template: auto 1fr auto / 1fr 216px; height: 100%; border: 1px solid #2a3742; border-radius: 8px; overflow: hidden; background: #131b23; }
-  .tools { grid-column: 1 / 3; display: flex; flex-wrap: wrap; gap: 4px 14px; align-items: center; padding: 6px 8px; background: #182129; border-bottom: 1px solid #2a3742; }
-  .tools h2 { font-size: 14px; font-weight: 600; margin: 0 6px 0 4px; }
-  .group { display: flex; gap: 3px; }
-  @container (max-width: 1180px) { .tools h2 { display: none; } }
-  @container (max-width: 920px) { .tools { column-gap: 6px; } .tools kbd { display: none; } }
-  button, select { font: inherit; color: inherit; background: #24303b; border: 1px solid #334350; border-radius: 6px; padding: 4px 9px; cursor: pointer; white-space: nowrap; }
-  button:hover:not(:disabled) { background: #2f3e4b; }
-  button:disabled { opacity: .4; cursor: default; }
-  button[aria-pressed="true"] { background: #2d8fd5; border-color: #4aa5e6; color: #fff; }
-  button:focus-visible, select:focus-visible, input:focus-visible, .stage:focus-visible { outline: 2px solid #6cc4ff; outline-offset: 1px; }
-  kbd { font: inherit; opacity: .55; margin-left: 5px; }
-  .swatch { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 6px; background: currentColor; flex: none; }
-  .zoom { grid-area: 2 / 1; place-self: end start; margin: 8px; z-index: 1; opacity: .85; }
-  .stage { grid-area: 2 / 1; position: relative; overflow: hidden; min-height: 0; touch-action: none; background: #0a0f14; cursor: grab; }
-  .stage[data-mode="draw"], .stage[data-mode="mend"] { cursor: crosshair; }
-  .stage[data-over="vertex"] { cursor: move; } .stage[data-over="line"] { cursor: pointer; } .stage[data-over="insert"] { cursor: copy; }
-  .stage[data-panning] { cursor: grabbing; }
-  .stage img { position: absolute; left: 0; top: 0; transform-origin: 0 0; max-width: none; user-select: none; -webkit-user-drag: none; }
-  svg { position: absolute; inset: 0; width: 100%; height: 100%; }
-  polyline { fill: none; stroke-linejoin: round; stroke-width: 1.6; vector-effect: non-scaling-stroke; }
-  polyline.under { stroke: #000; stroke-opacity: .55; stroke-width: 5.5; }
-  polyline.selected { stroke-width: 2.6; }
-  polyline.hovered { stroke-width: 3; }
-  polyline.draft { stroke: #fff; stroke-dasharray: 6 4; }
-  circle { fill: #10161d; stroke: #fff; stroke-width: 1.5; }
-  circle.selected { fill: #fff; }
-  circle.crossing { fill: none; stroke: #ff4d3d; stroke-width: 2.5; }
-  .hidden svg .lines, .hidden svg .handles { visibility: hidden; }
-  aside { grid-area: 2 / 2; overflow-y: auto; border-left: 1px solid #2a3742; background: #161f28; padding: 8px 10px; min-height: 0; }
-  aside h3 { font-size: 12px; font-weight: 600; color: #93a4b3; margin: 10px 0 4px; } aside h3:first-child { margin-top: 0; }
-  .layers { list-style: none; margin: 0; padding: 0; max-height: 40vh; overflow-y: auto; }
-  .layers button { display: flex; align-items: center; width: 100%; background: none; border-color: transparent; padding: 2px 6px; text-align: left; }
-  .layers button[aria-pressed="true"] { background: #2a3a48; border-color: #3f5568; color: inherit; }
-  .layers small { margin-left: auto; opacity: .6; }
-  label { display: grid; grid-template-columns: 74px 1fr; align-items: center; gap: 6px; margin: 2px 0; }
-  input[type=range] { width: 100%; accent-color: #4aa5e6; }
-  details { margin-top: 10px; } summary { cursor: pointer; font-weight: 600; color: #b9c7d3; }
-  .short > :first-child, .full > :first-child { margin-top: 6px; }
-  details ul { padding-left: 1.1em; margin: .4em 0; } details h3 { color: #dfe7ee; }
-  dl { display: grid; grid-template-columns: auto 1fr; gap: 2px 8px; margin: 6px 0; } dt { color: #b9c7d3; white-space: nowrap; } dd { margin: 0; color: #93a4b3; }
-  .status { grid-column: 1 / 3; display: flex; gap: 14px; padding: 4px 10px; min-height: 20px; background: #182129; border-top: 1px solid #2a3742; color: #93a4b3; }
-  .status .wrong { color: #ffb199; } .status .place { margin-left: auto; font-variant-numeric: tabular-nums; }
-  .status button { padding: 0 8px; }
-</style>
-<div class="editor">
-  <div class="tools" role="toolbar" aria-label="Drawing tools">
-    <h2></h2>
-    <span class="group">
-      <button data-action="edit" title="Move, insert and delete vertices; drag the background to pan (Esc)">Edit<kbd>Esc</kbd></button>
-      <button data-action="draw" title="Draw a new line, click by click or in one stroke; Enter ends it (N)">New line<kbd>N</kbd></button>
-      <button data-action="mend" title="Draw a stretch of the selected line anew (M)">Redraw part<kbd>M</kbd></button>
-    </span>
-    <span class="group labels" role="group" aria-label="Label"></span>
-    <span class="group">
-      <button data-action="delete-vertex" title="Delete the selected vertex (Delete; or Alt+click on it)">Delete vertex</button>
-      <button data-action="split" title="Cut the selected line in two at the selected vertex (X)">Split<kbd>X</kbd></button>
-      <button data-action="delete-layer" title="Delete the selected line (Shift+Delete)">Delete line</button>
-    </span>
-    <span class="group">
-      <button data-action="undo" title="Undo (Ctrl+Z)" aria-label="Undo">↶</button>
-      <button data-action="redo" title="Redo (Ctrl+Y)" aria-label="Redo">↷</button>
-    </span>
-  </div>
-  <div class="stage" tabindex="0" role="application" aria-label="Echogram editor">
-    <img alt="" draggable="false">
-    <svg aria-hidden="true"><g class="lines"></g><g class="marks"></g><g class="handles"></g></svg>
-  </div>
-  <div class="group zoom" role="toolbar" aria-label="Zoom">
-    <button data-action="zoom-in" title="Zoom in (+, or the wheel; Shift: along the track only, Alt: in depth only)" aria-label="Zoom in">+</button>
-    <button data-action="zoom-out" title="Zoom out (-)" aria-label="Zoom out">−</button>
-    <button data-action="fit" title="Fill the window with the whole frame (F)">Fit<kbd>F</kbd></button>
-    <button data-action="square" title="Square pixels (0)">1:1</button>
-  </div>
-  <aside>
-    <h3>Lines <span data-count></span></h3>
-    <ol class="layers" aria-label="Lines, from top to bottom"></ol>
-    <h3>Picture</h3>
-    <label>Brightness <input type="range" data-picture="brightness" min="0.3" max="3" step="0.05" value="1"></label>
-    <label>Contrast <input type="range" data-picture="contrast" min="0.4" max="4" step="0.05" value="1"></label>
-    <label>Lines <input type="range" data-picture="opacity" min="0" max="1" step="0.05" value="0.9"></label>
-    <p style="margin: 2px 0; color: #93a4b3">Hold <b>H</b> to hide the lines.</p>
-    <details open><summary>What to do</summary><div class="short"></div></details>
-    <details><summary>In full</summary><div class="full"></div></details>
-    <details><summary>Keys and mouse</summary><dl>
-      <dt>Drag vertex</dt><dd>move it</dd><dt>Drag line</dt><dd>insert a vertex (selected line)</dd><dt>Double-click</dt><dd>insert a vertex there</dd>
-      <dt>Alt+click</dt><dd>delete a vertex</dd><dt>Arrows</dt><dd>nudge it by 1 px (Shift: 0.2)</dd><dt>, .</dt><dd>previous, next vertex</dd>
-      <dt>[ ]</dt><dd>line above, below</dd><dt>1 2 3</dt><dd>label</dd><dt>N, M</dt><dd>new line, redraw part</dd><dt>Enter</dt><dd>end the drawing</dd>
-      <dt>Backspace</dt><dd>take back a click</dd><dt>Del</dt><dd>delete vertex (Shift: line)</dd><dt>X</dt><dd>split at the vertex</dd>
-      <dt>H</dt><dd>hide lines while held</dd><dt>Wheel</dt><dd>zoom (Shift: track, Alt: depth)</dd><dt>Space+drag</dt><dd>pan in any mode</dd>
-      <dt>Ctrl+Z, Y</dt><dd>undo, redo</dd><dt>Ctrl+Enter</dt><dd>submit</dd></dl></details>
-  </aside>
-  <div class="status"><span class="hint" role="status" data-hint></span><span class="place" data-place></span></div>
-</div>`;
-
-export class CrowdPolyline extends HTMLElement {
-  lines = [];
-  selected = -1;
-  vertex = -1;
-  mode = "edit";
-  drawn = []; // vertices of the line that is being drawn
-  past = [];
-  future = [];
+/** The element that lines of an echogram are drawn and mended in. Its `value` is what `crowd-polyline` gives. */
+export class LayerEditor extends HTMLElement {
+  mode = "edit"; // draw, mend, extend, erase
+  stroke = new Stroke();
+  effort = new Effort();
+  follows = true; // lines follow the ridge between clicks
+  overlay = "mine";
+  other = "model"; // what O flickers to
+  least = 0; // confidence below which lines are hidden
+  verdict = null;
   crossed = [];
-  hovered = -1;
-  view = { sx: 1, sy: 1, tx: 0, ty: 0 };
-  fitted = true;
   loaded = false;
+  cursor = null; // the keyboard's
+  working = new Set(); // promises of ways that are being found
+  dirty = new Set();
 
   connectedCallback() {
-    whenParsed(() => this.setUp());
+    if (!this.shadowRoot) whenParsed(() => this.setUp());
   }
 
   setUp() {
+    if (this.shadowRoot) return;
     const root = this.attachShadow({ mode: "open" });
-    root.innerHTML = EDITOR;
-    this.at = (selector) => root.querySelector(selector);
-    this.stage = this.at(".stage");
-    this.image = this.at("img");
-    this.labels = JSON.parse(this.getAttribute("labels"));
-    this.colours = JSON.parse(this.getAttribute("label-colors") || "[]");
+    root.innerHTML = `<style>${EDITOR_CSS}</style>${EDITOR_HTML}`;
+    const read = (name) => JSON.parse(this.getAttribute(name) || "null");
+    this.labels = read("labels");
+    this.colours = read("label-colors") ?? COLOURS;
     this.label = this.labels[Math.min(1, this.labels.length - 1)];
-    this.lines = (JSON.parse(this.getAttribute("initial-value") || "null")?.polylines ?? []).map(({ label, vertices }) => ({ label, vertices }));
-    this.at("h2").textContent = this.getAttribute("header") || "";
-    for (const part of ["short", "full"]) this.at(`.${part}`).append(...(this.querySelector(`${part}-instructions`)?.childNodes ?? []));
-    this.at(".labels").append(
-      ...this.labels.map((label, index) => {
-        const button = document.createElement("button");
-        button.dataset.label = label;
-        button.title = `Label “${label}” (${index + 1})`;
-        button.innerHTML = '<span class="swatch"></span><span></span>';
-        button.firstChild.style.color = this.colourOf(label);
-        button.lastChild.textContent = label;
-        button.addEventListener("click", () => this.setLabel(label));
-        return button;
-      }),
-    );
-    this.image.addEventListener("load", () => {
-      this.loaded = true;
-      this.fit();
-    });
-    this.image.addEventListener("error", () => {
-      this.failed = true;
-      this.render();
-    });
-    this.image.src = this.getAttribute("src");
+    this.drawing = new Drawing(read("initial-value")?.polylines, read("line-confidence") ?? []);
+    this.annotation = new Drawing(read("annotation")?.polylines).lines;
+    this.units = units(read("axes") ?? {});
+    this.settings = { ...SETTINGS, ...keptSettings() };
+    for (const axis of ["along", "down"]) if (!this.units[axis].some(({ name }) => name === this.settings[axis])) this.settings[axis] = SETTINGS[axis];
+    this.view = new View(1, 1);
+    this.stage = root.querySelector(".stage");
+    this.painter = new Painter(root);
+    this.panel = new Panel(root, this);
+    this.panel.fill();
+    this.panel.showSettings(this.settings);
+    this.pointer = new Pointer(this.stage, this);
+    this.keys = new Keys(this);
     this.listen(root);
-    this.render();
+    this.loadPicture();
+    this.render("panel");
+    this.crossed = this.drawing.crossings;
   }
 
   listen(root) {
     root.addEventListener("click", (event) => {
-      const action = event.target.closest("[data-action]")?.dataset.action;
+      const { action, selectLayer, crossing, label, overlay } = event.target.closest("button")?.dataset ?? {};
       if (action) this.act(action);
-      const row = event.target.closest("[data-select-layer]");
-      if (row) this.select(Number(row.dataset.selectLayer));
+      if (selectLayer) this.selectLine(Number(selectLayer), event.shiftKey);
+      if (crossing) this.showCrossing(Number(crossing));
+      if (label) this.setLabel(label);
+      if (overlay) this.showOverlay(overlay);
     });
-    for (const slider of root.querySelectorAll("[data-picture]")) slider.addEventListener("input", () => this.showPicture());
-    this.stage.addEventListener("pointerdown", (event) => this.press(event));
-    this.stage.addEventListener("pointermove", (event) => this.move(event));
-    this.stage.addEventListener("pointerup", (event) => this.release(event));
-    this.stage.addEventListener("pointercancel", () => this.cancel());
-    this.stage.addEventListener("dblclick", (event) => this.doubleClick(event));
-    this.stage.addEventListener("contextmenu", (event) => event.preventDefault());
-    this.stage.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
-    addEventListener("keydown", (event) => this.key(event));
-    addEventListener("keyup", (event) => {
-      if (event.key.toLowerCase() === "h") this.stage.classList.remove("hidden");
-      if (event.key === " ") this.spaceHeld = false;
+    for (const input of root.querySelectorAll("[data-setting]")) {
+      input.addEventListener("input", () => this.set({ [input.dataset.setting]: input.type === "checkbox" ? input.checked : input.type === "range" ? Number(input.value) : input.value }));
+    }
+    new ResizeObserver(() => this.resize()).observe(this.stage);
+    // A form that is not ours reads hidden fields only.
+    const form = this.closest("crowd-form");
+    if (form && !("fields" in form)) {
+      form.addEventListener("submit", () => this.writeFields(), { capture: true });
+      form.addEventListener("pointerdown", () => this.writeFields(), { capture: true });
+      this.addEventListener("crowd-change", () => {
+        clearTimeout(this.answering);
+        this.answering = setTimeout(() => this.writeFields(), ANSWER_MS);
+      });
+      this.opened = Date.now();
+      this.writeFields();
+    }
+  }
+
+  loadPicture() {
+    const image = new Image();
+    image.crossOrigin = "anonymous"; // or the page may not read the pixels
+    image.addEventListener("load", () => this.takePicture(image));
+    image.addEventListener("error", () => {
+      this.failed = true;
+      this.render("panel");
     });
-    addEventListener("blur", () => {
-      this.stage.classList.remove("hidden");
-      this.spaceHeld = false;
-    });
-    new ResizeObserver(() => (this.fitted ? this.fit() : this.render())).observe(this.stage);
+    image.src = this.getAttribute("src");
+  }
+
+  takePicture(image) {
+    const { naturalWidth: width, naturalHeight: height } = image;
+    const grey = greyOf(image);
+    this.view = new View(width, height);
+    this.picture = new Picture(grey, width, height);
+    this.picture.set(this.settings);
+    this.tracker = new Tracker(grey, width, height);
+    this.loaded = true;
+    this.resize();
+    this.dispatchEvent(new CustomEvent("editor-loaded", { bubbles: true }));
+  }
+
+  resize() {
+    this.painter.resize(devicePixelRatio);
+    this.view.resize(this.stage.clientWidth, this.stage.clientHeight);
+    this.render("view");
   }
 
   // -- what the form asks for --
@@ -189,532 +131,671 @@ export class CrowdPolyline extends HTMLElement {
   get value() {
     const px = (value) => Math.round(value * 100) / 100;
     return {
-      inputImageProperties: { height: this.image.naturalHeight, width: this.image.naturalWidth },
-      polylines: this.lines.map(({ label, vertices }) => ({ label, vertices: vertices.map(({ x, y }) => ({ x: px(x), y: px(y) })) })),
+      inputImageProperties: { height: this.view.height, width: this.view.width },
+      polylines: this.drawing.lines.map(({ label, vertices }) => ({ label, vertices: vertices.map(({ x, y }) => ({ x: px(x), y: px(y) })) })),
+    };
+  }
+
+  /** What goes beside the drawing: the effort, and the verdict if the frame cannot be traced. */
+  extras(seconds) {
+    const { operations, moved } = this.effort;
+    const kept = keptShare(this.drawing.proposal, this.drawing.lines);
+    const effort = { seconds, operations, vertices_moved: moved, proposal_kept: Math.round(kept * 1e4) / 1e4 };
+    return this.verdict ? { effort, verdict: this.verdict } : { effort };
+  }
+
+  writeFields() {
+    const fields = { [this.getAttribute("name")]: this.value, ...this.extras(Math.round((Date.now() - this.opened) / 1000)) };
+    for (const name of ["effort", "verdict", this.getAttribute("name")]) {
+      let field = this.querySelector(`input[name="${name}"]`);
+      if (!(name in fields)) {
+        field?.remove();
+        continue;
+      }
+      if (!field) {
+        field = document.createElement("input");
+        Object.assign(field, { type: "hidden", name });
+        this.append(field);
+      }
+      field.value = JSON.stringify(fields[name]);
+    }
+  }
+
+  get frameId() {
+    return this.getAttribute("frame-id") || document.body.dataset.task || "frame";
+  }
+
+  get stem() {
+    return this.frameId.split("/").pop();
+  }
+
+  /** The drawing as the document that can be uploaded beside its frame. */
+  layersDocument(complete) {
+    const { polylines, inputImageProperties: image } = this.value;
+    return {
+      schema: "firnline.layers/1",
+      frame_id: this.frameId,
+      image: { width: image.width, height: image.height },
+      source: { kind: "human", created: new Date().toISOString() },
+      coverage: complete ? "complete" : "partial",
+      layers: this.drawing.order.map((index) => polylines[index]),
     };
   }
 
   get state() {
-    return this.lines;
+    return { drawing: this.drawing.state, effort: this.effort.state, verdict: this.verdict };
   }
 
-  set state(lines) {
-    this.lines = lines;
-    this.crossed = crossings(lines);
-    this.render();
+  set state({ drawing, effort, verdict }) {
+    this.drawing.state = drawing;
+    this.effort.state = effort;
+    this.verdict = verdict;
+    this.crossed = this.drawing.crossings;
+    this.render("lines", "live", "panel");
+  }
+
+  get touched() {
+    return this.drawing.changed || Boolean(this.verdict);
+  }
+
+  /** Resolves when no way is being found any more. */
+  async settled() {
+    while (this.working.size) await Promise.all(this.working);
   }
 
   get problem() {
     if (!this.loaded) return "The echogram is not loaded. Reload the page before you submit.";
-    if (this.drawn.length) return "A line is still being drawn. End it with Enter, or drop it with Esc.";
+    if (this.verdict) return "";
+    if (this.stroke.drawn) return "A line is still being drawn. End it with Enter, or drop it with Esc.";
+    const hidden = this.drawing.below(this.least).length;
+    if (hidden) return `${hidden} lines are hidden, and would be submitted. Delete them, or show them.`;
     if (!this.crossed.length) return "";
-    this.showCrossing();
-    return `Two lines cross at trace ${this.crossed[0].x}; layers never do. Mend the place marked red, then submit.`;
+    this.showCrossing(0);
+    return `Two lines cross at trace ${this.crossed[0].x}; layers never do. Mend the place marked red, or press P to part them, then submit.`;
   }
 
-  // -- changes --
+  // -- steps --
 
-  change(lines, selected = this.selected, vertex = -1) {
-    this.past.push({ lines: this.lines, selected: this.selected });
-    this.future = [];
-    this.take({ lines, selected }, vertex);
+  /** Do something to the drawing that is one operation of the person; says whether it changed anything. */
+  do(kind, run) {
+    const changed = run();
+    if (!changed) return false;
+    if (kind) this.effort.count(kind);
+    this.changed();
+    return true;
   }
 
-  take({ lines, selected }, vertex = -1) {
-    this.lines = lines;
-    this.selected = selected < lines.length ? selected : -1;
-    this.vertex = vertex;
-    this.crossed = crossings(lines);
-    this.render();
+  changed() {
+    this.crossed = this.drawing.crossings;
+    if (this.overlay !== "mine") this.showOverlay("mine");
+    this.render("lines", "live", "panel");
     this.dispatchEvent(new CustomEvent("crowd-change", { bubbles: true }));
   }
 
-  step(from, to) {
-    const state = from.pop();
-    if (!state) return;
-    to.push({ lines: this.lines, selected: this.selected });
-    this.take(state);
-  }
-
-  setLabel(label) {
-    this.label = label;
-    const line = this.lines[this.selected];
-    if (line && this.mode !== "draw" && line.label !== label) {
-      this.change(replaced(this.lines, this.selected, { ...line, label }), this.selected, this.vertex);
-    } else this.render();
+  /** Wait for a way along the ridge, then go on. */
+  after(promise, run) {
+    const whole = promise.then(run).finally(() => this.working.delete(whole));
+    this.working.add(whole);
+    return whole;
   }
 
   act(action) {
-    const line = this.lines[this.selected];
+    const { drawing } = this;
     const actions = {
       edit: () => this.setMode("edit"),
       draw: () => this.setMode("draw"),
-      mend: () => line && this.setMode("mend"),
-      undo: () => (this.drawn.length ? this.takeBack() : this.step(this.past, this.future)),
-      redo: () => this.step(this.future, this.past),
-      "delete-vertex": () => line && this.vertex >= 0 && this.deleteVertex(this.vertex),
-      "delete-layer": () => line && this.change(replaced(this.lines, this.selected), -1),
-      split: () => line && this.split(),
-      fit: () => this.fit(),
-      square: () => this.square(),
-      "zoom-in": () => this.zoom(1.4),
-      "zoom-out": () => this.zoom(1 / 1.4),
-      "show-crossing": () => this.showCrossing(),
+      mend: () => drawing.line && this.setMode("mend"),
+      extend: () => this.extend(),
+      erase: () => this.setMode("erase"),
+      finish: () => this.finish(),
+      "take-back": () => (this.stroke.drawn ? this.takeBack() : this.mode === "edit" && this.act("delete-vertex")),
+      wire: () => this.toggleFollow(),
+      retrack: () => this.retrack(),
+      join: () => this.join(),
+      split: () => this.do("split", () => drawing.split(this.cursorTrace)) || this.say("Select a vertex inside the line, or move the cursor to where it is to be cut.", true),
+      part: () => this.part(),
+      undo: () => (this.stroke.drawn ? this.takeBack() : this.do("undo", () => drawing.undo())),
+      redo: () => this.do("redo", () => drawing.redo()),
+      "start-over": () => this.startOver(),
+      "delete-vertex": () => (drawing.line && drawing.vertex >= 0 ? this.do("delete_vertex", () => drawing.deleteVertex(drawing.vertex)) : this.act("delete-lines")),
+      "delete-lines": () => this.do("delete_line", () => drawing.remove()),
+      "delete-below": () => this.deleteBelow(),
+      "select-label": () => this.select(drawing.lines.filter((line) => line.label === (drawing.line?.label ?? this.label)).map((line) => line.id)),
+      "next-crossing": () => this.crossed.length && this.showCrossing(((this.lastCrossing ?? -1) + 1) % this.crossed.length),
+      "polarity-wrong": () => this.judge({ kind: "polarity_wrong" }),
+      unusable: () => this.judge({ kind: "unusable", reason: this.panel.reason }),
+      fit: () => this.changeView(() => this.view.fit()),
+      square: () => this.changeView(() => this.view.square()),
+      "zoom-in": () => this.changeView(() => this.view.zoom(1.4, 1.4)),
+      "zoom-out": () => this.changeView(() => this.view.zoom(1 / 1.4, 1 / 1.4)),
+      invert: () => this.set({ invert: !this.settings.invert }),
+      "next-map": () => this.set({ map: COLOUR_MAPS[(COLOUR_MAPS.indexOf(this.settings.map) + 1) % COLOUR_MAPS.length] }),
+      "reset-view": () => this.set(SETTINGS),
+      flicker: () => this.showOverlay(this.overlay === "mine" ? this.other : "mine"),
     };
     actions[action]?.();
   }
 
-  setMode(mode) {
+  setMode(mode, start = null) {
+    if (mode !== this.mode) this.effort.count("key");
     this.mode = mode;
-    this.drawn = [];
-    this.vertex = -1;
-    if (mode === "draw") this.selected = -1;
-    this.render();
+    this.stroke = new Stroke(start);
+    this.rubber = null;
+    this.corner = null;
+    if (mode === "draw") this.drawing.select([]);
+    else this.drawing.select(this.drawing.selected);
+    this.stage.dataset.mode = mode;
+    this.stage.dataset.over = "";
+    this.render("lines", "live", "panel");
+  }
+
+  escape() {
+    if (this.mode !== "edit") this.setMode("edit");
+    else this.select([]);
+  }
+
+  setLabel(label) {
+    this.label = label;
+    if (this.mode !== "draw") this.do("relabel", () => this.drawing.relabel(label));
+    this.render("panel");
+  }
+
+  toggleFollow() {
+    this.follows = !this.follows;
+    this.rubber = null;
+    this.render("live", "panel");
+  }
+
+  startOver() {
+    this.do("start_over", () => this.drawing.startOver());
+    this.verdict = null;
+    this.render("panel");
+  }
+
+  // -- drawing --
+
+  /** The tracker if a line is to follow the ridge, for an event with its modifier keys. */
+  guide(event) {
+    return this.follows && !event?.altKey ? this.tracker : null;
+  }
+
+  snapped(point, event) {
+    return this.tracker && !event?.ctrlKey && !event?.metaKey ? this.tracker.snapped(point) : point;
+  }
+
+  placePoint(pixel, event) {
+    const point = this.snapped(pixel, event);
+    const { last } = this.stroke;
+    if (last && Math.hypot((point.x - last.x) * this.view.sx, (point.y - last.y) * this.view.sy) < SAME_PLACE_PX) return;
+    const guide = this.stroke.last ? this.guide(event) : null;
+    this.effort.count(guide ? "live_wire" : "click");
+    this.rubber = null;
+    this.after(this.stroke.goTo(point, guide), () => this.render("live", "panel"));
+    this.render("live", "panel");
+  }
+
+  addStroke(points, event) {
+    this.sketched = null;
+    this.effort.count("stroke");
+    if (this.stroke.last) this.after(this.stroke.goTo(points[0], this.guide(event)), () => this.render("live"));
+    this.stroke.follow(points);
+    this.render("live", "panel");
+  }
+
+  sketch(points) {
+    this.sketched = alongTrack(points);
+    this.render("live");
+  }
+
+  /** Show the way that a press here would take. One way is looked for at a time, the newest next. */
+  pull(pixel, event) {
+    if (!this.stroke.last) return;
+    const guide = this.guide(event);
+    if (!guide) {
+      this.rubber = alongTrack([this.stroke.last, pixel]);
+      this.render("live");
+      return;
+    }
+    this.wanted = { pixel, event };
+    if (this.pulling) return;
+    this.pulling = true;
+    const { pixel: to, event: by } = this.wanted;
+    const { stroke } = this;
+    guide.between(stroke.last, this.snapped(to, by)).then((vertices) => {
+      this.pulling = false;
+      if (this.stroke !== stroke || this.mode === "edit") return;
+      this.rubber = vertices;
+      this.render("live");
+      if (this.wanted.pixel !== to) this.pull(this.wanted.pixel, this.wanted.event);
+    });
   }
 
   takeBack() {
-    this.drawn = this.drawn.slice(0, -1);
-    this.render();
+    this.stroke.takeBack();
+    this.rubber = null;
+    this.effort.count("undo");
+    this.render("live", "panel");
   }
 
-  finishDrawing() {
-    const vertices = alongTrack(this.drawn);
-    const { mode } = this;
-    this.mode = "edit";
-    this.drawn = [];
-    if (vertices.length < 2) return this.render();
-    if (mode === "mend" && this.lines[this.selected]) {
-      return this.change(withVertices(this.lines, this.selected, mended(this.lines[this.selected].vertices, vertices)));
+  finish() {
+    if (!["draw", "mend", "extend"].includes(this.mode)) return;
+    const { stroke, mode } = this;
+    this.setMode("edit");
+    if (!stroke.drawn) return;
+    this.after(stroke.finished(), (vertices) => {
+      const { drawing } = this;
+      if (mode === "draw") this.do("", () => drawing.add(this.label, vertices));
+      else this.do("", () => drawing.mend(vertices));
+    });
+  }
+
+  extend() {
+    const { line } = this.drawing;
+    if (!line) return;
+    const [left, right] = [firstOf(line), lastOf(line)];
+    const trace = this.cursorTrace;
+    this.setMode("extend", Math.abs(trace - left.x) < Math.abs(trace - right.x) ? left : right);
+  }
+
+  /** The selected lines anew along the ridge, through their ends and the vertices that a person has set. */
+  retrack() {
+    const { drawing, tracker } = this;
+    const { chosen } = drawing;
+    if (!tracker || !chosen.length) return;
+    const ways = chosen.map(async (line) => {
+      const anchors = drawing.anchors(line);
+      const parts = await Promise.all(anchors.slice(1).map((to, i) => tracker.between(anchors[i], to)));
+      return { ...line, vertices: parts.reduce((all, part) => mended(all, part)) };
+    });
+    this.after(Promise.all(ways), (anew) => {
+      const lines = drawing.lines.map((line) => anew[chosen.indexOf(line)] ?? line);
+      this.do("retrack", () => drawing.change(lines));
+    });
+  }
+
+  join() {
+    const { drawing } = this;
+    const { gaps } = drawing;
+    if (!gaps.length) {
+      this.say("Select two lines or more (Shift+click) to join them.", true);
+      return;
     }
-    return this.change([...this.lines, { label: this.label, vertices }], this.lines.length);
+    const guide = this.guide(null);
+    const ways = gaps.map(([from, to]) => (guide && to.x - from.x > 2 ? guide.between(from, to) : []));
+    this.after(Promise.all(ways), (between) => this.do("join", () => drawing.join(between)));
   }
 
-  deleteVertex(index) {
-    const { vertices } = this.lines[this.selected];
-    if (vertices.length <= 2) return this.change(replaced(this.lines, this.selected), -1);
-    return this.change(withVertices(this.lines, this.selected, replaced(vertices, index)), this.selected, Math.min(index, vertices.length - 2));
+  part() {
+    const { drawing } = this;
+    if (drawing.hand < 0) return;
+    const crossing = this.crossed.find(({ a, b }) => a === drawing.hand || b === drawing.hand);
+    const near = nearest(drawing.lines, drawing.hand);
+    const other = crossing ? (crossing.a === drawing.hand ? crossing.b : crossing.a) : near && near.apart < TOUCH_PX ? near.index : -1;
+    if (!this.do("part", () => drawing.part(other))) this.say("The selected line touches no other.", true);
   }
 
-  insertVertex(point) {
-    this.change(withVertices(this.lines, this.selected, alongTrack([...this.lines[this.selected].vertices, point])));
+  // -- vertices --
+
+  /** A vertex elsewhere, but never past its neighbours or out of the echogram. */
+  movedVertex(vertices, index, to) {
+    const low = index > 0 ? vertices[index - 1].x + MIN_STEP_PX : 0;
+    const high = index < vertices.length - 1 ? vertices[index + 1].x - MIN_STEP_PX : this.view.width - 1;
+    return { x: clamp(to.x, low, high), y: this.view.inside(to).y, set: true };
   }
 
-  split() {
-    const { label, vertices } = this.lines[this.selected];
-    const at = this.vertex;
-    if (at < 1 || at > vertices.length - 3) {
-      return this.hint("Select a vertex inside the line, with at least two behind it, to split the line there.", true);
+  preview(vertices, vertex = -1) {
+    this.shownAs = vertices && { vertices, vertex };
+    this.render("live");
+  }
+
+  /** Put a vertex where it was dragged to. Where vertices stand closer than `reach` traces, those that nobody has set follow it
+   * along the ridge. */
+  bendTo(vertices, index, to, reach) {
+    const { drawing, tracker } = this;
+    const step = (by) => {
+      let k = index + by;
+      while (vertices[k + by] && !vertices[k].set && Math.abs(vertices[k].x - to.x) < reach) k += by;
+      return vertices[k] ? k : index;
+    };
+    const [before, behind] = [step(-1), step(1)];
+    const moved = replaced(vertices, index, to);
+    const commit = (anew) => {
+      this.shownAs = null;
+      this.effort.moved += 1;
+      this.do("drag", () => drawing.change(drawing.withVertices(anew), drawing.selected, anew.indexOf(to)));
+    };
+    if (!this.follows || !tracker || !reach || behind - before <= 2) {
+      commit(moved);
+      return;
     }
-    const parts = [vertices.slice(0, at + 1), vertices.slice(at + 1)].map((part) => ({ label, vertices: part }));
-    return this.change(replaced(this.lines, this.selected, ...parts), this.selected + 1);
+    const ways = [];
+    if (before < index) ways.push(tracker.between(vertices[before], to));
+    if (behind > index) ways.push(tracker.between(to, vertices[behind]));
+    this.after(Promise.all(ways), (parts) => {
+      const between = parts.reduce((all, part) => mended(all, part));
+      const kept = [...vertices.slice(0, before), ...vertices.slice(behind + 1)];
+      const anew = simplified(alongTrack([...kept, ...between.map((v) => (v.x === to.x ? to : v))]), SIMPLIFIED_PX / 4);
+      commit(anew);
+    });
   }
 
   nudge(dx, dy) {
-    if (this.vertex < 0 || !this.lines[this.selected]) return;
-    const at = this.lines[this.selected].vertices[this.vertex];
-    this.change(this.moved(this.lines, this.vertex, { x: at.x + dx, y: at.y + dy }), this.selected, this.vertex);
+    const { drawing } = this;
+    const at = drawing.line.vertices[drawing.vertex];
+    const merging = `nudge ${drawing.line.id} ${drawing.vertex}`;
+    if (drawing.merging !== merging) this.effort.moved += 1;
+    const to = this.movedVertex(drawing.line.vertices, drawing.vertex, { x: at.x + dx, y: at.y + dy });
+    this.do("key", () => drawing.moveVertex(drawing.vertex, to, merging));
+    this.follow(to);
   }
 
-  /** Lines with one vertex of the selected line elsewhere, but never past its neighbours or out of the echogram. */
-  moved(lines, index, to) {
-    const { vertices } = lines[this.selected];
-    const low = index > 0 ? vertices[index - 1].x + MIN_STEP_PX : 0;
-    const high = index < vertices.length - 1 ? vertices[index + 1].x - MIN_STEP_PX : this.image.naturalWidth - 1;
-    const vertex = { x: clamp(to.x, low, high), y: this.inside(to).y };
-    return withVertices(lines, this.selected, replaced(vertices, index, vertex));
+  selectNextVertex(by) {
+    const { drawing } = this;
+    if (!drawing.line) return;
+    this.effort.count("key");
+    const { vertices } = drawing.line;
+    const next = drawing.vertex < 0 ? this.vertexInSight(vertices) : clamp(drawing.vertex + by, 0, vertices.length - 1);
+    drawing.select(drawing.selected, next);
+    this.follow(vertices[next]);
+    this.render("live", "panel");
   }
 
-  select(index) {
-    this.selected = index;
-    this.vertex = -1;
-    if (this.lines[index]) this.label = this.lines[index].label;
-    this.at('[data-select-layer="' + index + '"]')?.scrollIntoView({ block: "nearest" });
-    this.render();
+  vertexInSight(vertices) {
+    const { left, right } = this.view.sight;
+    const middle = this.cursor?.x ?? (left + right) / 2;
+    return vertices.reduce((best, v, i) => (Math.abs(v.x - middle) < Math.abs(vertices[best].x - middle) ? i : best), 0);
+  }
+
+  // -- selection --
+
+  select(ids) {
+    this.drawing.select(ids);
+    if (this.drawing.line) this.label = this.drawing.line.label;
+    this.panel.draw();
+    this.panel.reveal(this.drawing.hand);
+    this.render("lines", "live", "panel");
+  }
+
+  selectLine(index, more = false) {
+    const { id } = this.drawing.lines[index];
+    this.effort.count("click");
+    if (more) {
+      this.drawing.toggle(id);
+      this.select(this.drawing.selected);
+    } else this.select([id]);
+    const line = this.drawing.lines[index];
+    const { left, right } = this.view.sight;
+    const x = clamp((left + right) / 2, firstOf(line).x, lastOf(line).x);
+    this.follow({ x, y: rowAt(line.vertices, x) });
+  }
+
+  selectAt(at, more, reach) {
+    const index = lineAt(this.shown, at, this.view, reach);
+    if (index < 0) {
+      if (!more) this.select([]);
+      return;
+    }
+    const { id } = this.shown[index];
+    if (more) this.drawing.toggle(id);
+    this.select(more ? this.drawing.selected : [id]);
+  }
+
+  selectBox(box) {
+    const found = this.shown.filter((line) => touchesBox(line, box)).map((line) => line.id);
+    this.select([...new Set([...this.drawing.selected, ...found])]);
   }
 
   selectNeighbour(by) {
-    const order = this.byDepth();
-    const place = order.indexOf(this.selected);
-    this.select(order[place < 0 ? 0 : clamp(place + by, 0, order.length - 1)] ?? -1);
+    const { drawing } = this;
+    const { order } = drawing;
+    if (!order.length) return;
+    this.effort.count("key");
+    const place = order.indexOf(drawing.hand);
+    const index = order[place < 0 ? 0 : clamp(place + by, 0, order.length - 1)];
+    this.select([drawing.lines[index].id]);
+    const { left, right } = this.view.sight;
+    const line = drawing.lines[index];
+    const x = clamp((left + right) / 2, firstOf(line).x, lastOf(line).x);
+    this.follow({ x, y: rowAt(line.vertices, x) });
   }
 
-  byDepth() {
-    return this.lines.map((_, index) => index).sort((a, b) => meanRow(this.lines[a]) - meanRow(this.lines[b]));
+  showCrossing(n) {
+    const { a, b, x, y } = this.crossed[n];
+    this.lastCrossing = n;
+    this.view.centre({ x, y }, CROSSING_SCALE);
+    this.select([this.drawing.lines[this.drawing.hand === b ? b : a].id]);
+    this.render("view");
   }
 
-  showCrossing() {
-    const [{ a, b, x, y }] = this.crossed;
-    const box = this.stage.getBoundingClientRect();
-    this.fitted = false;
-    this.view.sx = Math.max(this.view.sx, 3);
-    this.view.sy = Math.max(this.view.sy, 3);
-    this.view.tx = box.width / 2 - (x + 0.5) * this.view.sx;
-    this.view.ty = box.height / 2 - (y + 0.5) * this.view.sy;
-    this.select(this.selected === b ? b : a);
+  /** Lines that are not hidden for the model's doubt. */
+  get shown() {
+    return this.least ? this.drawing.lines.filter((line) => line.confidence === null || line.confidence >= this.least) : this.drawing.lines;
   }
 
-  // -- the view: screen = (pixel + 0.5) * scale + offset --
-
-  toScreen({ x, y }) {
-    return { x: (x + 0.5) * this.view.sx + this.view.tx, y: (y + 0.5) * this.view.sy + this.view.ty };
+  hideBelow(least) {
+    this.least = least;
+    this.render("lines", "live", "panel");
   }
 
-  toImage(event) {
-    const box = this.stage.getBoundingClientRect();
-    return {
-      x: (event.clientX - box.left - this.view.tx) / this.view.sx - 0.5,
-      y: (event.clientY - box.top - this.view.ty) / this.view.sy - 0.5,
-    };
+  deleteBelow() {
+    this.do("delete_below", () => this.drawing.removeBelow(this.least));
+    this.hideBelow(0);
   }
 
-  inside({ x, y }) {
-    return { x: clamp(x, 0, this.image.naturalWidth - 1), y: clamp(y, 0, this.image.naturalHeight - 1) };
+  judge(verdict) {
+    this.verdict = this.verdict?.kind === verdict.kind ? null : verdict;
+    this.effort.count("verdict");
+    this.render("panel");
+    this.dispatchEvent(new CustomEvent("crowd-change", { bubbles: true }));
   }
 
-  fit() {
-    if (!this.loaded) return;
-    this.fitted = true;
-    const box = this.stage.getBoundingClientRect();
-    this.view = { sx: box.width / this.image.naturalWidth, sy: box.height / this.image.naturalHeight, tx: 0, ty: 0 };
-    this.render();
+  // -- the keyboard's cursor --
+
+  get cursorTrace() {
+    const { left, right } = this.view.sight;
+    return (this.cursor ?? this.lastPlace ?? { x: (left + right) / 2 }).x;
   }
 
-  square() {
-    const scale = Math.max(1, Math.min(this.view.sx, this.view.sy));
-    this.zoom(1, null, { sx: scale, sy: scale });
-  }
-
-  zoom(factor, about = null, scales = { sx: this.view.sx * factor, sy: this.view.sy * factor }) {
-    const box = this.stage.getBoundingClientRect();
-    const { x, y } = about ?? { x: box.width / 2, y: box.height / 2 };
+  moveCursor(dx, dy, event) {
     const { view } = this;
-    const sx = clamp(scales.sx, (0.5 * box.width) / this.image.naturalWidth, 60);
-    const sy = clamp(scales.sy, (0.5 * box.height) / this.image.naturalHeight, 60);
-    this.view = { sx, sy, tx: x - ((x - view.tx) * sx) / view.sx, ty: y - ((y - view.ty) * sy) / view.sy };
-    this.fitted = false;
-    this.keepInSight();
+    const { left, right, top, bottom } = view.sight;
+    const from = this.cursor ?? this.stroke.last ?? { x: (left + right) / 2, y: (top + bottom) / 2 };
+    this.cursor = view.inside({ x: from.x + dx, y: from.y + dy });
+    this.follow(this.cursor);
+    this.showPlace(this.cursor);
+    if (this.corner) this.showBox(boxOf(this.corner, this.cursor));
+    else this.pull(this.cursor, event);
+    this.render("live");
   }
 
-  keepInSight() {
-    const box = this.stage.getBoundingClientRect();
-    const { view, image } = this;
-    view.tx = clamp(view.tx, 0.2 * box.width - image.naturalWidth * view.sx, 0.8 * box.width);
-    view.ty = clamp(view.ty, 0.2 * box.height - image.naturalHeight * view.sy, 0.8 * box.height);
-    this.render();
+  hideCursor() {
+    this.cursor = null;
   }
 
-  wheel(event) {
-    event.preventDefault();
-    const delta = event.deltaY || event.deltaX; // with Shift, some browsers turn the wheel sideways
-    const factor = Math.exp(-clamp(delta, -200, 200) * 0.0022);
-    const box = this.stage.getBoundingClientRect();
-    const scales = { sx: this.view.sx * (event.altKey ? 1 : factor), sy: this.view.sy * (event.shiftKey ? 1 : factor) };
-    this.zoom(1, { x: event.clientX - box.left, y: event.clientY - box.top }, scales);
-  }
-
-  // -- pointer --
-
-  /** What lies under the pointer: a vertex of the selected line, else the nearest line. */
-  under(event) {
-    const box = this.stage.getBoundingClientRect();
-    const at = { x: event.clientX - box.left, y: event.clientY - box.top };
-    const far = (p) => Math.hypot(p.x - at.x, p.y - at.y);
-    let best = { distance: GRAB_PX };
-    for (const [index, v] of (this.lines[this.selected]?.vertices ?? []).entries()) {
-      const distance = far(this.toScreen(v));
-      if (distance < best.distance) best = { distance, vertex: index, line: this.selected };
-    }
-    if (best.line !== undefined) return best;
-    this.lines.forEach(({ vertices }, line) => {
-      for (let k = 0; k + 1 < vertices.length; k++) {
-        const a = this.toScreen(vertices[k]);
-        const b = this.toScreen(vertices[k + 1]);
-        if (a.x > at.x + GRAB_PX || b.x < at.x - GRAB_PX) continue;
-        const t = clamp(((at.x - a.x) * (b.x - a.x) + (at.y - a.y) * (b.y - a.y)) / ((b.x - a.x) ** 2 + (b.y - a.y) ** 2), 0, 1);
-        const distance = far({ x: a.x + t * (b.x - a.x), y: a.y + t * (b.y - a.y) }) - (line === this.selected ? 2 : 0);
-        if (distance < best.distance) best = { distance, line };
-      }
-    });
-    return best;
-  }
-
-  press(event) {
-    if (!this.loaded || this.drag) return;
-    this.stage.focus({ preventScroll: true });
-    this.stage.setPointerCapture(event.pointerId);
-    const start = { x: event.clientX, y: event.clientY, moved: false, before: this.lines };
-    if (event.button !== 0 || this.spaceHeld) this.drag = { ...start, kind: "pan", from: { ...this.view } };
-    else if (this.mode !== "edit") {
-      this.drag = { ...start, kind: "stroke" };
-      this.addPoint(event);
-    } else {
-      const { line, vertex } = this.under(event);
-      if (vertex !== undefined && event.altKey) return this.deleteVertex(vertex);
-      if (vertex !== undefined) {
-        this.vertex = vertex;
-        this.drag = { ...start, kind: "vertex", vertex };
-      } else if (line !== undefined && line === this.selected) this.drag = { ...start, kind: "insert" };
-      else if (line !== undefined) {
-        this.select(line);
-        this.drag = { ...start, kind: "nothing" };
-      } else this.drag = { ...start, kind: "pan", from: { ...this.view }, background: true };
-    }
-    return this.render();
-  }
-
-  addPoint(event) {
-    this.drawn = [...this.drawn, this.inside(this.toImage(event))];
-  }
-
-  move(event) {
-    const point = this.toImage(event);
-    if (this.loaded) this.at("[data-place]").textContent = `trace ${Math.round(this.inside(point).x)}, row ${Math.round(this.inside(point).y)}`;
-    const { drag } = this;
-    if (!drag) return this.hover(event);
-    drag.moved ||= Math.hypot(event.clientX - drag.x, event.clientY - drag.y) > 3;
-    if (!drag.moved) return undefined;
-    if (drag.kind === "pan") {
-      this.stage.dataset.panning = "";
-      this.fitted = false;
-      Object.assign(this.view, { tx: drag.from.tx + event.clientX - drag.x, ty: drag.from.ty + event.clientY - drag.y });
-      return this.keepInSight();
-    }
-    if (drag.kind === "stroke") {
-      const last = this.toScreen(this.drawn[this.drawn.length - 1]);
-      if (Math.abs(this.toScreen(point).x - last.x) >= FREEHAND_STEP_PX) this.addPoint(event);
-    }
-    if (drag.kind === "insert") {
-      const { vertices } = drag.before[this.selected];
-      const index = vertices.findIndex((v) => v.x > point.x);
-      if (index < 1) return undefined;
-      drag.lines = withVertices(drag.before, this.selected, [...vertices.slice(0, index), { ...vertices[index] }, ...vertices.slice(index)]);
-      this.vertex = drag.vertex = index;
-      drag.kind = "vertex";
-    }
-    if (drag.kind === "vertex") this.lines = this.moved(drag.lines ?? drag.before, drag.vertex, point);
-    return this.render();
-  }
-
-  hover(event) {
-    if (!this.loaded || this.mode !== "edit") return;
-    const { line, vertex } = this.under(event);
-    this.stage.dataset.over = vertex !== undefined ? "vertex" : line === undefined ? "" : line === this.selected ? "insert" : "line";
-    if (this.hovered !== (line ?? -1)) {
-      this.hovered = line ?? -1;
-      this.render();
+  pressAtCursor(event) {
+    const { cursor } = this;
+    if (!cursor) return;
+    if (this.mode === "erase" || event.shiftKey || this.corner) this.pressCorner(cursor);
+    else if (this.mode !== "edit") this.placePoint(cursor, event);
+    else {
+      const at = this.view.toScreen(cursor);
+      const vertex = this.drawing.line ? vertexAt(this.drawing.line, at, this.view, 9) : -1;
+      if (vertex >= 0) this.drawing.select(this.drawing.selected, vertex);
+      else this.selectAt(at, false, 12);
+      this.effort.count("key");
+      this.render("live", "panel");
     }
   }
 
-  release() {
-    const { drag } = this;
-    this.drag = null;
-    delete this.stage.dataset.panning;
-    if (!drag) return;
-    if (drag.kind === "vertex" && drag.moved) {
-      const now = this.lines;
-      this.lines = drag.before;
-      this.change(now, this.selected, drag.vertex);
-    } else if (drag.background && !drag.moved) this.select(-1);
-    else this.render();
+  pressCorner(cursor) {
+    this.effort.count("key");
+    if (!this.corner) {
+      this.corner = cursor;
+      return;
+    }
+    const box = boxOf(this.corner, cursor);
+    this.corner = null;
+    this.showBox(null);
+    if (this.mode === "erase") this.do("erase", () => this.drawing.erase(box));
+    else this.selectBox(box);
   }
 
-  cancel() {
-    if (this.drag?.kind === "vertex") this.lines = this.drag.before;
-    this.drag = null;
-    this.render();
+  // -- the view --
+
+  toScreen(pixel) {
+    return this.view.toScreen(pixel);
   }
 
-  doubleClick(event) {
-    if (this.mode !== "edit") return this.finishDrawing();
-    const { line, vertex } = this.under(event);
-    if (line !== undefined && line === this.selected && vertex === undefined) this.insertVertex(this.inside(this.toImage(event)));
-    return undefined;
-  }
-
-  // -- keys --
-
-  key(event) {
-    const typing = event.composedPath()[0]?.closest?.("input:not([type=range]):not([type=checkbox]), textarea, select");
-    if (typing || !this.loaded) return;
-    const control = event.ctrlKey || event.metaKey;
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
-    const onControl = event.composedPath()[0]?.closest?.("button, input, summary, a");
-    if (onControl && [" ", "Enter", "ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"].includes(key)) return;
-    const by = event.shiftKey ? 0.2 : 1;
-    const count = this.lines[this.selected]?.vertices.length ?? 0;
-    const plain = {
-      h: () => this.stage.classList.add("hidden"),
-      " ": () => (this.spaceHeld = true),
-      n: () => this.act("draw"),
-      m: () => this.act("mend"),
-      x: () => this.act("split"),
-      f: () => this.act("fit"),
-      0: () => this.act("square"),
-      "+": () => this.act("zoom-in"),
-      "=": () => this.act("zoom-in"),
-      "-": () => this.act("zoom-out"),
-      "[": () => this.selectNeighbour(-1),
-      "]": () => this.selectNeighbour(1),
-      ",": () => count && this.selectVertex(clamp(this.vertex - 1, 0, count - 1)),
-      ".": () => count && this.selectVertex(clamp(this.vertex + 1, 0, count - 1)),
-      Escape: () => (this.mode === "edit" ? this.select(-1) : this.act("edit")),
-      Enter: () => this.mode !== "edit" && this.finishDrawing(),
-      Backspace: () => (this.mode === "edit" ? this.act("delete-vertex") : this.takeBack()),
-      Delete: () => this.act(event.shiftKey || this.vertex < 0 ? "delete-layer" : "delete-vertex"),
-      ArrowLeft: () => this.nudge(-by, 0),
-      ArrowRight: () => this.nudge(by, 0),
-      ArrowUp: () => this.nudge(0, -by),
-      ArrowDown: () => this.nudge(0, by),
-    };
-    this.labels.forEach((label, index) => (plain[index + 1] = () => this.setLabel(label)));
-    const withControl = { z: () => this.act(event.shiftKey ? "redo" : "undo"), y: () => this.act("redo") };
-    const run = (control ? withControl : plain)[key];
-    if (!run) return;
-    event.preventDefault();
+  changeView(run) {
     run();
+    this.render("view");
   }
 
-  selectVertex(index) {
-    this.vertex = index;
-    this.render();
+  follow(pixel) {
+    this.view.follow(pixel);
+    this.render("view");
   }
 
-  // -- drawing on the screen --
-
-  colourOf(label, nth = 0) {
-    const colour = this.colours[this.labels.indexOf(label)] ?? "#ffd646";
-    return nth % 2 ? `color-mix(in srgb, ${colour}, #3ddc84 75%)` : colour;
+  set(settings) {
+    this.settings = { ...this.settings, ...settings };
+    keepSettings(this.settings);
+    this.picture?.set(this.settings);
+    this.panel.showSettings(this.settings);
+    this.render("view", "panel");
   }
 
-  render() {
-    if (!this.shadowRoot || this.pending) return;
+  showOverlay(overlay) {
+    if (overlay !== "mine") this.other = overlay;
+    this.overlay = overlay;
+    this.render("lines", "live", "panel");
+  }
+
+  hideLines(hidden) {
+    this.stage.classList.toggle("hidden", hidden);
+  }
+
+  showBox(box) {
+    this.box = box;
+    this.render("live");
+  }
+
+  leaveStage() {
+    this.panel.place("");
+  }
+
+  showPlace(pixel) {
+    this.lastPlace = pixel;
+    const told = (axis, at) => {
+      const unit = this.units[axis].find(({ name }) => name === this.settings[axis]);
+      const value = unit.zero + at * unit.scale;
+      return unit.name === "trace" || unit.name === "sample" ? `${unit.name} ${Math.round(value)}` : `${value.toFixed(2)} ${unit.name}`;
+    };
+    this.panel.place(`${told("along", pixel.x)}, ${told("down", pixel.y)}`);
+  }
+
+  colourOf(label) {
+    return this.colours[this.labels.indexOf(label)] ?? COLOURS[1];
+  }
+
+  // -- painting --
+
+  /** Paint anew, in the next frame, what changed: the view (everything), lines at rest, what is live, the panel. */
+  render(...what) {
+    for (const part of what) this.dirty.add(part);
+    if (this.pending) return;
     this.pending = requestAnimationFrame(() => {
       this.pending = 0;
-      this.draw();
+      const { dirty } = this;
+      this.dirty = new Set();
+      if (this.loaded) this.paint(dirty);
+      if (dirty.has("panel")) this.paintPanel();
     });
   }
 
-  draw() {
-    const { sx, sy, tx, ty } = this.view;
-    this.image.style.transform = `matrix(${sx}, 0, 0, ${sy}, ${tx}, ${ty})`;
-    this.image.style.imageRendering = Math.min(sx, sy) > 2.5 ? "pixelated" : "auto";
-    this.stage.dataset.mode = this.mode;
-    const order = this.byDepth();
-    const seen = {};
-    const colours = [];
-    for (const index of order) {
-      const { label } = this.lines[index];
-      seen[label] = (seen[label] ?? -1) + 1;
-      colours[index] = this.colourOf(label, seen[label]);
+  paint(dirty) {
+    const { painter, view } = this;
+    if (dirty.has("view")) {
+      this.picture.draw(painter.contexts.echogram, view, painter.ratio);
+      const unit = (axis) => this.units[axis].find(({ name }) => name === this.settings[axis]);
+      painter.axes(view, unit("along"), unit("down"));
     }
-    const points = (vertices) => vertices.map((v) => `${v.x},${v.y}`).join(" ");
-    const shapes = [];
-    order.forEach((index) => {
-      const chosen = index === this.selected;
-      const vertices = points(this.lines[index].vertices);
-      if (chosen) shapes.push(["polyline", { points: vertices, class: "under" }]);
-      const kind = chosen ? "selected" : index === this.hovered ? "hovered" : "";
-      shapes.push(["polyline", { points: vertices, class: kind, stroke: colours[index], "data-layer": index, "data-label": this.lines[index].label }]);
-    });
-    if (this.drawn.length) shapes.push(["polyline", { points: points(this.drawn), class: "draft", "data-draft": "" }]);
-    this.at(".lines").setAttribute("transform", `matrix(${sx} 0 0 ${sy} ${tx + sx / 2} ${ty + sy / 2})`);
-    this.at(".lines").style.opacity = this.at('[data-picture="opacity"]').value;
-    fill(this.at(".lines"), shapes);
-    fill(this.at(".handles"), this.handles());
-    fill(this.at(".marks"), this.crossed.slice(0, 20).map((c) => [
-      "circle", { ...centre(this.toScreen(c)), r: 14, class: "crossing", "data-crossing": "" }]));
-    this.drawPanel(order, colours);
+    if (dirty.has("view") || dirty.has("lines")) this.paintLines();
+    this.paintLive();
   }
 
-  /** Handles keep their size on the screen; where vertices stand close, smaller and fewer ones leave the echogram visible. */
-  handles() {
-    const vertices = this.drawn.length ? this.drawn : (this.lines[this.selected]?.vertices ?? []);
-    if (!vertices.length) return [];
-    const span = Math.abs(vertices[vertices.length - 1].x - vertices[0].x) * this.view.sx;
-    const spacing = span / Math.max(1, vertices.length - 1);
-    const radius = spacing > 14 ? 5 : spacing > 7 ? 3.5 : 2.2;
-    let shown = null;
-    return vertices.flatMap((v, index) => {
-      const chosen = index === this.vertex && !this.drawn.length;
-      const at = this.toScreen(v);
-      if (shown && !chosen && Math.hypot(at.x - shown.x, at.y - shown.y) < 2 * radius) return [];
-      shown = at;
-      const marks = this.drawn.length ? {} : { "data-vertex": index };
-      return [["circle", { ...centre(at), r: chosen ? 6 : radius, class: chosen ? "selected" : "", ...marks }]];
-    });
+  paintLines() {
+    const { painter, view, drawing, settings } = this;
+    painter.clear("lines");
+    const other = { model: drawing.proposal, annotation: this.annotation }[this.overlay];
+    const lines = other ?? this.shown.filter((line) => !drawing.selected.includes(line.id));
+    painter.lines("lines", lines, view, (line) => Painter.look(line, this.colourOf(line.label), settings.opacity));
+    if (!other) painter.crossings(this.crossed, view);
   }
 
-  drawPanel(order, colours) {
-    this.at("[data-count]").textContent = `(${this.lines.length})`;
-    const list = this.at(".layers");
-    while (list.childElementCount > order.length) list.lastElementChild.remove();
-    while (list.childElementCount < order.length) {
-      const row = document.createElement("li");
-      row.innerHTML = '<button><span class="swatch"></span><span></span><small></small></button>';
-      list.append(row);
-    }
-    order.forEach((index, place) => {
-      const button = list.children[place].firstChild;
-      button.dataset.selectLayer = index;
-      button.setAttribute("aria-pressed", String(index === this.selected));
-      button.children[0].style.color = colours[index];
-      button.children[1].textContent = this.lines[index].label;
-      button.children[2].textContent = `${this.lines[index].vertices.length} pts`;
-    });
-    for (const mode of ["edit", "draw", "mend"]) this.at(`[data-action="${mode}"]`).setAttribute("aria-pressed", String(mode === this.mode));
-    const label = this.mode !== "draw" && this.lines[this.selected] ? this.lines[this.selected].label : this.label;
-    for (const button of this.at(".labels").children) button.setAttribute("aria-pressed", String(button.dataset.label === label));
-    const usable = {
-      mend: this.selected >= 0, split: this.vertex > 0, "delete-vertex": this.vertex >= 0, "delete-layer": this.selected >= 0,
-      undo: this.past.length || this.drawn.length, redo: this.future.length,
+  paintLive() {
+    const { painter, view, drawing } = this;
+    painter.clear("live");
+    if (this.overlay !== "mine") return;
+    const { line } = drawing;
+    const shown = this.shownAs && line ? { ...line, vertices: this.shownAs.vertices } : line;
+    const chosen = drawing.chosen.map((one) => (one === line ? shown : one));
+    painter.lines("live", chosen, view, (one) => Painter.look(one, this.colourOf(one.label), 1, true));
+    if (this.stroke.last) {
+      painter.rubber(this.stroke.together, view);
+      painter.handles(this.stroke.steps.map((step) => step.to), view, -1);
+      if (this.rubber) painter.rubber(this.rubber, view);
+    } else if (shown) painter.handles(shown.vertices, view, this.shownAs?.vertex ?? drawing.vertex);
+    if (this.sketched) painter.rubber(this.sketched, view);
+    if (this.box) painter.box(this.box, view);
+    if (this.cursor) painter.cross(this.cursor, view);
+  }
+
+  paintPanel() {
+    this.panel.draw();
+    const [text, wrong] = this.told ?? this.advice;
+    this.panel.hint(text, wrong);
+    this.told = null;
+  }
+
+  say(text, wrong = false) {
+    this.told = [text, wrong];
+    this.render("panel");
+  }
+
+  /** What the person may do next: [sentence, whether something is wrong]. */
+  get advice() {
+    const { drawing } = this;
+    if (this.failed) return ["The echogram could not be loaded. Reload the page.", true];
+    if (this.verdict?.kind === "polarity_wrong") return ["Submit sends the frame back: it is predicted anew the other way round.", true];
+    if (this.verdict) return [`Submit closes the frame as unusable (${this.verdict.reason}).`, true];
+    const hints = {
+      draw: `Click along the ${this.label}: the line follows it. Alt: straight. Hold the button to draw freely. Enter or a double-click ends it.`,
+      mend: "Click where the wrong stretch starts, and where it ends. Enter or a double-click puts the new one in.",
+      extend: "Click where the line goes on. Enter or a double-click ends it.",
+      erase: "Drag a box: what lies in it goes, of the selected lines, or of all.",
     };
-    for (const [action, can] of Object.entries(usable)) this.at(`[data-action="${action}"]`).disabled = !can;
-    this.drawHint();
-  }
-
-  drawHint() {
-    if (this.failed) this.hint("The echogram could not be loaded. Reload the page.", true);
-    else if (this.crossed.length) {
-      const [{ x }] = this.crossed;
-      this.hint(`${this.crossed.length > 1 ? `${this.crossed.length} pairs of lines cross; the first` : "Two lines cross"} at trace ${x}.`, true);
-      const show = document.createElement("button");
-      show.dataset.action = "show-crossing";
-      show.textContent = "Show";
-      this.at("[data-hint]").append(" ", show);
-    } else if (this.mode === "draw") this.hint(`Click along the ${this.label}, or draw it in one stroke. Enter or a double-click ends it.`);
-    else if (this.mode === "mend") this.hint("Draw the stretch anew, across the part that is wrong. Enter or a double-click puts it in place.");
-    else if (this.selected >= 0) this.hint("Drag a vertex to move it, drag the line to bend it, Alt+click a vertex to delete it.");
-    else this.hint("Click a line to select it. Drag the background to move the picture, turn the wheel to zoom.");
-  }
-
-  hint(text, wrong = false) {
-    const hint = this.at("[data-hint]");
-    if (hint.firstChild?.data === text && hint.childNodes.length === 1) return;
-    hint.textContent = text;
-    hint.classList.toggle("wrong", wrong);
-  }
-
-  showPicture() {
-    const value = (name) => this.at(`[data-picture="${name}"]`).value;
-    this.image.style.filter = `brightness(${value("brightness")}) contrast(${value("contrast")})`;
-    this.at(".lines").style.opacity = value("opacity");
+    if (hints[this.mode]) return [hints[this.mode], false];
+    const { crossed } = this;
+    if (crossed.length) return [`Lines cross in ${crossed.length} ${crossed.length > 1 ? "places" : "place"} (K shows the next). P parts the selected line from the other.`, true];
+    if (drawing.selected.length > 1) return [`${drawing.selected.length} lines selected: J joins them, 1–${this.labels.length} label them, Del deletes them.`, false];
+    if (drawing.line) return ["Drag the line to bend it, M redraws a stretch, R traces it anew, Del deletes it.", false];
+    return ["Click a line to select it, N draws a new one. Drag to pan, wheel to zoom.", false];
   }
 }
 
-const centre = ({ x, y }) => ({ cx: x, cy: y });
+function keptSettings() {
+  try {
+    return JSON.parse(localStorage.getItem(SETTINGS_KEY) ?? "{}");
+  } catch (error) {
+    console.warn("How the picture was last shown cannot be read.", error);
+    return {};
+  }
+}
 
-/** Make the children of an SVG group those shapes, [[name, attributes]], using the elements that are there. */
-function fill(group, shapes) {
-  while (group.childElementCount > shapes.length) group.lastElementChild.remove();
-  shapes.forEach(([name, attributes], index) => {
-    let shape = group.children[index];
-    if (!shape || shape.localName !== name) {
-      const fresh = document.createElementNS("http://www.w3.org/2000/svg", name);
-      if (shape) shape.replaceWith(fresh);
-      else group.append(fresh);
-      shape = fresh;
-    }
-    for (const old of shape.getAttributeNames()) if (!(old in attributes)) shape.removeAttribute(old);
-    for (const [key, value] of Object.entries(attributes)) if (shape.getAttribute(key) !== String(value)) shape.setAttribute(key, value);
-  });
+function keepSettings(settings) {
+  try {
+    localStorage.setItem(SETTINGS_KEY, JSON.stringify(settings));
+  } catch (error) {
+    console.warn("How the picture is shown cannot be kept.", error);
+  }
 }

@@ -1,9 +1,10 @@
-// Firnline's own crowd-form, crowd-polyline and crowd-checkbox: what AWS's hosted script gives a worker template inside A2I,
-// for where A2I is not to be had.
+// Firnline's own crowd-form and crowd-checkbox, what AWS's hosted script gives a worker template inside A2I, and the editor, under its
+// own name and as crowd-polyline.
 import { CrowdCheckbox } from "./checkbox.js";
-import { CrowdPolyline } from "./editor.js";
 import { CrowdForm } from "./form.js";
+import { LayerEditor } from "./editor.js";
 
 customElements.define("crowd-checkbox", CrowdCheckbox);
-customElements.define("crowd-polyline", CrowdPolyline);
+customElements.define("layer-editor", LayerEditor);
+customElements.define("crowd-polyline", class extends LayerEditor {});
 customElements.define("crowd-form", CrowdForm);

@@ -1,83 +1,120 @@
-import { draft } from "./drafts.js";
-import { whenParsed } from "./page.js";
+import { Draft, hold } from "./drafts.js";
+import { actionButton, download, element, whenParsed } from "./page.js";
+
+const SUBMIT_MS = 30_000; // after which a submission is given up
+const CLAIM_MS = 300_000; // between two claims of the task
+const FOCUS_CLAIM_MS = 60_000; // a page that gets the focus again claims no more often
+const GONE = [404, 409, 410]; // statuses of a task that takes no answer any more
+
+const STYLE = `
+  crowd-form { display: flex; flex-direction: column; height: 100%; min-height: 0; }
+  crowd-form > .task { flex: 1; min-height: 0; height: auto; }
+  .crowd-foot { display: flex; flex-wrap: wrap; align-items: center; gap: 2px 1rem; padding: 3px .8rem; background: #182129; border-top: 1px solid #2a3742; font: 13px/1.35 system-ui, sans-serif; color: #dfe7ee; }
+  .crowd-foot p { margin: 0; flex: 1 1 14rem; color: #a3b3c1; }
+  .crowd-foot p.wrong { color: #ffb199; }
+  .crowd-foot p.kept:empty { display: none; }
+  .crowd-foot button { font: 600 14px system-ui, sans-serif; padding: .32rem 1.4rem; border: 0; border-radius: 6px; background: #1769aa; color: #fff; cursor: pointer; }
+  .crowd-foot button:hover:not(:disabled) { background: #1f7cc4; }
+  .crowd-foot button:focus-visible, .crowd-foot input:focus-visible { outline: 2px solid #8fd3ff; outline-offset: 2px; }
+  .crowd-foot button.plain { background: none; color: #8fd3ff; padding: .2rem .4rem; font-weight: 500; text-decoration: underline; }
+  .crowd-foot button:disabled { opacity: .55; cursor: default; }`;
 
 export class CrowdForm extends HTMLElement {
+  seconds = 0;
+  confirmed = false; // an unedited proposal was submitted twice
+
   connectedCallback() {
     // The form is connected before its fields; they have to be set up when it restores a draft into them.
     whenParsed(() => setTimeout(() => this.setUp()));
   }
 
-  setUp() {
-    const style = document.createElement("style");
-    style.textContent = `
-      crowd-form { display: flex; flex-direction: column; height: 100%; min-height: 0; }
-      crowd-form > :first-child { flex: 1; min-height: 0; }
-      .crowd-foot { display: flex; align-items: center; gap: 1rem; padding: .6rem 1rem; background: #182129; border-top: 1px solid #2a3742; }
-      .crowd-foot p { margin: 0; flex: 1; font: 14px/1.4 system-ui, sans-serif; color: #93a4b3; }
-      .crowd-foot p.wrong { color: #ffb199; }
-      .crowd-foot button { font: 600 15px system-ui, sans-serif; padding: .55rem 1.6rem; border: 0; border-radius: 8px; background: #2d8fd5; color: #fff; cursor: pointer; }
-      .crowd-foot button:hover:not(:disabled), .crowd-foot button:focus-visible { background: #4aa5e6; }
-      .crowd-foot button.plain { background: none; color: #6cc4ff; padding: .3rem .4rem; font-weight: 500; }
-      .crowd-foot button:disabled { opacity: .5; cursor: default; }`;
-    this.foot = document.createElement("div");
-    this.foot.className = "crowd-foot";
-    this.message = document.createElement("p");
-    this.message.setAttribute("role", "status");
-    this.message.dataset.message = "";
-    this.button = document.createElement("button");
-    this.button.type = "button";
-    this.button.textContent = "Submit";
-    this.button.title = "Ctrl+Enter";
-    this.button.dataset.action = "submit";
+  async setUp() {
+    this.content = [...this.children].filter((child) => child.localName !== "style");
+    this.foot = element("div", { class: "crowd-foot" });
+    this.message = element("p", { role: "status", "data-message": "" });
+    this.storage = element("p", { class: "kept wrong", role: "status", "data-storage": "" });
+    this.button = actionButton("submit", "Submit", { title: "Ctrl+Enter" });
     this.button.addEventListener("click", () => this.submit());
-    this.foot.append(this.message, this.button);
-    this.append(style, this.foot);
+    this.foot.append(...this.querySelectorAll("[data-foot]"), this.message, this.storage, this.button);
+    this.append(element("style", {}, STYLE), this.foot);
+    this.draft = new Draft(location.pathname, (sentence) => this.warnOfStorage(sentence));
 
-    this.seconds = draft.load()?.seconds ?? 0;
     setInterval(() => {
-      if (document.visibilityState === "visible") this.seconds += 1;
+      if (document.visibilityState === "visible" && !this.elsewhere) this.seconds += 1;
     }, 1000);
-    this.restore();
+    setInterval(() => this.claim(), CLAIM_MS);
+    addEventListener("focus", () => Date.now() - (this.claimed ?? 0) > FOCUS_CLAIM_MS && this.claim());
     this.addEventListener("crowd-change", () => {
       this.changed = true;
+      this.confirmed = false;
       this.say("");
       this.keep();
     });
     addEventListener("beforeunload", (event) => {
-      if (this.changed) event.preventDefault();
+      if (this.changed && !this.draft.kept) event.preventDefault();
     });
     addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.submit();
     });
+    this.claimed = Date.now(); // opening the page claims the task
+    await this.work(false);
+  }
+
+  /** Let the person work here, if no other tab holds the task, or if this one is to take it over. */
+  async work(takeOver) {
+    const held = await hold(location.pathname, () => this.leaveToOtherTab(), takeOver);
+    if (!held) return this.leaveToOtherTab();
+    this.elsewhere = false;
+    this.freeze(false);
+    this.say("");
+    return this.restore();
+  }
+
+  leaveToOtherTab() {
+    this.elsewhere = true;
+    this.freeze(true);
+    this.say("This task is open in another tab. Go on there, or ", true);
+    const here = actionButton("work-here", "work here instead", { class: "plain" });
+    here.addEventListener("click", () => this.work(true));
+    this.message.append(here);
+  }
+
+  freeze(frozen) {
+    for (const part of this.content) part.inert = frozen;
+    this.button.disabled = frozen;
   }
 
   get fields() {
-    return [...this.querySelectorAll("crowd-polyline[name], crowd-checkbox[name]")];
+    return [...this.querySelectorAll("layer-editor[name], crowd-polyline[name], crowd-checkbox[name]")];
   }
 
   keep() {
-    draft.save({ seconds: this.seconds, fields: Object.fromEntries(this.fields.map((f) => [f.getAttribute("name"), f.state])) });
+    if (this.elsewhere) return;
+    this.draft.save(() => ({
+      seconds: this.seconds,
+      saved: Date.now(),
+      fields: Object.fromEntries(this.fields.map((field) => [field.getAttribute("name"), field.state])),
+    }));
   }
 
-  restore() {
-    const kept = draft.load();
-    if (!kept?.fields) return;
-    for (const field of this.fields) {
-      if (kept.fields[field.getAttribute("name")] !== undefined) field.state = kept.fields[field.getAttribute("name")];
+  async restore() {
+    const kept = await this.draft.load();
+    if (kept?.fields) {
+      for (const field of this.fields) {
+        const state = kept.fields[field.getAttribute("name")];
+        if (state !== undefined) field.state = state;
+      }
+      this.seconds = kept.seconds ?? 0;
+      this.changed = true;
+      this.say(`Your unfinished drawing of ${new Date(kept.saved).toLocaleString()} is back. `);
+      const again = actionButton("start-over", "Start over", { class: "plain", title: "Can be undone with Ctrl+Z" });
+      again.addEventListener("click", () => {
+        for (const field of this.fields) field.startOver?.();
+        this.say("The proposal is back. Undo (Ctrl+Z) brings your drawing back.");
+      });
+      this.message.append(again);
     }
-    this.changed = true;
-    const again = document.createElement("button");
-    again.type = "button";
-    again.className = "plain";
-    again.dataset.action = "start-over";
-    again.textContent = "Start over";
-    again.addEventListener("click", () => {
-      this.changed = false;
-      draft.drop();
-      location.reload();
-    });
-    this.say(`Your unfinished drawing of ${new Date(kept.saved).toLocaleString()} is back.`);
-    this.message.append(" ", again);
+    this.dataset.ready = "";
   }
 
   say(text, wrong = false) {
@@ -85,45 +122,108 @@ export class CrowdForm extends HTMLElement {
     this.message.classList.toggle("wrong", wrong);
   }
 
+  warnOfStorage(sentence) {
+    if (this.storage.dataset.sentence === sentence) return;
+    this.storage.dataset.sentence = sentence;
+    this.storage.textContent = sentence;
+    if (sentence) this.offerDownload(this.storage);
+  }
+
+  offerDownload(place) {
+    const button = actionButton("download", "Download the drawing", { class: "plain" });
+    button.addEventListener("click", () => {
+      const field = this.fields.find((one) => one.layersDocument);
+      const complete = this.fields.every((one) => one.localName !== "crowd-checkbox" || one.state);
+      download(`${field.stem}.layers.json`, JSON.stringify(field.layersDocument(complete), null, 1));
+    });
+    place.append(" ", button);
+  }
+
   get answer() {
     const answer = {};
     for (const field of this.fields) {
       const name = field.getAttribute("name");
       answer[name] = field.localName === "crowd-checkbox" ? { ...answer[name], ...field.value } : field.value;
+      Object.assign(answer, field.extras?.(this.seconds));
     }
     return answer;
   }
 
   async submit() {
     if (this.button.disabled) return;
+    await Promise.all(this.fields.map((field) => field.settled?.()));
     const problem = this.fields.map((field) => field.problem).find(Boolean);
-    if (problem) return this.say(problem, true);
+    if (problem) {
+      this.say(problem, true);
+      return;
+    }
+    if (!this.confirmed && !this.fields.some((field) => field.touched)) {
+      this.confirmed = true;
+      this.say("You have changed nothing. Submit again if the proposal is right as it stands.");
+      return;
+    }
     this.button.disabled = true;
     this.say("Sending …");
     try {
-      let answer = await this.post(document.body.dataset.token);
-      if (answer.status === 403) answer = await this.post(await this.freshToken());
+      let answer = await this.post("submit", document.body.dataset.token, this.body);
+      if (answer.status === 403) answer = await this.post("submit", await this.freshToken(), this.body);
       const content = await answer.json().catch(() => ({ error: `The server answered with status ${answer.status}.` }));
-      if (!answer.ok) throw new Error(content.error);
+      if (!answer.ok) throw Object.assign(new Error(content.error), { gone: GONE.includes(answer.status) });
       this.changed = false;
-      draft.drop();
+      await this.draft.drop();
       this.say("Saved. On to the next one …");
       location.assign(content.next);
     } catch (error) {
-      const cause = error instanceof TypeError ? "The server did not answer." : error.message;
-      this.say(`${cause} Nothing is lost: your drawing is kept here.`, true);
+      this.explain(error);
       this.button.disabled = false;
     }
   }
 
-  post(token) {
-    const body = JSON.stringify({ answerContent: this.answer, token, seconds: this.seconds });
-    return fetch(`${location.pathname}/submit`, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  explain(error) {
+    const causes = { TypeError: "The server did not answer.", AbortError: "The server did not answer within 30 seconds." };
+    const cause = causes[error.name] ?? error.message;
+    this.say(`${cause} Nothing is lost: your drawing is kept here.${error.gone ? "" : " Submit again to try once more."}`, true);
+    this.offerDownload(this.message);
+  }
+
+  get body() {
+    return { answerContent: this.answer, seconds: this.seconds };
+  }
+
+  /** Send to an address of the task. It is given up after a while, and the person may try again. */
+  async post(where, token, content) {
+    const control = new AbortController();
+    const timer = setTimeout(() => control.abort(), SUBMIT_MS);
+    try {
+      return await fetch(`${location.pathname}/${where}`, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body: JSON.stringify({ ...content, token }),
+        signal: control.signal,
+      });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** A server that was restarted knows only the tokens of pages that it has given out itself. */
   async freshToken() {
     const page = new DOMParser().parseFromString(await (await fetch(location.pathname)).text(), "text/html");
     return page.body.dataset.token ?? "";
+  }
+
+  /** Say to the server that somebody is still at this task, so that nobody else is given it. */
+  async claim() {
+    if (document.visibilityState !== "visible" || this.elsewhere) return;
+    this.claimed = Date.now();
+    try {
+      const answer = await this.post("claim", document.body.dataset.token, {});
+      if (answer.status !== 409) return;
+      const { error } = await answer.json();
+      this.say(`${error} Your drawing is kept here.`, true);
+      this.offerDownload(this.message);
+    } catch (error) {
+      console.warn("The task could not be claimed again; its submission will tell.", error);
+    }
   }
 }

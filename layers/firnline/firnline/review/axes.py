@@ -1,0 +1,48 @@
+"""What the axes of an echogram's picture measure, for the reviewer's page."""
+
+from typing import TypedDict
+
+import numpy as np
+
+from firnline.documents.frame import FrameDocument
+
+EARTH_RADIUS_M = 6_371_008.8
+"""Mean radius (Moritz 2000). A sphere is within 0.6 % of the ellipsoid, which no axis label shows."""
+
+
+class Axes(TypedDict):
+    """Of the picture that the reviewer sees: its columns and rows. None: not known."""
+
+    trace_spacing_m: float | None
+    sample_interval_s: float | None
+    first_sample_s: float | None
+    metres_per_sample: float | None
+
+
+def axes_of(frame: FrameDocument) -> Axes:
+    """Spacing of columns along the track, two-way travel time of a row and of row 0, and a row's thickness in ice."""
+    first = None
+    if frame.dt_s is not None and frame.time_zero_s is not None:
+        first = frame.time_zero_s + float(frame.framing.sample_of(0)) * frame.dt_s
+    spacing = _mean_spacing_m(frame)
+    return Axes(
+        trace_spacing_m=None if spacing is None else spacing * frame.framing.traces_per_column,
+        sample_interval_s=None if frame.dt_s is None else frame.dt_s * frame.framing.samples_per_row,
+        first_sample_s=first,
+        metres_per_sample=frame.metres_per_row_ice,
+    )
+
+
+def _mean_spacing_m(frame: FrameDocument) -> float | None:
+    """Length of the track over its traces, between the first and the last place that is known."""
+    if frame.latitude is None or frame.longitude is None:
+        return None
+    places = np.array([frame.latitude, frame.longitude], dtype=float)
+    known = np.flatnonzero(np.isfinite(places).all(axis=0))
+    if known.size < 2:
+        return None
+    latitude, longitude = np.radians(places[:, known])
+    across = np.cos(latitude[1:]) * np.cos(latitude[:-1]) * np.sin(np.diff(longitude) / 2) ** 2
+    angles = 2 * np.arcsin(np.sqrt(np.clip(np.sin(np.diff(latitude) / 2) ** 2 + across, 0, 1)))
+    length = float(angles.sum()) * EARTH_RADIUS_M
+    return length / float(known[-1] - known[0]) if length > 0 else None

@@ -1,0 +1,277 @@
+"""What answers and uploads make of reviews beside one person's correction, each function run on what the one before wrote."""
+
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from firnline.documents.layers import LayersDocument
+from firnline.documents.polarity import polarity_of_row
+from firnline.portal.store import View
+from firnline.portal.table_store import TableStore
+from firnline.store import keys
+from firnline.store.loops import Loops
+from firnline.store.rows import FrameRow, LoopRow, ReviewRow
+from tests.support.functions import HEIGHT, WIDTH, Functions, echoes, functions_on_moto
+from tests.support.ingest_files import picture
+from tests.support.review_world import answer, polyline
+from tests.support.template import functions_that_take
+from tests.support.uploads_bucket import FRAME_ID
+from workbench.frame_status import listing
+
+SIZE = {"width": WIDTH, "height": HEIGHT}
+SURFACE = polyline("surface", (0, 11), (WIDTH - 1, 13))
+BED = polyline("bed", (0, 48), (WIDTH - 1, 52))
+EFFORT = {"seconds": 41.5, "operations": {"click": 7, "live_wire": 2}, "vertices_moved": 3, "proposal_kept": 0.75}
+POLARITY_WRONG = {"verdict": {"kind": "polarity_wrong"}}
+ENDED = "SageMaker A2I HumanLoop Status Change"
+
+
+def frame(functions: Functions, frame_id: str = FRAME_ID) -> FrameRow:
+    row = functions.world.register.get(frame_id)
+    assert row is not None
+    return row
+
+
+def review(functions: Functions, loop: str, frame_id: str = FRAME_ID) -> ReviewRow:
+    row = functions.world.register.review(frame_id, loop)
+    assert row is not None
+    return row
+
+
+def task(functions: Functions, loop: str) -> LoopRow:
+    row = Loops(functions.world.table).get(loop)
+    assert row is not None
+    return row
+
+
+def status_of(functions: Functions) -> str:
+    """What `firnline status` says of the frame."""
+    console = Console(width=250)
+    with console.capture() as captured:
+        console.print(listing([frame(functions)], 10))
+    return captured.get()
+
+
+def drawn(*lines: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return answer(*lines, **SIZE, **more)
+
+
+# ------------------------------------------------------------------------------------------------ verdicts and effort
+
+
+def test_a_wrong_polarity_is_read_anew_the_other_way_round(functions: Functions) -> None:
+    loop = functions.review()
+    before = frame(functions)
+    assert before.polarity == "bright-strong"
+    functions.deliver(functions.submit(loop, {**drawn(), **POLARITY_WRONG}, by="ada"))
+    decided = functions.the_event("PolarityDecided")
+    assert "It is read anew as dark-strong." in status_of(functions)
+    assert decided["detail"] == {
+        "frame_id": FRAME_ID, "revision": before.revision, "polarity": "dark-strong", "decided_by": "ada",
+    }  # fmt: skip
+    assert functions_that_take(decided) == {"ingest_frame"}
+    assert review(functions, loop).verdict == "A reviewer said that the polarity is wrong."
+    functions.deliver(decided)
+    after = frame(functions)
+    assert (after.status, after.polarity, after.polarity_by) == ("READY", "dark-strong", "ada")
+    assert after.revision != before.revision
+    told = polarity_of_row(after)
+    assert told is not None
+    assert told.short == "dark-strong, by ada"
+    assert "dark-strong, by ada" in status_of(functions)
+    ready = functions.the_event("FrameReady")
+    assert ready["detail"]["revision"] == after.revision
+    functions.deliver(decided)  # once more
+    assert functions.world.events() == []
+    assert frame(functions) == after
+    functions.deliver(ready)
+    functions.deliver(functions.the_event("LayersPredicted"))
+    assert frame(functions).status == "IN_REVIEW"
+    assert functions.world.corrections.counts().total == 0
+
+
+def test_a_decided_polarity_stays_with_the_file_and_yields_to_a_later_upload(functions: Functions) -> None:
+    upload = functions.uploads.put(f"{FRAME_ID}.png", picture(echoes()))
+    functions.uploads.deliver(upload)
+    functions.deliver(functions.the_event("FrameReady"))
+    functions.deliver(functions.the_event("LayersPredicted"))
+    loop = frame(functions).review
+    functions.deliver(functions.submit(loop, {"verdict": json.dumps({"kind": "polarity_wrong"})}))
+    functions.deliver(functions.the_event("PolarityDecided"))
+    turned = frame(functions)
+    functions.uploads.deliver(upload)  # the same message of S3's, late
+    functions.uploads.deliver(functions.uploads.put(f"{FRAME_ID}.png", picture(echoes())))  # the same file once more
+    assert (frame(functions).revision, frame(functions).polarity) == (turned.revision, "dark-strong")
+    told = functions.uploads.put(f"{FRAME_ID}.png", picture(echoes()), {"polarity": "bright-strong"})
+    functions.uploads.deliver(told)
+    assert (frame(functions).polarity, frame(functions).polarity_by) == ("bright-strong", "")
+
+
+def test_an_unusable_frame_closes_with_its_reason_and_teaches_nothing(functions: Functions) -> None:
+    loop = functions.review()
+    verdict = {"verdict": {"kind": "unusable", "reason": "nothing but noise"}}
+    ended = functions.submit(loop, verdict)
+    for _ in range(2):
+        functions.deliver(ended)
+    row = frame(functions)
+    assert (row.status, row.reason) == ("REJECTED", "A reviewer called the frame unusable: nothing but noise.")
+    assert row.reason in status_of(functions)
+    assert review(functions, loop).state == "COMPLETED"
+    assert functions.world.corrections.counts().total == 0
+
+
+def test_effort_stands_beside_the_correction_and_a_faulty_one_costs_nothing(functions: Functions) -> None:
+    for frame_id, effort in (("c/s/a", EFFORT), ("c/s/b", json.dumps(EFFORT)), ("c/s/c", {"seconds": "no"})):
+        functions.correct(frame_id, drawn(SURFACE, effort=effort))
+    work = {row.frame_id: row.work[0] for row in functions.world.corrections.all()}
+    for frame_id in ("c/s/a", "c/s/b"):
+        told = work[frame_id].model_dump(exclude={"by", "agreement"})
+        assert told == EFFORT
+    assert (work["c/s/c"].seconds, work["c/s/c"].operations) == (12.5, {})
+
+
+# ------------------------------------------------------------------------------------------------ a new upload
+
+
+def test_a_new_upload_withdraws_the_open_task_of_the_old_one(functions: Functions) -> None:
+    loop = functions.review()
+    other = echoes()
+    other[5, 5] += 1
+    newer = functions.uploads.put(f"{FRAME_ID}.png", picture(other))
+    functions.uploads.deliver(newer)
+    assert (task(functions, loop).state, review(functions, loop).state) == ("WITHDRAWN", "WITHDRAWN")
+    assert "uploaded anew" in task(functions, loop).withdrawn_because
+    store = TableStore(functions.world.table, functions.world.bucket, functions.world.bus)
+    assert (store.overview(View()).waiting, store.open_tasks(View(), 10)) == (0, [])
+    functions.uploads.deliver(newer)
+    functions.deliver(functions.world.events("FrameReady")[0])
+    functions.deliver(functions.the_event("LayersPredicted"))
+    assert [listed.name for listed in store.open_tasks(View(), 10)] == [frame(functions).review] != [loop]
+
+
+def test_the_first_file_uploaded_once_more_has_its_task_again(functions: Functions) -> None:
+    loop = functions.review()
+    other = echoes()
+    other[5, 5] += 1
+    functions.uploads.deliver(functions.uploads.put(f"{FRAME_ID}.png", picture(other)))
+    functions.uploads.deliver(functions.uploads.put(f"{FRAME_ID}.png", picture(echoes())))
+    functions.deliver(functions.world.events("FrameReady")[-1])
+    functions.deliver(functions.the_event("LayersPredicted"))
+    assert (task(functions, loop).state, review(functions, loop).state) == ("OPEN", "STARTED")
+    functions.deliver(functions.submit(loop, drawn(SURFACE)))
+    assert frame(functions).status == "CORRECTED"
+
+
+def test_a_review_that_starts_while_its_frame_is_uploaded_anew_ends_at_once(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ingest looks for reviews before this one is noted."""
+    event = functions.predict()
+    from firnline.review.providers import Portal
+
+    start = Portal.start
+
+    def overtaken(self: Portal, loop_name: str, content: dict[str, Any], gold: str = "") -> None:
+        other = echoes()
+        other[5, 5] += 1
+        withdraw = "firnline.review.withdrawal.Withdrawal.of_earlier_revisions"
+        with pytest.MonkeyPatch.context() as early:
+            early.setattr(withdraw, lambda self, frame_id, revision: 0)
+            functions.uploads.deliver(functions.uploads.put(f"{FRAME_ID}.png", picture(other)))
+        start(self, loop_name, content, gold)
+
+    monkeypatch.setattr(Portal, "start", overtaken)
+    functions.deliver(event)
+    [row] = functions.world.table.query(f"FRAME#{FRAME_ID}", "REVIEW#")
+    assert row["state"] == "WITHDRAWN"
+    assert task(functions, row["loop_name"]).state == "WITHDRAWN"
+
+
+def test_a_new_upload_stops_the_loop_of_a2i() -> None:
+    with functions_on_moto(REVIEW_PROVIDER="a2i") as functions:
+        loop = functions.review()
+        other = echoes()
+        other[5, 5] += 1
+        functions.uploads.deliver(functions.uploads.put(f"{FRAME_ID}.png", picture(other)))
+        assert functions.stop_human_loop == [loop]
+        assert review(functions, loop).state == "WITHDRAWN"
+
+
+# ------------------------------------------------------------------------------------------------ several reviewers
+
+
+def correction(functions: Functions, loop: str, frame_id: str = FRAME_ID) -> LayersDocument:
+    key = f"{keys.correction_prefix(frame_id, loop)}layers.json"
+    return LayersDocument.model_validate_json(functions.world.bucket.read(key, 10**6))
+
+
+def test_two_who_agree_make_one_correction_of_their_means() -> None:
+    with functions_on_moto(REVIEWERS_PER_TASK="2") as functions:
+        loop = functions.review()
+        functions.answer_as("ada", loop, drawn(polyline("surface", (0, 11), (WIDTH - 1, 11))))
+        assert functions.world.events(ENDED) == []
+        functions.deliver(functions.submit(loop, drawn(polyline("surface", (0, 12), (WIDTH - 1, 12))), by="ben"))
+        [layer] = correction(functions, loop).layers
+        assert {vertex.y for vertex in layer.vertices} == {11.5}
+        stored = functions.world.corrections.get(loop)
+        assert stored is not None
+        assert (stored.agreement, stored.answers, stored.arbitrated) == (1.0, 2, False)
+        assert [(work.by, work.agreement) for work in stored.work] == [("ada", 1.0), ("ben", 1.0)]
+
+
+def test_where_two_disagree_an_arbiter_decides() -> None:
+    with functions_on_moto(REVIEWERS_PER_TASK="2", GOLD_SHARE="1") as functions:
+        loop = functions.review()
+        functions.answer_as("ada", loop, drawn(SURFACE, BED))
+        ended = functions.submit(loop, drawn(SURFACE), by="ben")
+        for _ in range(2):
+            functions.deliver(ended)
+        row = task(functions, loop)
+        assert (row.state, row.for_arbiter, row.wanted) == ("OPEN", True, 3)
+        assert row.reason == "ada and ben drew this frame. They disagree on 1 line. Decide between them."
+        shown = json.loads(functions.world.bucket.read(row.input_key, 10**7))
+        assert [line["label"] for line in shown["a2i_json"]["polylines"]] == ["surface", "bed"]
+        assert [given["name"] for given in shown["answers_json"]] == ["ada", "ben"]
+        assert functions.world.corrections.counts().total == 0
+        assert frame(functions).status == "IN_REVIEW"
+
+        decided = functions.submit(loop, drawn(SURFACE, BED), by="cy")
+        for _ in range(2):
+            functions.deliver(decided)
+        functions.deliver(ended)  # the first event once more: it leads to the same output
+        stored = functions.world.corrections.get(loop)
+        assert stored is not None
+        assert (stored.arbitrated, stored.layers) == (True, 2)
+        agreed = {work.by: work.agreement for work in stored.work}
+        assert agreed == {"ada": 1.0, "ben": pytest.approx(2 / 3), "cy": None}
+        assert functions.world.corrections.counts().total == 1
+        assert frame(functions).status == "CORRECTED"
+
+        # What an arbiter decided is a truth that others are compared with.
+        another = functions.review("c/s/another")
+        functions.answer_as("ada", another, drawn(SURFACE))
+        functions.deliver(functions.submit(another, drawn(SURFACE), by="ben"))
+        store = TableStore(functions.world.table, functions.world.bucket, functions.world.bus)
+        [listed] = store.open_tasks(View(), 10)
+        assert (listed.frame_id, listed.wanted) == (FRAME_ID, 1)
+        before = functions.world.corrections.counts()
+        compared = functions.submit(listed.name, drawn(SURFACE, effort=EFFORT), by="dee")
+        for _ in range(2):
+            functions.deliver(compared)
+        [gold] = functions.world.corrections.golds()
+        assert (gold.truth, gold.work.by, gold.work.seconds) == (loop, "dee", 41.5)
+        assert gold.work.agreement == pytest.approx(2 / 3)
+        assert functions.world.corrections.counts() == before
+        assert store.open_tasks(View(), 10) == []
+
+
+def test_verdicts_are_counted_and_a_tie_is_an_arbiters() -> None:
+    with functions_on_moto(REVIEWERS_PER_TASK="2") as functions:
+        loop = functions.review()
+        functions.answer_as("ada", loop, {"verdict": {"kind": "unusable", "reason": "noise"}})
+        functions.deliver(functions.submit(loop, drawn(SURFACE), by="ben"))
+        assert "whether the frame can be drawn at all" in task(functions, loop).reason
+        functions.deliver(functions.submit(loop, {"verdict": {"kind": "unusable", "reason": "noise"}}, by="cy"))
+        assert frame(functions).status == "REJECTED"

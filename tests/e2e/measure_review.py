@@ -1,0 +1,468 @@
+"""How much work a frame is on the review page: a scripted expert in Chromium, and how long frames of the page take.
+
+`python -m tests.e2e.measure_review [--real FOLDER]` prints operations (clicks and keys) to 98 % of the picked traces within 2 px: from
+an empty page on real frames with experts' picks, and from an empty page and from the proposal on simulated frames of a
+campaign that the model has not seen. The expert sees the rubber band before each click, as a person does, and its hand
+shakes by 0.8 px on the screen. A modifier that goes down counts as a key.
+"""
+
+import argparse
+import hashlib
+import json
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from firnline.documents.echogram import to_grey
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
+from firnline.documents.placement import on_picture
+from firnline.radar import description
+from firnline.radar.formats import read_frame
+from tests.support.review_editor import CHROMIUM, Editor
+from workbench.expert_picks import read_picks
+from workbench.pictures import review
+from workbench.pictures.frames import UPLOADED, Ice, Traced, traced
+from workbench.simulator import Genuine
+
+REAL_FRAMES = ("focused__CLH_JKB2h_X20a", "focused__DVG_JKB2e_X13a", "focused__ICP2_JKB1a_F07T01a")
+SNOW, SOUNDER = Genuine(oversampling=2.0, samples=10_000, along=2.0), Genuine(oversampling=3.0, samples=2400, along=2.0)
+UNSEEN = [Ice("varied_snow_5100", 0, SNOW), Ice("varied_sounder_5100", 0, SOUNDER), Ice("varied_snow_5100", 2, SNOW)]
+WITHIN_PX = 2.0
+ENOUGH = 0.98
+"""Share of the picked traces within `WITHIN_PX` at which the expert is done."""
+HAND_PX = 0.8
+"""Standard deviation of where the mouse goes, on the screen."""
+FAR_PX, FEW = 6.0, 0.02
+"""A way that the expert takes strays nowhere farther than that, and beyond `WITHIN_PX` on no larger share of its traces."""
+AIM_PX = 1.8
+"""By which snapping may move a click away from the layer before the expert holds Ctrl."""
+TRIES = 2
+"""At a place, before the expert leaves it as it is."""
+WORTH_A_CLICK = 12
+"""Traces; where the next click would bring fewer, the expert draws on by hand."""
+ZOOM_TURNS = 3
+"""Of the wheel, before a stroke; they are told, and are no operations."""
+STROKE_TRACES, STROKE_STEP = 80, 1
+"""Of one stroke, and between the places that the mouse tells of."""
+SHORTEST_STRETCH = 4
+"""Traces of a wrong stretch that the expert mends; shorter ones do not matter to the share."""
+FRAME_MS = 1000 / 60
+
+LOOK = """async ([from, start, rows, ends, within, far, few]) => {
+  const editor = document.querySelector('layer-editor');
+  const off = (vertices, last) => {
+    let [worst, wrong, all] = [0, 0, 0];
+    let k = 0;
+    for (let x = Math.ceil(from.x); x <= last; x++) {
+      while (k < vertices.length - 2 && vertices[k + 1].x < x) k++;
+      const [a, b] = [vertices[k], vertices[k + 1]];
+      const y = b ? a.y + (b.y - a.y) * (x - a.x) / (b.x - a.x) : a.y;
+      const by = Math.abs(y - rows[x - start]);
+      worst = Math.max(worst, by);
+      all += 1;
+      if (by > within) wrong += 1;
+    }
+    return worst <= far && wrong <= few * all;
+  };
+  const seen = [];
+  for (const x of ends) {
+    const raw = { x, y: rows[x - start] };
+    const to = editor.snapped(raw);
+    const wire = off(await editor.tracker.between(from, to), x);
+    const straight = off([from, raw], x);
+    seen.push([wire, straight, Math.abs(to.y - raw.y)]);
+  }
+  return seen;
+}"""
+"""Whether the ways from a place to each of some traces of a layer stay on it, along the ridge and straight, and what snapping
+to the crest would move the click by."""
+
+
+@dataclass
+class Expert:
+    """A person who knows where the layers are, and works with mouse and keyboard only."""
+
+    tab: Any
+    seed: int = 0
+    operations: Counter = field(default_factory=Counter)
+    held: frozenset = frozenset()
+    strokes: bool = True
+    turns: int = 0
+
+    def __post_init__(self) -> None:
+        self.editor = Editor(self.tab)
+        self.random = np.random.default_rng(self.seed)
+
+    def key(self, key: str) -> None:
+        self.tab.keyboard.press(key)
+        self.operations["key"] += 1
+
+    def hold(self, *keys: str) -> None:
+        for key in self.held - set(keys):
+            self.tab.keyboard.up(key)
+        for key in set(keys) - self.held:
+            self.tab.keyboard.down(key)
+            self.operations["modifier"] += 1
+        self.held = frozenset(keys)
+
+    def click(self, x: float, y: float, *held: str) -> None:
+        self.hold(*held)
+        box = self.tab.locator(".stage").bounding_box()
+        at = np.array(self.editor.at(x, y)) + self.random.normal(0, HAND_PX, 2)
+        low, high = (box["x"] + 1, box["y"] + 1), (box["x"] + box["width"] - 1, box["y"] + box["height"] - 1)
+        self.tab.mouse.move(*np.clip(at, low, high))
+        self.tab.mouse.down()
+        self.tab.mouse.up()
+        self.operations["click"] += 1
+
+    @property
+    def count(self) -> int:
+        return sum(self.operations.values())
+
+    def label(self, label: str) -> None:
+        labels = self.editor.get("editor.labels")
+        if self.editor.get("editor.label") != label:
+            self.key(str(labels.index(label) + 1))
+
+    def draw(self, label: str, start: int, rows: np.ndarray) -> None:
+        """A new line along `rows` from trace `start` on."""
+        self.key("n")
+        self.label(label)
+        self.follow(start, rows)
+
+    def follow(self, start: int, rows: np.ndarray) -> None:
+        """Click along a layer, as far each time as the way that the page shows stays on it; then end the line."""
+        x, last = start, start + len(rows) - 1
+        self.click(x, rows[0])
+        while x < last:
+            to, straight, snap = self.farthest(start, rows, x)
+            if self.strokes and to - x < WORTH_A_CLICK and last - x >= WORTH_A_CLICK:
+                x = self.stroke(start, rows, x)
+                continue
+            x = to
+            held = (["Alt"] if straight else []) + ([] if snap else ["Control"])
+            self.click(x, rows[x - start], *held)
+            self.editor.get("1")
+        self.hold()
+        self.key("Enter")
+        self.editor.get("1")
+
+    def stroke(self, start: int, rows: np.ndarray, x: int) -> int:
+        """Draw on by hand, the button held, where neither way goes far; returns the trace at which it ends."""
+        self.hold()
+        end = min(start + len(rows) - 1, x + STROKE_TRACES)
+        # Zoomed in along the track, the hand shakes by fewer traces. About the end that keeps both in sight.
+        left = self.editor.at(x, 0)[0] < self.tab.viewport_size["width"] / 2
+        about = x if left else end
+        self.tab.mouse.move(*self.editor.at(about, rows[about - start]))
+        self.hold("Shift")
+        self.turn(-200)
+        self.hold()
+        for trace in [*range(x + 1, end, STROKE_STEP), end]:
+            at = np.array(self.editor.at(trace, rows[trace - start])) + self.random.normal(0, HAND_PX, 2)
+            self.tab.mouse.move(*at)
+            if trace == x + 1:
+                self.tab.mouse.down()
+        self.tab.mouse.up()
+        self.operations["stroke"] += 1
+        self.editor.get("1")
+        self.tab.keyboard.press("f")
+        self.operations["key"] += 1
+        return end
+
+    def turn(self, by: int) -> None:
+        for _ in range(ZOOM_TURNS):
+            before = self.editor.get("editor.view.sx")
+            self.tab.mouse.wheel(0, by)
+            while self.editor.get("editor.view.sx") == before:
+                self.tab.wait_for_timeout(5)
+        self.turns += ZOOM_TURNS
+
+    def farthest(self, start: int, rows: np.ndarray, x: int) -> tuple[int, bool, bool]:
+        """The farthest trace to click at: (trace, whether straight, whether snapping to the crest helps)."""
+        origin = self.editor.get("editor.stroke.last")
+        last = start + len(rows) - 1
+        ends = sorted(
+            {min(last, x + step) for step in (3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1100)}
+        )
+        seen = self.tab.evaluate(LOOK, [origin, start, rows.tolist(), ends, WITHIN_PX, FAR_PX, FEW])
+        best = (ends[0], True, False)
+        for end, (wire, straight, snapped) in zip(ends, seen, strict=True):
+            if wire and end > best[0]:
+                best = (end, False, snapped <= AIM_PX)
+            elif straight and end > best[0]:
+                best = (end, True, False)
+        return best
+
+
+def shares(lines: list[dict], truth: LayersDocument) -> tuple[float, list[np.ndarray]]:
+    """Share of the picked traces that a line of the same label has within `WITHIN_PX`, and which, a layer each."""
+    width = truth.image.width
+    drawn = [(line["label"], _rows([(v["x"], v["y"]) for v in line["vertices"]], width)) for line in lines]
+    found = []
+    for layer, rows in zip(truth.layers, truth.rows(), strict=True):
+        near = [np.abs(own - rows) <= WITHIN_PX for label, own in drawn if label == layer.label]
+        found.append(np.any(near, axis=0) if near else np.zeros(width, bool))
+    picked = np.isfinite(truth.rows())
+    return float((np.array(found) & picked).sum() / picked.sum()), found
+
+
+def _rows(vertices: list[tuple[float, float]], width: int) -> np.ndarray:
+    x, y = np.array(vertices).T
+    traces = np.arange(width)
+    return np.where((traces >= x[0] - 0.5) & (traces <= x[-1] + 0.5), np.interp(traces, x, y), np.nan)
+
+
+def runs(mask: np.ndarray) -> list[tuple[int, int]]:
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(int)))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def from_empty(expert: Expert, truth: LayersDocument) -> float:
+    """Draw layers, the longest first, until enough is there."""
+    stretches = [(layer.label, a, rows[a:b]) for layer, rows in zip(truth.layers, truth.rows(), strict=True)
+                 for a, b in runs(np.isfinite(rows)) if b - a >= SHORTEST_STRETCH]  # fmt: skip
+    for label, start, rows in sorted(stretches, key=lambda item: -len(item[2])):
+        if shares(expert.editor.lines, truth)[0] >= ENOUGH:
+            break
+        expert.draw(label, start, rows)
+    return mend(expert, truth)
+
+
+def from_proposal(expert: Expert, truth: LayersDocument) -> float:
+    """Delete what follows no layer, all at once, then mend what is left."""
+    wrong = [index for index, line in enumerate(expert.editor.lines) if _follows_nothing(line, truth)]
+    for index in wrong:
+        # On the list, where every line can be seen and hit; Shift adds to what is selected.
+        expert.hold("Shift")
+        expert.editor.select(index)
+        expert.operations["click"] += 1
+    if wrong:
+        expert.hold()
+        expert.key("Delete")
+    return mend(expert, truth)
+
+
+def mend(expert: Expert, truth: LayersDocument) -> float:
+    """Redraw or add the longest wrong stretches until enough is right, or a stretch does not get better."""
+    tried: Counter = Counter()
+    while (seen := shares(expert.editor.lines, truth))[0] < ENOUGH:
+        stretches = [(b - a, number, a, b) for number, rows in enumerate(truth.rows())
+                     for a, b in runs(np.isfinite(rows) & ~seen[1][number])
+                     if b - a >= SHORTEST_STRETCH and tried[number, a // STROKE_TRACES] < TRIES]  # fmt: skip
+        if not stretches:
+            break
+        _, number, a, b = max(stretches)
+        tried[number, a // STROKE_TRACES] += 1
+        label, rows = truth.layers[number].label, truth.rows()[number]
+        picked = np.flatnonzero(np.isfinite(rows[max(0, a - 2) : b + 2])) + max(0, a - 2)
+        first, last = int(picked[0]), int(picked[-1])
+        owner = _line_of(expert.editor.lines, label, rows, first, last)
+        if owner is None:
+            expert.key("n")
+            expert.label(label)
+        else:
+            if expert.editor.get("editor.drawing.hand") != owner:
+                expert.editor.select(owner)
+                expert.operations["click"] += 1
+            expert.key("m")
+        expert.follow(first, rows[first : last + 1])
+    return shares(expert.editor.lines, truth)[0]
+
+
+def _follows_nothing(line: dict, truth: LayersDocument) -> bool:
+    own = _rows([(v["x"], v["y"]) for v in line["vertices"]], truth.image.width)
+    drawn = np.isfinite(own)
+    with np.errstate(invalid="ignore"):
+        near = np.any([np.abs(own - rows) <= WITHIN_PX for rows in truth.rows()], axis=0)
+    return float(near[drawn].mean()) < 0.5
+
+
+def _line_of(lines: list[dict], label: str, rows: np.ndarray, first: int, last: int) -> int | None:
+    """The line that already follows this layer just beside a stretch, if there is one."""
+    for index, line in enumerate(lines):
+        if line["label"] != label:
+            continue
+        own = _rows([(v["x"], v["y"]) for v in line["vertices"]], len(rows))
+        beside = [x for x in (first, first - 1, last, last + 1) if 0 <= x < len(rows)]
+        with np.errstate(invalid="ignore"):
+            if any(abs(own[x] - rows[x]) <= WITHIN_PX + 1 for x in beside):
+                return index
+    return None
+
+
+@contextmanager
+def page_of(frame: Traced) -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with review._served(review.OneTask(frame)) as address, sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        tab = browser.new_page(viewport={"width": 1400, "height": 850})
+        tab.goto(f"{address}/review/next")
+        yield tab
+        browser.close()
+
+
+def measured(frame: Traced, empty: bool, strokes: bool, seed: int = 0) -> dict[str, Any]:
+    proposal = frame.proposal.model_copy(update={"layers": []}) if empty else frame.proposal
+    with page_of(Traced(frame.grey, frame.frame, proposal, frame.truth)) as tab:
+        expert = Expert(tab, seed, strokes=strokes)
+        started = time.perf_counter()
+        at_first = shares(expert.editor.lines, frame.truth)[0]
+        share = (from_empty if empty else from_proposal)(expert, frame.truth)
+        return {
+            "frame": frame.frame.frame_id, "size": f"{frame.frame.width} x {frame.frame.height}",
+            "from": "empty" if empty else "proposal", "strokes": strokes, "share at first": round(at_first, 3), "share": round(share, 3),
+            "operations": expert.count, "wheel": expert.turns, **dict(expert.operations), "layers": len(frame.truth.layers),
+            "crossings": len(expert.editor.get("editor.crossed")), "script seconds": round(time.perf_counter() - started),
+        }  # fmt: skip
+
+
+def real_frames(folder: Path, stems: tuple[str, ...] = REAL_FRAMES) -> Iterator[Traced]:
+    """Pictures as ingest makes them, with the expert's picks on them and an empty proposal."""
+    for stem in stems:
+        file = folder / f"{stem}.png"
+        content = file.read_bytes()
+        checksum = hashlib.sha256(content).hexdigest()
+        source = description.Source("frames", file.name, None, UPLOADED, checksum)
+        picture, frame = description.described(read_frame(content), f"utig/{stem}", checksum[:12], source)
+        truth = on_picture(read_picks(folder / f"{stem}.picks.csv", file), frame)
+        size = ImageSize(width=frame.width, height=frame.height)
+        nothing = LayersDocument(
+            frame_id=frame.frame_id, image=size, coverage="complete", confidence=0.5, layers=[],
+            source=Source(kind="model", model_version="first", created=now()),
+        )  # fmt: skip
+        yield Traced(to_grey(picture.power_db), frame, nothing, truth)
+
+
+def large_frame(side: int = 4000, count: int = 60) -> Traced:
+    """A picture of 4,000 x 4,000 pixels with 60 lines of a vertex each 8 traces, as the model's are."""
+    traces = np.arange(side)
+    rows = np.array([200 + 60 * k + 12 * np.sin(traces / (150 + 3 * k)) for k in range(count)])
+    grey = np.random.default_rng(0).normal(60, 18, (side, side))
+    for row in np.rint(rows).astype(int):
+        for offset, power in ((-1, 60), (0, 110), (1, 60)):
+            grey[row + offset, traces] += power
+    layers = [
+        Layer(label="layer", confidence=0.9, vertices=[Vertex(x=x, y=row[x]) for x in [*range(0, side, 8), side - 1]])
+        for row in rows
+    ]
+    size = ImageSize(width=side, height=side)
+    document = LayersDocument(
+        frame_id="large/large/0001", image=size, coverage="complete", confidence=0.5, layers=layers,
+        source=Source(kind="model", model_version="first", created=now()),
+    )  # fmt: skip
+    frame = next(iter_frames(side))
+    return Traced(np.clip(grey, 0, 255).astype(np.uint8), frame, document, document)
+
+
+def iter_frames(side: int) -> Iterator[Any]:
+    from firnline.documents.frame import FrameDocument
+
+    yield FrameDocument.of_whole_file(
+        side, side, frame_id="large/large/0001", revision="0" * 12, format="png", polarity="bright-strong",
+        source_bucket="", source_key="", checksum_sha256="", created=now(), transforms=[],
+    )  # fmt: skip
+
+
+WATCH = """() => {
+  const editor = document.querySelector('layer-editor');
+  const seen = { work: [], frames: [] };
+  const paint = editor.paint.bind(editor);
+  editor.paint = (dirty) => { const t = performance.now(); paint(dirty); seen.work.push(performance.now() - t); };
+  let before = performance.now();
+  const tick = (t) => { seen.frames.push(t - before); before = t; requestAnimationFrame(tick); };
+  requestAnimationFrame(tick);
+  window.seen = seen;
+}"""
+
+
+def frame_times(frame: Traced) -> dict[str, dict[str, float]]:
+    """Milliseconds (p50, p95) between frames, and of our own work in each, while a vertex is dragged and a line is drawn."""
+    found = {}
+    with page_of(frame) as tab:
+        editor = Editor(tab)
+        tab.evaluate(WATCH)
+        tab.wait_for_timeout(1500)
+        for scene, act in {"idle": _idle, "drag": _drag, "live-wire": _wire, "pan": _pan}.items():
+            tab.evaluate("Object.assign(window.seen, { work: [], frames: [] })")
+            act(tab, editor)
+            seen = tab.evaluate("window.seen")
+            found[scene] = {
+                f"{name} p{p}": round(float(np.percentile(values, p)), 1)
+                for name, values in seen.items() if values for p in (50, 95)
+            }  # fmt: skip
+            found[scene]["frames"] = len(seen["frames"])
+    return found
+
+
+def _sweep(tab: Any, start: tuple[float, float], reach: float, steps: int = 150) -> None:
+    for k in range(steps):
+        tab.mouse.move(start[0] + reach * k / steps, start[1] + 12 * np.sin(k / 9))
+        tab.wait_for_timeout(12)
+
+
+def _idle(tab: Any, _editor: Editor) -> None:
+    tab.wait_for_timeout(2000)
+
+
+def _drag(tab: Any, editor: Editor) -> None:
+    editor.select(30)
+    tab.wait_for_timeout(300)
+    start = editor.at(*editor.vertex(30, 250))
+    tab.evaluate("Object.assign(window.seen, { work: [], frames: [] })")
+    tab.mouse.move(*start)
+    tab.mouse.down()
+    _sweep(tab, start, 4)
+    tab.mouse.up()
+
+
+def _wire(tab: Any, editor: Editor) -> None:
+    editor.press("n")
+    editor.click(400, 2000)
+    tab.evaluate("Object.assign(window.seen, { work: [], frames: [] })")
+    _sweep(tab, editor.at(450, 2000), 600)
+    editor.press("Escape")
+
+
+def _pan(tab: Any, editor: Editor) -> None:
+    for _ in range(4):
+        tab.mouse.wheel(0, -200)
+    tab.wait_for_timeout(500)
+    start = editor.at(2000, 2000)
+    tab.evaluate("Object.assign(window.seen, { work: [], frames: [] })")
+    tab.mouse.move(*start)
+    tab.mouse.down(button="middle")
+    _sweep(tab, start, 200)
+    tab.mouse.up(button="middle")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--real", type=Path, help="folder of <stem>.png with <stem>.picks.csv")
+    parser.add_argument("--only", choices=["real", "simulated", "frames"])
+    chosen = parser.parse_args()
+    if chosen.real and chosen.only in (None, "real"):
+        for frame in real_frames(chosen.real):
+            for strokes in (False, True):
+                print(json.dumps(measured(frame, empty=True, strokes=strokes)), flush=True)
+    if chosen.only in (None, "simulated"):
+        with tempfile.TemporaryDirectory() as work:
+            frames = traced(UNSEEN, Path(work))
+        for frame in frames:
+            for empty in (True, False):
+                print(json.dumps(measured(frame, empty, strokes=True)), flush=True)
+    if chosen.only in (None, "frames"):
+        print(json.dumps(frame_times(large_frame())), flush=True)
+
+
+if __name__ == "__main__":
+    main()
