@@ -31,7 +31,9 @@ def execution_listing(connection: Connection) -> Listing:
 
 def _outcome(ended: dict) -> str:
     told = json.loads(ended.get("output") or "{}")
-    return ": ".join(told[word] for word in ("outcome", "reason", "summary") if told.get(word)) or ended.get("cause", "")
+    return ": ".join(told[word] for word in ("outcome", "reason", "summary") if told.get(word)) or ended.get(
+        "cause", ""
+    )
 
 
 def model_listing(versions: Iterable[ModelRow], champion: ChampionRow | None) -> Listing:
