@@ -198,8 +198,8 @@ def test_a_segment_of_which_nothing_is_known_is_named_too(
 @pytest.mark.usefixtures("two_segments")
 def test_frames_are_chosen_as_here(firnline: Callable[..., Result], world: World, tmp_path: Path) -> None:
     assert firnline("--in-cloud", "--name", "one", f"{ONE}/Data_002", "--to", "layers-json").exit_code == 0
-    assert set(products(world, "one")) == {f"{ONE}/{name}" for name in
-                                           ("export.json", "joins.csv", f"{ONE}/Data_002.layers.json")}  # fmt: skip
+    files = ("export.json", "joins.csv", f"annotations/{ONE}/Data_002.layers.json")
+    assert set(products(world, "one")) == {f"{ONE}/{name}" for name in files}
     ran = firnline("--in-cloud", "nothing_2012")
     assert ran.exit_code == 1
     assert "No frame is of what is asked for" in ran.output

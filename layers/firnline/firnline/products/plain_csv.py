@@ -4,6 +4,7 @@ pyarrow writes the fewest digits that tell a number from its neighbours, as Pyth
 before it; with an exponent below a millionth and from 10^10 on. Texts stand in quotes, numbers do not.
 """
 
+from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 
@@ -18,21 +19,25 @@ _LEAST, _MOST = 1e-6, 1e10
 
 
 class PlainCsvTable:
-    """With a header; empty where a value is unknown."""
+    """With a header; empty where a value is unknown. No file is left open where an export ends early, as a function does that
+    goes on to the next.
+    """
 
     def __init__(self, folder: Path) -> None:
         self._file = Unfinished(folder / "layers.csv")
-        self._stream = self._file.part.open("w", encoding="utf-8", newline="")
-        self._stream.write(",".join(map(quoted, COLUMNS)) + "\n")
+        self._append([map(quoted, COLUMNS)])
 
     def add(self, product: FrameProduct) -> None:
         count, rows = rows_of(product)
         columns = [_texts(rows[name], kind, count) for name, (kind, _, _) in COLUMNS.items()]
-        self._stream.writelines(",".join(row) + "\n" for row in zip(*columns, strict=True))
+        self._append(zip(*columns, strict=True))
 
     def close(self) -> list[Path]:
-        self._stream.close()
         return [self._file.finish()]
+
+    def _append(self, rows: Iterable[Iterable[str]]) -> None:
+        with self._file.part.open("a", encoding="utf-8", newline="") as stream:
+            stream.writelines(",".join(row) + "\n" for row in rows)
 
 
 def _texts(values: np.ndarray | str | None, kind: str, count: int) -> list[str]:
