@@ -1,4 +1,5 @@
-"""A segment of very many frames is exported with the memory of few: `pytest -m slow -s` prints the figures.
+"""A segment of very many frames is exported with the memory of few: `pytest -m slow -s` prints the figures; `FIRNLINE_EXPORT_FRAMES`
+and `FIRNLINE_EXPORT_FORMS` choose.
 
 In a process of its own, since the peak that the system tells is a process's.
 """
@@ -16,7 +17,7 @@ MOST_GROWTH_MB = 150
 _FUNCTION_MB = 3008
 
 PROGRAM = """
-import resource, sys, time
+import os, resource, sys, time
 from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
@@ -31,7 +32,8 @@ from tests.unit import test_export_at_scale as scale
 frames, folder = int(sys.argv[1]), Path(sys.argv[2])
 scale.A_SEGMENT = frames
 source = scale.Generated(frames)
-request = ExportRequest.of(Wanted.of([], ["accepted"], None), list(WRITERS_IN_CLOUD), Assumptions(), Credits(), "firnline export")
+forms = os.environ.get("FIRNLINE_EXPORT_FORMS", " ".join(WRITERS_IN_CLOUD)).split()
+request = ExportRequest.of(Wanted.of([], ["accepted"], None), forms, Assumptions(), Credits(), "firnline export")
 sent = []
 
 
