@@ -12,6 +12,7 @@ import tarfile
 from dataclasses import dataclass
 from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
@@ -66,6 +67,12 @@ UNSEEN = {
     ("*Role", "xray:*"): "the local cloud has no X-Ray",
     ("R*Role", "logs:*Log*"): "Step Functions delivers logs in AWS only",
     ("DeployModelRole", "logs:*Log*"): "Step Functions delivers logs in AWS only",
+    ("ExportRole", "logs:*Log*"): "Step Functions delivers logs in AWS only",
+    (
+        "ExportRole",
+        "states:DescribeExecution",
+    ): "Step Functions follows a map's children; the local cloud asks for their start alone",
+    ("ExportRole", "states:StopExecution"): "and stops them with the execution",
     ("*Role", "logs:*ResourcePolic*"): "the same",
     ("*Role", "logs:DescribeLogStreams"): "SageMaker's own agent asks for it",
     ("ServingRole", "logs:PutLogEvents"): "the local cloud keeps what a container prints only if it fails",
@@ -268,6 +275,15 @@ def correct_all(connection: Connection, truths: dict[str, LayersDocument]) -> No
     end_again(connection, tasks[0].name)
 
 
+def export_in_cloud(connection: Connection) -> None:
+    """Products of all frames that are corrected, by somebody who may export and nothing else."""
+    person = with_policy(connection, "ExportPolicyArn").session.get_credentials()
+    key = {"AWS_ACCESS_KEY_ID": person.access_key, "AWS_SECRET_ACCESS_KEY": person.secret_key, "COLUMNS": "200"}
+    with TemporaryDirectory() as folder:
+        result = CliRunner().invoke(app, ["export", "--in-cloud", "--name", "rights", "--out", folder], env=key)
+    assert result.exit_code == 0, result.output
+
+
 def upload_anew(connection: Connection, drawn: tuple[Path, Path]) -> None:
     """A frame is uploaded once more while A2I asks a person about it: that loop is stopped."""
     sent = uploads.upload(connection, drawn[0], "anew")
@@ -417,6 +433,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, campaign: list[tuple[Path, P
                 StatusEquals="Completed")["TrainingJobSummaries"]]  # fmt: skip
             log = log_of(connection.client("logs"), again[0])
             nobody_speaks_for_a_function(connection)
+            export_in_cloud(connection)
             back = operate(connection, patch)
             ended(connection, back, 120)
             rolled_back = connection.models.champion().model_version

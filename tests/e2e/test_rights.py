@@ -87,7 +87,7 @@ def test_a_reviewer_sees_the_segments(deployed: Connection, lines: LineStatus) -
         checksum_sha256="", created=now(), transforms=[],
     )  # fmt: skip
     deployed.workspace.write(keys.frame(frame_id, revision), frame.to_json(), "application/json")
-    deployed.workspace.write(keys.echogram(frame_id, revision), PICTURE, "image/png")
+    deployed.workspace.write(keys.echogram(frame_id, revision), PNG, "image/png")
     document = LayersDocument(
         frame_id=frame_id, image=ImageSize(width=4, height=2), source=Source(kind="import", created=now()),
         coverage="complete", layers=[Layer(label="surface", vertices=[Vertex(x=0, y=1), Vertex(x=3, y=1)])],

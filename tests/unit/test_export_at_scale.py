@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -20,10 +19,9 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from firnline.documents.frame import FrameDocument
-from firnline.documents.layers import Layer, LayersDocument, Source
 from firnline.store.rows import FrameRow
-from tests.support.simulated_products import WHEN, made
+from tests.support.simulated_products import SMALL_TRACES as TRACES
+from tests.support.simulated_products import WHEN, small
 from workbench import exporting
 from workbench.connection import Connection
 from workbench.progress import Stages
@@ -31,33 +29,8 @@ from workbench.progress import Stages
 FRAMES = int(os.environ.get("FIRNLINE_EXPORT_FRAMES", "2000"))
 FORMS = tuple(os.environ.get("FIRNLINE_EXPORT_FORMS", " ".join(exporting.WRITERS)).split())
 A_SEGMENT = 50
-TRACES = 64
 MOST_GROWTH_KB = 120_000
 """Of resident memory from the first fifth of the frames to the last: of 10,000 products 300 MB and more would be held."""
-
-
-@lru_cache(maxsize=1)
-def small() -> tuple[FrameDocument, LayersDocument]:
-    """A simulated frame of which the first traces are left."""
-    frame = made("greenland_sounder_2012", form="mat5")
-    whole = frame.frame
-    cut = {
-        name: values[:TRACES]
-        for name in ("gps_time_s", "latitude", "longitude", "elevation_m", "surface_twtt_s", "bed_twtt_s")
-        if (values := getattr(whole, name)) is not None
-    }
-    framing = whole.framing.model_copy(update={"columns": TRACES})
-    sizes = {"width": TRACES, "traces": TRACES, "file_traces": TRACES, "framing": framing}
-    lines = []
-    for layer in frame.truth.layers:
-        kept = [vertex for vertex in layer.vertices if vertex.x < TRACES]
-        if len(kept) >= 2:
-            lines.append(Layer(label=layer.label, vertices=kept, confidence=0.9))
-    source = Source(kind="model", model_version="first", created=WHEN)
-    document = frame.truth.model_copy(
-        update={"layers": lines, "source": source, "image": frame.truth.image.model_copy(update={"width": TRACES})}
-    )
-    return whole.model_copy(update={**cut, **sizes}), document
 
 
 @dataclass(frozen=True)
