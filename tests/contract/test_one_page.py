@@ -36,7 +36,7 @@ def addresses(routes: list[BaseRoute], prefix: str = "") -> Iterator[tuple[str, 
             yield (
                 prefix + route.path,
                 frozenset(route.methods or ()),
-                getattr(route.endpoint, "__func__", route.endpoint),
+                route.endpoint.__code__,
             )
 
 
