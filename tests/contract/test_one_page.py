@@ -6,6 +6,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
 
+from firnline.portal.segment_store import SegmentStore
 from firnline.portal.serve import PageServer
 from firnline.portal.table_store import TableStore
 from portal import app
@@ -50,7 +51,7 @@ def test_lambda_and_a_reviewers_own_machine_serve_one_application(world: World) 
     signed_in = app.page()
     assert isinstance(signed_in, SignedIn)
     store = TableStore(world.table, world.bucket, world.bus)
-    own = PageServer(store)
+    own = PageServer(store, segments=SegmentStore(world.table, world.bucket))  # as `firnline review` has them
     own._socket.close()
     assert parts(signed_in._page) == parts(own.config.app)
     assert len(parts(own.config.app)[0]) > 5
