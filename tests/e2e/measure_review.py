@@ -49,6 +49,8 @@ TRIES = 3
 """Rounds of looking for what is still wrong."""
 WORTH_A_CLICK = 12
 """Traces; where the next click would bring fewer, the expert draws on by hand."""
+SETTLED_LOOKS = 100
+"""At the view, for which the browser may be late with a turn of the wheel."""
 ZOOM_TURNS = 3
 """Of the wheel, before a stroke; they are told, and are no operations."""
 STROKE_TRACES, STROKE_STEP = 80, 1
@@ -167,7 +169,8 @@ class Expert:
         # Zoomed in along the track, the hand shakes by fewer traces. About the end that keeps both in sight.
         left = self.editor.at(x, 0)[0] < self.tab.viewport_size["width"] / 2
         about = x if left else end
-        self.tab.mouse.move(*self.editor.at(about, rows[about - start]))
+        spot = self.editor.at(about, rows[about - start])
+        self.tab.mouse.move(*spot)
         self.hold("Shift")
         self.turn(-200)
         for trace in [*range(x + 1, end, STROKE_STEP), end]:
@@ -178,6 +181,7 @@ class Expert:
         self.tab.mouse.up()
         self.operations["stroke"] += 1
         self.editor.get("1")
+        self.tab.mouse.move(*spot)  # zoomed out about where it was zoomed in, the view is what it was
         self.turn(200)
         self.hold()
         return end
@@ -186,7 +190,9 @@ class Expert:
         for _ in range(ZOOM_TURNS):
             before = self.editor.get("editor.view.sx")
             self.tab.mouse.wheel(0, by)
-            while self.editor.get("editor.view.sx") == before:
+            for _ in range(SETTLED_LOOKS):
+                if self.editor.get("editor.view.sx") != before:
+                    break
                 self.tab.wait_for_timeout(5)
         self.turns += ZOOM_TURNS
 
