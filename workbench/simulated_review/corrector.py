@@ -130,8 +130,10 @@ class _Hand:
         at, where = first, self._click(first, truth)
         self.do("click")
         line = [where]
+        reach = last - first
         while at < last:
-            at, stretch = self._next(where, at, last, truth)
+            to, stretch = self._next(where, at, min(at + reach, last), truth)
+            at, reach = to, 2 * (to - at)
             line += stretch
             where = stretch[-1]
         self.do("key")  # Enter
@@ -153,7 +155,7 @@ class _Hand:
 
     def _next(self, where: Place, at: int, last: int, truth: np.ndarray) -> tuple[int, list[Place]]:
         """The farthest click whose line, shown before the click, follows the layer, by live-wire or, with Alt, straight:
-        (its trace, the line there).
+        (its trace, the line there). Tried from `last` on nearer and nearer.
         """
         reach = last - at
         while True:
