@@ -20,14 +20,14 @@ HAND_PX = 0.8
 """Standard deviation of a click, along and across the track."""
 SEEN_PX = 2.0
 """A line that is off by more is corrected."""
-SHORTEST = 4
+SHORTEST = 8
 """Traces of a fault that a person still mends."""
 OWNED = 0.3
 """Share of a line's traces that lie on some layer, below which it is deleted rather than mended."""
 STRAYS = 0.02
 """Share of a live-wire's traces that may be off; with more, the person clicks nearer."""
 NEAREST = 6
-"""Traces from click to click from which on the line is drawn straight."""
+"""Traces from click to click below which a person takes what the editor offers."""
 SIMPLIFIED_PX = 0.35
 """As the editor leaves out vertices of a traced line."""
 
@@ -123,14 +123,17 @@ class _Hand:
             return
         if self._joined(drawn, truth, start, end):
             return
+        truth = _bridged(truth)
         if np.isfinite(drawn).any():
             self.do("click")  # selects the line
         self.do("key")  # N, M or E: draw, mend or extend
         at, where = first, self._click(first, truth)
         self.do("click")
         line = [where]
+        reach = last - first
         while at < last:
-            at, stretch = self._next(where, at, last, truth)
+            to, stretch = self._next(where, at, min(at + reach, last), truth)
+            at, reach = to, 2 * (to - at)
             line += stretch
             where = stretch[-1]
         self.do("key")  # Enter
@@ -151,18 +154,18 @@ class _Hand:
         return True
 
     def _next(self, where: Place, at: int, last: int, truth: np.ndarray) -> tuple[int, list[Place]]:
-        """The farthest click whose live-wire, shown before the click, follows the layer: (its trace, the line there)."""
+        """The farthest click whose line, shown before the click, follows the layer, by live-wire or, with Alt, straight:
+        (its trace, the line there). Tried from `last` on nearer and nearer.
+        """
         reach = last - at
         while True:
             to = at + reach
             aim = self._click(to, truth)
-            straight = reach <= NEAREST
-            between = [] if straight else _between(self.grey, where, aim)
-            line = _dense([where, *between, aim])
-            known = truth[at : at + len(line)]
-            if straight or (len(line) == len(known) and not _strays(line, known)):
-                self.do("click" if straight else "live_wire")
-                return to, [*between, aim]
+            known = truth[at : at + reach + 1]
+            for kind, between in (("live_wire", _between(self.grey, where, aim)), ("click", [])):
+                if reach <= NEAREST or not _strays(_dense([where, *between, aim]), known):
+                    self.do(kind)
+                    return to, [*between, aim]
             reach = max(reach // 2, 1)
 
     def _click(self, trace: int, truth: np.ndarray) -> Place:
@@ -174,6 +177,12 @@ class _Hand:
         snapped = crest(self.grey, aimed)
         # A person who sees the click jump to a neighbouring line holds Ctrl.
         return snapped if abs(snapped.y - truth[trace]) <= SEEN_PX else aimed
+
+
+def _bridged(row: np.ndarray) -> np.ndarray:
+    """A layer's row with its gaps filled straight: what is aimed at where two faults are mended as one across a gap."""
+    known = np.flatnonzero(np.isfinite(row))
+    return np.interp(np.arange(len(row)), known, row[known])
 
 
 def _off(drawn: np.ndarray, truth: np.ndarray) -> np.ndarray:
