@@ -88,6 +88,8 @@ lock: | $(UV) ## pin what requirements/*.in ask for, with hashes
 	  $(addprefix --no-emit-package ,boto3 botocore urllib3 python-dateutil six) -o requirements.txt
 	cd services/portal && ../../$(LOCK) --python-platform x86_64-manylinux_2_28 --only-binary :all: requirements.in \
 	  -c ../../requirements/app.txt $(addprefix --no-emit-package ,python-dateutil six typing-extensions) -o requirements.txt
+	cd services/export_segment && ../../$(LOCK) --python-platform x86_64-manylinux_2_28 --only-binary :all: requirements.in \
+	  -c ../../requirements/app.txt -o requirements.txt
 
 # ------------------------------------------------------------------------------------------------ running
 fetch-tools: setup $(FETCH)/.ready ## what `firnline fetch nsidc` and `fetch opr` ask archives with

@@ -8,7 +8,7 @@ from rich.table import Table as Listing
 from firnline.store.rows import ChampionRow, ModelRow
 from workbench.connection import Connection
 
-MACHINES = ("RetrainStateMachineArn", "DeployStateMachineArn")
+MACHINES = ("RetrainStateMachineArn", "DeployStateMachineArn", "ExportStateMachineArn")
 EXECUTIONS_SHOWN = 20
 MOMENT = "%Y-%m-%d %H:%M:%S"
 
@@ -21,8 +21,7 @@ def execution_listing(connection: Connection) -> Listing:
     """The latest executions of the state machines, and how they ended."""
     machines = connection.client("stepfunctions")
     table = Listing("execution", "status", "started", "stopped", "outcome", box=None)
-    for name in MACHINES:
-        arn = connection.outputs[name]
+    for arn in (connection.outputs[name] for name in MACHINES if name in connection.outputs):
         for item in machines.list_executions(stateMachineArn=arn, maxResults=EXECUTIONS_SHOWN)["executions"]:
             stopped = f"{item['stopDate']:{MOMENT}}" if "stopDate" in item else ""
             ended = machines.describe_execution(executionArn=item["executionArn"]) if stopped else {}
@@ -32,7 +31,9 @@ def execution_listing(connection: Connection) -> Listing:
 
 def _outcome(ended: dict) -> str:
     told = json.loads(ended.get("output") or "{}")
-    return ": ".join(told[word] for word in ("outcome", "reason") if told.get(word)) or ended.get("cause", "")
+    return ": ".join(told[word] for word in ("outcome", "reason", "summary") if told.get(word)) or ended.get(
+        "cause", ""
+    )
 
 
 def model_listing(versions: Iterable[ModelRow], champion: ChampionRow | None) -> Listing:

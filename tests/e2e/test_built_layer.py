@@ -15,16 +15,17 @@ from workbench.stack import deployment
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILT_LAYER = deployment.built_folder() / "build" / "FirnlineLayer" / "python"
-BUILT_PAGE = deployment.built_folder() / "build" / "PortalFunction"
-"""The one function that has packages of its own."""
+BUILT_FUNCTIONS = [deployment.built_folder() / "build" / name for name in ("PortalFunction", "ExportSegmentFunction")]
+"""Those that have packages of their own."""
 AMAZON_LINUX_2023 = 34
 """Of glibc 2."""
 LAMBDA = "3.13"
 """The template's runtime."""
 
 
-def test_the_built_layer_and_the_code_fit_into_a_lambda(deployed: Connection) -> None:
-    sources = [path for path in BUILT_PAGE.rglob("*") if "__pycache__" not in path.parts]
+@pytest.mark.parametrize("built", BUILT_FUNCTIONS, ids=lambda path: path.name)
+def test_the_built_layer_and_the_code_fit_into_a_lambda(deployed: Connection, built: Path) -> None:
+    sources = [path for path in built.rglob("*") if "__pycache__" not in path.parts]
     layer = [path for path in BUILT_LAYER.rglob("*") if path.is_file()]
     size = sum(path.stat().st_size for path in [*sources, *layer] if path.is_file())
     assert size < 250_000_000
@@ -60,16 +61,17 @@ def test_the_layer_for_lambdas_python_loads_every_handler_there(tmp_path: Path) 
     environment = {**os.environ, "ARTIFACTS_DIR": str(tmp_path), "PYTHON": sys.executable}
     environment.pop("LAYER_PYTHON", None)
     subprocess.run(["make", "build-FirnlineLayer"], cwd=ROOT / "layers" / "firnline", env=environment, check=True)
-    page = tmp_path / "page"
-    build = ["make", "build-PortalFunction"]
-    subprocess.run(build, cwd=ROOT / "services", env=environment | {"ARTIFACTS_DIR": str(page)}, check=True)
+    built = [tmp_path / folder.name for folder in BUILT_FUNCTIONS]
+    for folder in built:
+        build = ["make", f"build-{folder.name}"]
+        subprocess.run(build, cwd=ROOT / "services", env=environment | {"ARTIFACTS_DIR": str(folder)}, check=True)
     boto3_of_the_runtime = tmp_path / "runtime"
     here = Path(boto3.__file__).parents[1]
     boto3_of_the_runtime.mkdir()
     for package in ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six.py"):
         (boto3_of_the_runtime / package).symlink_to(here / package)
     handlers = sorted(path.parent.name for path in (ROOT / "services").glob("*/app.py"))
-    assert len(handlers) == 11
+    assert len(handlers) == 12
     program = "\n".join(
         [
             "import sys",
@@ -82,9 +84,14 @@ def test_the_layer_for_lambdas_python_loads_every_handler_there(tmp_path: Path) 
             "import h5py, scipy.io, tifffile",
             "import jwt.algorithms",
             "assert jwt.algorithms.has_crypto",
+            "from firnline.exports.forms import WRITERS_IN_CLOUD",
+            "from firnline.products.credits import Credits",
+            "from firnline.products.frame_product import Assumptions",
+            "from pathlib import Path",
+            f"assert [write(Path({str(tmp_path / 'out')!r}), Assumptions(), Credits()) for write in WRITERS_IN_CLOUD.values()]",
         ]
     )
-    path = os.pathsep.join(map(str, (page, tmp_path / "python", boto3_of_the_runtime)))
+    path = os.pathsep.join(map(str, (*built, tmp_path / "python", boto3_of_the_runtime)))
     clean = {
         "PYTHONPATH": path,
         "PATH": "/usr/bin:/bin",

@@ -12,6 +12,7 @@ import tarfile
 from dataclasses import dataclass
 from fnmatch import fnmatchcase as fnmatch
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlencode
 from urllib.request import urlopen
@@ -25,6 +26,7 @@ from typer.testing import CliRunner
 
 from firnline.documents.layers import LayersDocument
 from firnline.events import CorrectionBatchClaimed, EventBus, FrameReady
+from firnline.portal.segment_store import SegmentStore
 from firnline.portal.store import View
 from firnline.portal.table_store import TableStore
 from firnline.store import keys
@@ -65,6 +67,12 @@ UNSEEN = {
     ("*Role", "xray:*"): "the local cloud has no X-Ray",
     ("R*Role", "logs:*Log*"): "Step Functions delivers logs in AWS only",
     ("DeployModelRole", "logs:*Log*"): "Step Functions delivers logs in AWS only",
+    ("ExportRole", "logs:*Log*"): "Step Functions delivers logs in AWS only",
+    (
+        "ExportRole",
+        "states:DescribeExecution",
+    ): "Step Functions follows a map's children; the local cloud asks for their start alone",
+    ("ExportRole", "states:StopExecution"): "and stops them with the execution",
     ("*Role", "logs:*ResourcePolic*"): "the same",
     ("*Role", "logs:DescribeLogStreams"): "SageMaker's own agent asks for it",
     ("ServingRole", "logs:PutLogEvents"): "the local cloud keeps what a container prints only if it fails",
@@ -267,6 +275,15 @@ def correct_all(connection: Connection, truths: dict[str, LayersDocument]) -> No
     end_again(connection, tasks[0].name)
 
 
+def export_in_cloud(connection: Connection) -> None:
+    """Products of all frames that are corrected, by somebody who may export and nothing else."""
+    person = with_policy(connection, "ExportPolicyArn").session.get_credentials()
+    key = {"AWS_ACCESS_KEY_ID": person.access_key, "AWS_SECRET_ACCESS_KEY": person.secret_key, "COLUMNS": "200"}
+    with TemporaryDirectory() as folder:
+        result = CliRunner().invoke(app, ["export", "--in-cloud", "--name", "rights", "--out", folder], env=key)
+    assert result.exit_code == 0, result.output
+
+
 def upload_anew(connection: Connection, drawn: tuple[Path, Path]) -> None:
     """A frame is uploaded once more while A2I asks a person about it: that loop is stopped."""
     sent = uploads.upload(connection, drawn[0], "anew")
@@ -324,6 +341,8 @@ def review_on_own_page(connection: Connection, drawn: tuple[Path, Path]) -> None
     for value in store.get(name).input_content.values():
         if isinstance(value, str) and value.endswith(".png"):
             assert store.read_object(name, value)
+    browser = SegmentStore(person.table, person.workspace)
+    assert browser.shown(sent.frame_id)["status"] == "unreviewed"
     [truth] = truths_on_pictures(connection, [sent], [drawn]).values()
     lines = [
         {"label": layer.label, "vertices": [{"x": v.x, "y": v.y} for v in layer.vertices]} for layer in truth.layers
@@ -331,6 +350,8 @@ def review_on_own_page(connection: Connection, drawn: tuple[Path, Path]) -> None
     size = {"width": truth.image.width, "height": truth.image.height}
     store.submit(name, {"annotatedResult": {"inputImageProperties": size, "polylines": lines}}, "worker", 12.0)
     wait_until(lambda: connection.register.get(sent.frame_id).status == "CORRECTED", 60, "the answer counted")
+    wait_until(lambda: browser.shown(sent.frame_id)["status"] == "reviewed", 60, "the reviewer's lines")
+    assert browser.segments("own-page", 10)
 
 
 def review_in_the_account(connection: Connection, drawn: tuple[Path, Path]) -> None:
@@ -366,6 +387,9 @@ def review_in_the_account(connection: Connection, drawn: tuple[Path, Path]) -> N
         assert page.submit(name, answer).status_code == 200
         wait_until(lambda: connection.register.get(sent.frame_id).status == "CORRECTED", 60, "the answer counted")
         assert page.get("/review/").status_code == 200
+        segment = f"/review/segments/{sent.frame_id.rpartition('/')[0]}"
+        assert page.get(segment).status_code == 200
+        assert page.get(f"/review/segments/{sent.frame_id}/shown").json()["status"] == "reviewed"
 
 
 @pytest.fixture(scope="module")
@@ -409,6 +433,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, campaign: list[tuple[Path, P
                 StatusEquals="Completed")["TrainingJobSummaries"]]  # fmt: skip
             log = log_of(connection.client("logs"), again[0])
             nobody_speaks_for_a_function(connection)
+            export_in_cloud(connection)
             back = operate(connection, patch)
             ended(connection, back, 120)
             rolled_back = connection.models.champion().model_version

@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from firnline.documents.frame import FrameDocument
-from firnline.documents.layers import LayersDocument
+from firnline.documents.layers import Layer, LayersDocument
+from firnline.documents.layers import Source as DrawnBy
 from firnline.documents.upload_key import revision_of
 from firnline.products.frame_product import Assumptions, FrameProduct, Provenance, Status, frame_product
 from firnline.radar.annotations import document_of
@@ -22,6 +23,9 @@ from workbench.simulator import Genuine, SimulatedFrame, campaign_named, simulat
 WHEN = datetime(2026, 11, 1, 12, 30, tzinfo=UTC)
 MODEL = Provenance("accepted", WHEN, model_version="first")
 REVIEWER = Provenance("reviewed", WHEN, model_version="first", correction="loop-1234abcd")
+
+
+SMALL_TRACES = 64
 
 
 class Made(NamedTuple):
@@ -70,3 +74,31 @@ def of_status(status: Status) -> Provenance:
         "unreviewed": Provenance("unreviewed", WHEN, model_version="first"),
         "imported": Provenance("imported", WHEN),
     }[status]
+
+
+@lru_cache(maxsize=1)
+def small() -> tuple[FrameDocument, LayersDocument]:
+    """A simulated frame of which the first traces are left."""
+    frame = made("greenland_sounder_2012", form="mat5")
+    whole = frame.frame
+    cut = {
+        name: values[:SMALL_TRACES]
+        for name in ("gps_time_s", "latitude", "longitude", "elevation_m", "surface_twtt_s", "bed_twtt_s")
+        if (values := getattr(whole, name)) is not None
+    }
+    framing = whole.framing.model_copy(update={"columns": SMALL_TRACES})
+    sizes = {"width": SMALL_TRACES, "traces": SMALL_TRACES, "file_traces": SMALL_TRACES, "framing": framing}
+    lines = []
+    for layer in frame.truth.layers:
+        kept = [vertex for vertex in layer.vertices if vertex.x < SMALL_TRACES]
+        if len(kept) >= 2:
+            lines.append(Layer(label=layer.label, vertices=kept, confidence=0.9))
+    source = DrawnBy(kind="model", model_version="first", created=WHEN)
+    document = frame.truth.model_copy(
+        update={
+            "layers": lines,
+            "source": source,
+            "image": frame.truth.image.model_copy(update={"width": SMALL_TRACES}),
+        }
+    )
+    return whole.model_copy(update={**cut, **sizes}), document

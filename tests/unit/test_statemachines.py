@@ -5,27 +5,37 @@ import pytest
 import yaml
 
 from firnline.store.models import Models
+from tests.support import export_world
 from tests.support.retraining_world import MACHINE, correct
 from tests.support.review_world import on_moto
 from tests.support.statemachine_world import DEPLOY_MACHINE, FOLDER, SUBSTITUTIONS, StateMachines, definition, failed
 
-NAMES = ("retrain", "deploy_model")
+NAMES = ("retrain", "deploy_model", "export")
 FRAMES = [f"2012_Greenland/2012033{segment}_01/{frame:04d}" for segment in range(4) for frame in range(3)]
 TEMPLATE = FOLDER.parent / "template.yaml"
+
+
+def described(name):
+    return export_world.definition() if name == "export" else definition(name)
+
+
+def inside(state):
+    """The machines within a Parallel or a Map state."""
+    return [*state.get("Branches", []), *([state["ItemProcessor"]] if "ItemProcessor" in state else [])]
 
 
 def states(machine):
     """(name, state, the Parallel around it or None), all levels."""
     for name, state in machine["States"].items():
         yield name, state, None
-        for branch in state.get("Branches", []):
+        for branch in inside(state):
             for inner, of_branch in branch["States"].items():
                 yield inner, of_branch, state
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_task_has_retry_catch_and_timeout(name):
-    for task, state, around in states(definition(name)):
+    for task, state, around in states(described(name)):
         if state["Type"] != "Task":
             continue
         assert state["TimeoutSeconds"] > 0, task
@@ -47,15 +57,20 @@ def test_every_state_can_be_reached_and_goes_somewhere(name):
             onward += [entry["Next"] for entry in (*state.get("Catch", []), *state.get("Choices", []))]
             assert any(onward) or state.get("End") or state["Type"] in ("Succeed", "Fail")
             waiting += [target for target in onward if target and target not in reached]
-            for branch in state.get("Branches", []):
+            for branch in inside(state):
                 follow(branch)
         assert reached == set(level["States"])
 
-    follow(definition(name))
+    follow(described(name))
 
 
 @pytest.mark.parametrize(
-    ("name", "resource"), [("retrain", "RetrainStateMachine"), ("deploy_model", "DeployModelStateMachine")]
+    ("name", "resource"),
+    [
+        ("retrain", "RetrainStateMachine"),
+        ("deploy_model", "DeployModelStateMachine"),
+        ("export", "ExportStateMachine"),
+    ],
 )
 def test_the_template_gives_every_substitution(name, resource):
     class Loader(yaml.SafeLoader):
@@ -66,7 +81,7 @@ def test_the_template_gives_every_substitution(name, resource):
     given = set(template["Resources"][resource]["Properties"]["DefinitionSubstitutions"])
     used = set(re.findall(r"\$\{(\w+)\}", (FOLDER / f"{name}.asl.yaml").read_text()))
     assert used <= given
-    assert used <= set(SUBSTITUTIONS)
+    assert used <= set(SUBSTITUTIONS if name != "export" else export_world.SUBSTITUTIONS)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -281,7 +281,7 @@ def test_every_function_and_machine_has_a_role_of_its_own(transformed):
         for kind, key in (("AWS::Lambda::Function", "Role"), ("AWS::StepFunctions::StateMachine", "RoleArn"))
         for resource in of_type(kind, resources).values()
     ]
-    assert len(users) == len(set(users)) == 13
+    assert len(users) == len(set(users)) == 15
 
 
 def test_no_role_may_do_everything_or_to_everything(transformed):
@@ -322,7 +322,7 @@ def test_services_that_say_for_whom_they_act_act_for_this_account_only():
         for name, role in of_type("AWS::IAM::Role").items()
     }
     bounded = {name for name, statement in trusting.items() if statement.get("Condition") == OF_THIS_ACCOUNT}
-    assert bounded == {"RetrainRole", "DeployModelRole", "TrainingRole", "ServingRole"}
+    assert bounded == {"RetrainRole", "DeployModelRole", "ExportRole", "TrainingRole", "ServingRole"}
     others = {statement["Principal"]["Service"] for name, statement in trusting.items() if name not in bounded}
     assert others == {"lambda.amazonaws.com", "sagemaker.amazonaws.com"}
 
@@ -599,7 +599,7 @@ def test_a_step_outlasts_its_function(machine):
     invoked = [task for _, task, _ in tasks(MACHINES[machine]) if task["Resource"].endswith(":lambda:invoke")]
     assert invoked
     for task in invoked:
-        name = task["Arguments"]["FunctionName"].removeprefix("${").removesuffix("Arn}")
+        name = (task.get("Arguments") or task["Parameters"])["FunctionName"].removeprefix("${").removesuffix("Arn}")
         assert task["TimeoutSeconds"] >= properties(name)["Timeout"] + 30, name
 
 
@@ -622,7 +622,7 @@ def test_every_transition_leads_to_a_state(machine):
             targets = [state.get("Next"), state.get("Default")]
             targets += [entry["Next"] for entry in [*state.get("Catch", []), *state.get("Choices", [])]]
             assert {target for target in targets if target} <= states["States"].keys()
-            for branch in state.get("Branches", []):
+            for branch in [*state.get("Branches", []), *([state["ItemProcessor"]] if "ItemProcessor" in state else [])]:
                 check(branch)
 
     check(MACHINES[machine])

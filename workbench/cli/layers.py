@@ -30,9 +30,9 @@ def list_joins(
     below: Annotated[float, typer.Option(min=0, max=1, help="only joins of less confidence")] = 0.9,
 ) -> None:
     """The joins of a segment that are not sure, and what people said of its lines."""
+    from firnline.exports.segment_numbers import JOIN_COLUMNS
     from firnline.store.joins import Joins
     from workbench import exporting
-    from workbench.segment_numbers import JOIN_COLUMNS
 
     connection, out = terminal.connect(), wide_console()
     try:
@@ -94,8 +94,9 @@ def forget(
 
 
 def _say(one: str, other: str, status: list[options.Status] | None, same: bool) -> None:
+    from firnline.exports import segment_numbers
     from firnline.store.joins import Joins
-    from workbench import exporting, segment_numbers
+    from workbench import exporting
 
     connection = terminal.connect()
     try:

@@ -2,13 +2,17 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from firnline.errors import Refused
 from workbench.cli import options, terminal
 from workbench.cli.terminal import console, fail, last_words
+
+if TYPE_CHECKING:
+    from firnline.exports.request import ExportRequest
+    from workbench.connection import Connection
 
 commands = terminal.Group("Frames")
 
@@ -29,6 +33,7 @@ class Form(StrEnum):
 
 
 _CREDIT = "Attributes of the files"
+_CLOUD = "In the cloud"
 
 
 class Numbers(StrEnum):
@@ -38,14 +43,24 @@ class Numbers(StrEnum):
 
 @commands.command()
 def export(
-    out: Annotated[Path, typer.Option(file_okay=False, help="a folder, new or empty, for what is written")],
     which: options.Which = None,
+    out: Annotated[
+        Path | None, typer.Option(file_okay=False, help="a folder, new or empty, for what is written; --in-cloud does without")
+    ] = None,
     to: Annotated[list[Form] | None, typer.Option(help="a form; may be given again. csv if none is")] = None,
     status: options.Statuses = None,
     box: options.InBox = None,
     numbers: Annotated[
         Numbers, typer.Option(help="whether a layer keeps its number along the segment, or is counted in each frame by itself")
     ] = Numbers.segment,
+    in_cloud: Annotated[
+        bool, typer.Option("--in-cloud", rich_help_panel=_CLOUD, help="let the stack write the products, several segments at a time, each "
+                           "into a folder of its own below products/ of the workspace bucket; with --out they are fetched. Not of "
+                           "geoparquet, netcdf, geopackage and crossovers, which are written on a machine")
+    ] = False,
+    name: Annotated[
+        str | None, typer.Option(rich_help_panel=_CLOUD, help="the export's name in the cloud; the same again goes on with what is missing")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="replace what an earlier export left in that folder")] = False,
     index: options.Index = None,
     firn_correction: options.FirnCorrection = None,
@@ -75,6 +90,7 @@ def export(
 
     `firnline models export` writes the network.
     """
+    from firnline.exports.request import ExportRequest
     from firnline.products.credits import Credits
     from workbench import exporting
     from workbench.progress import Stages
@@ -86,9 +102,21 @@ def export(
         ).assumptions()  # fmt: skip
         credits = Credits.of(creator, creator_url, institution, licence)
         wanted = exporting.Wanted.of(which or [], [one.value for one in status or []], box, numbers.value)
-        exporting.check_folder(out, overwrite)
+        forms = [one.value for one in to or [Form.csv]]
+        if name and not in_cloud:
+            raise Refused("--name goes with --in-cloud: it is the export's name in the bucket.")
+        if out is not None:
+            exporting.check_folder(out, overwrite)
+        asked = None
+        if in_cloud:
+            asked = ExportRequest.of(wanted, forms, assumptions, credits, terminal.command_line())
     except Refused as refusal:
         raise fail(str(refusal)) from refusal
+    if asked is not None:
+        _in_cloud(terminal.connect(), name, asked, out)
+        return
+    if out is None:
+        raise fail("Say with --out where to: a folder, new or empty.")
     connection, shown = terminal.connect(), console()
     with (
         last_words(lambda: f"{out} holds what was finished; files named part-… are not whole"),
@@ -97,7 +125,7 @@ def export(
         exported = exporting.export(
             connection,
             wanted,
-            [one.value for one in to or [Form.csv]],
+            forms,
             assumptions,
             out,
             stages,
@@ -108,3 +136,40 @@ def export(
         shown.print(sentence, markup=False, soft_wrap=True)
     if not exported.frames:
         raise fail("Nothing was exported.")
+
+
+def _in_cloud(connection: "Connection", name: str | None, request: "ExportRequest", out: Path | None) -> None:
+    from workbench import cloud_export
+    from workbench.progress import Stages
+
+    shown, name = console(), name or cloud_export.new_name()
+    products = connection.workspace.uri(f"products/{name}/")
+    missing = ""
+    with (
+        last_words(
+            lambda: (
+                f"what has begun goes on in the cloud, and writes below {products}; the same command with --name {name} waits for it"
+            )
+        ),
+        Stages(shown) as stages,
+    ):
+        try:
+            execution = cloud_export.start(connection, name, request)
+        except Refused as refusal:
+            raise fail(str(refusal)) from refusal
+        shown.print(f"export {name}, execution {execution.rpartition(':')[2]}", markup=False, soft_wrap=True)
+        try:
+            summary = cloud_export.wait(connection, execution, stages)["summary"]
+        except cloud_export.Incomplete as incomplete:
+            missing = str(incomplete)
+        fetched = None
+        if out is not None:
+            try:
+                fetched = cloud_export.fetch(connection, name, out, stages)
+            except FileNotFoundError as error:
+                raise fail(missing or f"{error} is gone: look for who deleted it") from error
+    if fetched is not None:
+        shown.print(f"{fetched} files in {out}", markup=False, soft_wrap=True)
+    if missing:
+        raise fail(f"{missing}. The same command with --name {name} goes on with what is missing.")
+    shown.print(f"{summary}; the products lie below {products}", markup=False, soft_wrap=True)

@@ -109,7 +109,7 @@ def retrain() -> None:
 
 @commands.command()
 def executions() -> None:
-    """The latest retraining executions and how they ended."""
+    """The latest retrainings, deployments and exports in the cloud, and how they ended."""
     from workbench import operations
 
     console().print(operations.execution_listing(terminal.connect()))

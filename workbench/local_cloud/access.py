@@ -1,5 +1,5 @@
 """What MiniStack's IAM lacks: policies of event buses, the condition keys of EventBridge and DynamoDB, S3's silence about
-what is not there, and what tags and the moving of messages ask besides.
+what is not there, the resource of a map run, and what tags and the moving of messages ask besides.
 """
 
 import json
@@ -45,6 +45,14 @@ def install() -> None:
     def checks_of(method: str, path: str, headers: dict, body: bytes, query: dict) -> list[tuple[str, str]]:
         return [*s3_checks(method, path, headers, body, query), *tagging_checks(method, path, headers)]
 
+    extract = iam_actions.extract_resource_arn
+
+    def resource_of(service: str, method: str, path: str, headers: dict, body: bytes, *rest: Any) -> str:
+        """MiniStack does not know that requests about a map run name one."""
+        found: str = extract(service, method, path, headers, body, *rest)
+        return iam_actions._safe_json_field(body, "mapRunArn") or found if service == "states" else found
+
+    iam_actions.extract_resource_arn = resource_of
     iam_actions.s3_additional_checks = checks_of
     app.SERVICE_HANDLERS["sqs"] = asking_for_moves(app.SERVICE_HANDLERS["sqs"])
     app.SERVICE_HANDLERS["s3"] = hiding_absence(app.SERVICE_HANDLERS["s3"])

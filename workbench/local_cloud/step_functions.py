@@ -57,7 +57,7 @@ def install(api: SageMakerApi) -> None:
     execute_task, invoke_resource = stepfunctions._execute_task, stepfunctions._invoke_resource
 
     def execute_with_role(state: dict, raw_input: Any, execution: dict, context: dict) -> Any:
-        machine = stepfunctions._state_machines.get(execution["stateMachineArn"])
+        machine = stepfunctions._state_machines.get(_own_machine(execution))
         if machine is None:
             return execute_task(state, raw_input, execution, context)
         try:
@@ -101,9 +101,44 @@ def install(api: SageMakerApi) -> None:
         return output, stepfunctions._next_or_end(state)
 
     stepfunctions._run_parallel_branches = run_branches_in_jsonata
+    _install_map_rights(failed)
     stepfunctions._execute_task = execute_with_role
     stepfunctions._invoke_resource = invoke_as_role
     stepfunctions._SERVICE_DISPATCH[OPTIMIZED] = lambda resource, params: sagemaker_call(api, failed, resource, params)
+
+
+def _install_map_rights(failed: type[Exception]) -> None:
+    """A Distributed Map reads its items and starts its children as the machine's role does; MiniStack asks nobody."""
+    from ministack.services import stepfunctions
+
+    run_distributed = stepfunctions._run_distributed_map
+
+    def run_with_role(
+        state: dict, raw_input: Any, effective: Any, iterator: dict, execution: dict, context: dict
+    ) -> Any:
+        machine = _own_machine(execution)
+        reader = state.get("ItemReader") or {}
+        where = stepfunctions._resolve_params_obj(reader.get("Parameters") or {}, effective, context)
+        needed = [*permissions(reader.get("Resource", ""), where), ("states:StartExecution", machine)]
+        try:
+            session = assume_role(
+                stepfunctions._state_machines[machine]["roleArn"], "states.amazonaws.com", execution["name"]
+            )
+            try:
+                for action, target in needed:
+                    require(session.access_key, action, target, service=action.partition(":")[0])
+            finally:
+                drop_session(session)
+        except AwsError as error:
+            raise failed("States.Runtime", error.message) from error
+        return run_distributed(state, raw_input, effective, iterator, execution, context)
+
+    stepfunctions._run_distributed_map = run_with_role
+
+
+def _own_machine(execution: dict) -> str:
+    """The ARN of an execution's machine; a child of a Distributed Map has its machine's, with the map's label behind it."""
+    return str(execution["stateMachineArn"]).partition("/")[0]
 
 
 def permissions(resource: str, params: dict) -> list[tuple[str, str]]:

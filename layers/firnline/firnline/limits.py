@@ -49,3 +49,21 @@ MAX_OUTPUT_BYTES = 16_000_000
 
 MAX_SENTENCE_CHARACTERS = 1_000
 """A reason that a person reads. An item of the table takes 400 kB, an event 256 kB, with what stands beside it."""
+
+MAX_PROFILE_KNOTS = 20_000
+"""Points of a density profile that an export in the cloud takes: its request stays below a megabyte."""
+
+MAX_EXPORT_REQUEST_BYTES = 4_000_000
+"""What an export in the cloud is asked for: its profile, and the frames' names if they are named."""
+
+MAX_EXPORT_SEGMENTS = 10_000
+"""Segments of one export in the cloud."""
+
+MAX_EXPORT_SEGMENT_BYTES = 3_500_000_000
+"""The products of one segment, as `export_segment` may have them on its disk."""
+
+MAX_EXPORT_ACCOUNT_BYTES = 50_000_000
+"""`export.json` of a segment, which names its files, and the frames that are not in every form."""
+
+EXPORT_SECONDS_LEFT = 90
+"""Time that `export_segment` keeps back of its quarter of an hour, to put products of gigabytes into the bucket."""

@@ -3,7 +3,7 @@ at all.
 """
 
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -21,6 +21,14 @@ class Writer(Protocol):
 
     def close(self) -> list[Path]:
         """Finish all files, and say which they are."""
+
+
+@runtime_checkable
+class Tells(Protocol):
+    """A writer that has something to say of what it wrote."""
+
+    @property
+    def sentences(self) -> list[str]: ...
 
 
 class Unfinished:

@@ -46,8 +46,7 @@ class GeoJsonTracks:
 
     def __init__(self, folder: Path) -> None:
         self._file = Unfinished(folder / "tracks.geojson")
-        self._stream = self._file.part.open("w")
-        self._stream.write('{"type": "FeatureCollection", "features": [')
+        self._append('{"type": "FeatureCollection", "features": [')
         self._first = True
 
     def add(self, product: FrameProduct) -> None:
@@ -58,13 +57,17 @@ class GeoJsonTracks:
             else {"type": "MultiLineString", "coordinates": parts}
         )
         feature = {"type": "Feature", "geometry": geometry, "properties": properties_of(product)}
-        self._stream.write(("\n" if self._first else ",\n") + json.dumps(feature, allow_nan=False))
+        self._append(("\n" if self._first else ",\n") + json.dumps(feature, allow_nan=False))
         self._first = False
 
     def close(self) -> list[Path]:
-        self._stream.write("\n]}\n")
-        self._stream.close()
+        self._append("\n]}\n")
         return [self._file.finish()]
+
+    def _append(self, text: str) -> None:
+        """No file is left open between frames: an export may end early, and its function goes on to the next."""
+        with self._file.part.open("a") as stream:
+            stream.write(text)
 
 
 def _median(values: np.ndarray) -> float | None:

@@ -1,6 +1,7 @@
 """Reading and writing S3 objects with limits; `client` is a boto3 S3 client."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -40,6 +41,14 @@ class Bucket:
         """`tagging` is `name=value`, as S3 takes it."""
         tags = {"Tagging": tagging} if tagging else {}
         self.client.put_object(Bucket=self.name, Key=key, Body=body, ContentType=content_type, **tags)
+
+    def write_file(self, key: str, path: Path, content_type: str) -> None:
+        """A file of any size, in parts where it is large."""
+        self.client.upload_file(str(path), self.name, key, ExtraArgs={"ContentType": content_type})
+
+    def read_file(self, key: str, path: Path) -> None:
+        """Bring an object of any size to a file, which is there when it is whole."""
+        self.client.download_file(self.name, key, str(path))
 
     def delete(self, key: str) -> None:
         """Remove an object; it is no error if there is none."""

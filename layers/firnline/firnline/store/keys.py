@@ -59,4 +59,28 @@ def checkpoints_prefix(request: str) -> str:
     return f"checkpoints/{request}/"
 
 
+def export_request(export: str) -> str:
+    return f"products/{export}/request.json"
+
+
+def export_segments(export: str) -> str:
+    """The segments of an export in the cloud, which a state machine takes one by one."""
+    return f"products/{export}/segments.json"
+
+
+def export_account(export: str) -> str:
+    """What an export in the cloud wrote, as a whole: it is written last."""
+    return f"products/{export}/export.json"
+
+
+def export_segment_prefix(export: str, segment: str) -> str:
+    """Below it the products of `<campaign>/<segment>`, with `export.json`, which is written last."""
+    return f"products/{export}/segments/{segment}/"
+
+
+def export_failure(export: str, segment: str) -> str:
+    """Why the products of a segment could not be written."""
+    return f"products/{export}/failed/{segment}.json"
+
+
 FIRST_MODEL = "models/first/model.tar.gz"
