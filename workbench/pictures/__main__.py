@@ -7,13 +7,18 @@ from PIL import Image
 
 from workbench.pictures.drawing import View, three_panels, write, write_small
 from workbench.pictures.frames import Ice, traced
-from workbench.pictures.review import CHROMIUM, mended, screenshot
+from workbench.pictures.review import CHROMIUM, list_screenshot, mended, screenshot
 from workbench.pictures.segment import screenshot_of_segment
 from workbench.simulator import Genuine
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 SNOW = Ice("varied_snow_5100", 0, Genuine(oversampling=2.0, samples=10_000, along=2.0))
 SOUNDER = Ice("varied_sounder_5100", 0, Genuine(oversampling=3.0, samples=2400, along=2.0))
+LISTED = [
+    *(Ice("varied_snow_5101", number, SNOW.genuine) for number in range(2)),
+    *(Ice("varied_sounder_5101", number, SOUNDER.genuine) for number in range(2)),
+]
+"""Frames that stand in the list beside the others."""
 SEGMENT = [
     Ice("varied_sounder_5100", 0, Genuine(oversampling=3.0, samples=2400, along=2.0), number)
     for number in (1, 2, 3, 4, 5, 6, 8, 9, 10)
@@ -31,8 +36,8 @@ def main() -> None:
     IMAGES.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        frames = traced([SNOW, SOUNDER], work)
-        for frame, (name, view) in zip(frames, SHOWN.items(), strict=True):
+        frames = traced([SNOW, SOUNDER, *LISTED], work)
+        for frame, (name, view) in zip(frames[: len(SHOWN)], SHOWN.items(), strict=True):
             figure = three_panels(frame.grey, frame.frame, frame.proposal, mended(frame), view, INCHES)
             _report(name, write(figure, IMAGES / name))
         if not CHROMIUM.exists():
@@ -40,6 +45,8 @@ def main() -> None:
             return
         screenshot(frames[1], work / "page.png", SELECTED_LAYER)
         _report("review-page.png", write_small(Image.open(work / "page.png"), IMAGES / "review-page.png"))
+        list_screenshot(frames, work / "list.png")
+        _report("review-list.png", write_small(Image.open(work / "list.png"), IMAGES / "review-list.png"))
         screenshot_of_segment(traced(SEGMENT, work / "segment"), REVIEWED, work / "segment.png")
         _report("segment-browser.png", write_small(Image.open(work / "segment.png"), IMAGES / "segment-browser.png"))
 

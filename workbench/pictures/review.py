@@ -1,6 +1,6 @@
-"""One frame under review: the page served on loopback, its answer, and how it looks in a browser."""
+"""Frames under review: the page served on loopback, its answer, and how it looks in a browser."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,69 +31,93 @@ POLICY = Policy(confidence=0.85, audit_rate=1.0)
 _SETTLED_MS = 300
 
 
-class OneTask:
-    """A store (`firnline.portal.store.Store`) that holds the review of one frame in memory."""
+class Tasks:
+    """A store (`firnline.portal.store.Store`) that holds the reviews of frames in memory. `answers` are the submitted
+    `answerContent` by task.
+    """
 
-    def __init__(self, traced: Traced) -> None:
-        frame, proposal = traced.frame, traced.proposal
-        reason = POLICY.reason_to_review(frame.frame_id, frame.revision, proposal.confidence)
-        self._objects = {
-            "s3://workspace/echogram.png": encode_png(traced.grey),
-            "s3://workspace/overlay.png": encode_png(draw_layers(traced.grey, proposal)),
-        }
-        content = input_content(
-            proposal,
-            revision=frame.revision,
-            reason=reason.sentence if reason else "",
-            model_output_image="s3://workspace/overlay.png",
-            labeled_image="s3://workspace/echogram.png",
-            unlabeled_image="s3://workspace/echogram.png",
-            axes=axes_of(frame),
-        )
-        name = loop_name("workspace", frame.frame_id, frame.revision, proposal.source.model_version or "")
-        self._task = Task(name, datetime.now(UTC), "open", content, task_template())
-        self._listed = Listed(
-            name=name, created=self._task.created, frame_id=frame.frame_id, reason=reason.sentence if reason else "",
-            confidence=proposal.confidence, priority=1 - (proposal.confidence or 0.0), cursor="",
-        )  # fmt: skip
+    def __init__(self, frames: Sequence[Traced]) -> None:
+        self.answers: dict[str, dict[str, Any]] = {}
         self._claims = Claims()
-        self.answer: dict[str, Any] | None = None
-        """The submitted `answerContent`."""
+        self._objects: dict[str, bytes] = {}
+        self._tasks = {task.name: task for task in map(self._task, frames)}
+        self._listed = [_listed(task) for task in self._tasks.values()]
 
     def overview(self, view: View) -> Overview:
-        return counted([self._listed], view, done=0, failed=0)
+        return counted(self._listed, view, done=len(self.answers), failed=0)
 
     def open_tasks(self, view: View, limit: int, after: str = "") -> list[Listed]:
-        return following([self._listed], view, limit, after)
+        return following(self._listed, view, limit, after)
 
     def get(self, name: str) -> Task | None:
-        return self._task if name == self._task.name else None
+        return self._tasks.get(name)
 
     def frame_of(self, name: str) -> str | None:
-        return self._listed.frame_id if name == self._task.name else None
+        return next((listed.frame_id for listed in self._listed if listed.name == name), None)
 
     def claim(self, name: str, reviewer: str) -> datetime:
-        if name != self._task.name:
-            raise UnknownTask(name)
+        self._known(name)
         return self._claims.take(name, reviewer)
 
     def release(self, name: str, reviewer: str) -> None:
         self._claims.release(name, reviewer)
 
     def submit(self, name: str, answer_content: dict[str, Any], worker_id: str, seconds: float) -> None:
-        if name != self._task.name:
-            raise UnknownTask(name)
-        if self.answer is not None:
+        self._known(name)
+        if name in self.answers:
             raise AlreadyAnswered("This task has been answered already.")
-        self.answer = answer_content
+        self.answers[name] = answer_content
 
     def thumbnail(self, name: str) -> bytes:
-        return thumbnail(self._objects["s3://workspace/echogram.png"])
+        return thumbnail(self._objects[self._known(name).input_content["unlabeled_image"]])
 
     def read_object(self, name: str, s3_uri: str) -> tuple[bytes, str]:
-        if name != self._task.name:
+        if s3_uri not in self._known(name).input_content.values():
             raise KeyError(s3_uri)
         return self._objects[s3_uri], "image/png"
+
+    def _known(self, name: str) -> Task:
+        if name not in self._tasks:
+            raise UnknownTask(name)
+        return self._tasks[name]
+
+    def _task(self, traced: Traced) -> Task:
+        frame, proposal = traced.frame, traced.proposal
+        reason = POLICY.reason_to_review(frame.frame_id, frame.revision, proposal.confidence)
+        echogram, overlay = (f"s3://workspace/{frame.frame_id}/{name}.png" for name in ("echogram", "overlay"))
+        self._objects[echogram] = encode_png(traced.grey)
+        self._objects[overlay] = encode_png(draw_layers(traced.grey, proposal))
+        content = input_content(
+            proposal,
+            revision=frame.revision,
+            reason=reason.sentence if reason else "",
+            model_output_image=overlay,
+            labeled_image=echogram,
+            unlabeled_image=echogram,
+            axes=axes_of(frame),
+        )
+        name = loop_name("workspace", frame.frame_id, frame.revision, proposal.source.model_version or "")
+        return Task(name, datetime.now(UTC), "open", content, task_template())
+
+
+class OneTask(Tasks):
+    """The review of one frame."""
+
+    def __init__(self, traced: Traced) -> None:
+        super().__init__([traced])
+
+    @property
+    def answer(self) -> dict[str, Any] | None:
+        """The submitted `answerContent`."""
+        return next(iter(self.answers.values()), None)
+
+
+def _listed(task: Task) -> Listed:
+    content = task.input_content
+    return Listed(
+        name=task.name, created=task.created, frame_id=content["frame_id"], reason=content["reason"],
+        confidence=content["confidence"], priority=1 - (content["confidence"] or 0.0), cursor="",
+    )  # fmt: skip
 
 
 def mended(traced: Traced) -> LayersDocument:
@@ -123,8 +147,21 @@ def screenshot(traced: Traced, path: Path, layer: int, width: int = 1400, height
         browser.close()
 
 
+def list_screenshot(frames: Sequence[Traced], path: Path, width: int = 1280, height: int = 720) -> None:
+    """Take a picture of the list of tasks of these frames."""
+    from playwright.sync_api import sync_playwright
+
+    with served(Tasks(frames)) as address, sync_playwright() as playwright:
+        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.goto(f"{address}/review/", wait_until="networkidle")
+        page.screenshot(path=path)
+        browser.close()
+
+
 @contextmanager
-def served(store: OneTask, segments: Segments | None = None) -> Iterator[str]:
+def served(store: Tasks, segments: Segments | None = None) -> Iterator[str]:
     """The address of the review page of `store`, on a free loopback port."""
     server = PageServer(store, segments=segments)
     thread = Thread(target=server.serve_until_stopped, daemon=True)

@@ -168,6 +168,8 @@ def _listed(task: Listed, reviewer: str) -> dict[str, Any]:
         **_shown(task.name, task.frame_id, task.confidence, task.created, task.reason),
         "thumbnail": f"{address(task.name)}/thumbnail",
         "note": note,
+        "campaign": task.campaign,
+        "segment_name": task.segment.partition("/")[2],
         "segment_address": _view_address(View("track", task.campaign, task.segment.partition("/")[2])),
     }
 
