@@ -12,6 +12,7 @@ from pydantic import Field
 
 from firnline.events import LayersPredicted
 from firnline.observability import QueueProcessor, logger, metrics
+from firnline.review.diversity import Diversity
 from firnline.review.policy import Policy
 from firnline.review.providers import A2I, Portal, ReviewProvider
 from firnline.settings import Settings, load_settings
@@ -28,6 +29,8 @@ class ReviewSettings(Settings):
     review_confidence: float = Field(0.9, ge=0, le=1, alias="REVIEW_CONFIDENCE")
     audit_rate: float = Field(0.05, ge=0, le=1, alias="AUDIT_RATE")
     review_budget: int = Field(0, ge=0, alias="REVIEW_BUDGET")
+    review_apart: int = Field(0, ge=0, le=100, alias="REVIEW_APART")
+    review_difference: float = Field(0.15, ge=0, le=1, alias="REVIEW_DIFFERENCE")
     reviewers_per_task: int = Field(1, ge=1, le=3, alias="REVIEWERS_PER_TASK")
     flow_definition_arn: str = Field("", alias="FLOW_DEFINITION_ARN")
 
@@ -41,8 +44,9 @@ def starter() -> ReviewStarter:
     if settings.review_provider == "a2i":
         provider = A2I(boto3.client("sagemaker-a2i-runtime"), settings.flow_definition_arn)
     policy = Policy(settings.review_confidence, settings.audit_rate)
+    diversity = Diversity(settings.review_apart, settings.review_difference)
     return ReviewStarter(
-        FrameRegister(table), bucket, provider, settings.review_provider, policy, settings.review_budget
+        FrameRegister(table), bucket, provider, settings.review_provider, policy, settings.review_budget, diversity
     )
 
 

@@ -12,18 +12,28 @@ from firnline.events import LayersPredicted
 from firnline.limits import MAX_DOCUMENT_BYTES
 from firnline.observability import logger
 from firnline.review.axes import axes_of
+from firnline.review.diversity import NO_DIVERSITY, Diversity, look_of, passed_over
 from firnline.review.human_loop import loop_name
-from firnline.review.policy import Policy
+from firnline.review.policy import Policy, Reason
 from firnline.review.providers import ReviewProvider
 from firnline.review.task_input import input_content
 from firnline.review.withdrawal import WITHDRAWN
 from firnline.store import keys
 from firnline.store.bucket import Bucket
 from firnline.store.frame_register import FrameRegister
-from firnline.store.rows import ProviderName
+from firnline.store.rows import Look, ProviderName, ReviewBudgetRow
 
 MAX_ECHOGRAM_BYTES = 64_000_000
 MAX_FRAME_BYTES = 64_000_000
+
+STANDS_FOR_OTHERS = ("STARTED", "COMPLETED")
+"""States of a review that is open or done."""
+MOST_DECISIONS = 30
+"""More than there are deliveries at once."""
+
+
+class Contended(Exception):
+    """The segment changes faster than a decision is made; the message comes again."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ class ReviewStarter:
     provider_name: ProviderName
     policy: Policy
     budget: int
+    diversity: Diversity = NO_DIVERSITY
 
     def handle(self, event: LayersPredicted) -> str:
         """Start the review of a prediction or accept it; returns what was done, in a word.
@@ -80,16 +91,64 @@ class ReviewStarter:
         if prediction is None:
             raise LookupError(f"{event.frame_id} has no prediction by {event.model_version} in the table yet")
         reason = self.policy.reason_to_review(event.frame_id, event.revision, prediction.confidence)
-        if reason is not None:
-            opened = self.register.open_review(
-                event.frame_id, name, event.revision, self.budget,
-                provider=self.provider_name, model_version=event.model_version, asked_because=reason,
-            )  # fmt: skip
-            if opened or self.register.review(event.frame_id, name):
-                return reason
-        note = "" if reason is None else f"{reason} The segment's budget of {self.budget} reviews is used up."
-        self.register.accepted(event.frame_id, event.revision, note)
+        note = "" if reason is None else self._asked(event, name, reason, prediction.confidence)
+        if reason is not None and note is None:
+            return reason.sentence
+        self.register.accepted(event.frame_id, event.revision, note or "")
         return None
+
+    def _asked(self, event: LayersPredicted, name: str, reason: Reason, confidence: float) -> str | None:
+        """Note the review; None if it is noted, now or before, else why it is not."""
+        if self.diversity.wanted:
+            return self._open_unless_alike(event, name, reason, confidence)
+        if self._note(event, name, reason.sentence) or self.register.review(event.frame_id, name):
+            return None
+        return self._used_up(reason.sentence)
+
+    def _used_up(self, sentence: str) -> str:
+        return f"{sentence} The segment's budget of {self.budget} reviews is used up."
+
+    def _note(
+        self,
+        event: LayersPredicted,
+        name: str,
+        sentence: str,
+        look: Look | None = None,
+        seen: ReviewBudgetRow | None = None,
+    ) -> bool:
+        return self.register.open_review(
+            event.frame_id, name, event.revision, self.budget, provider=self.provider_name,
+            model_version=event.model_version, asked_because=sentence, look=look, seen=seen,
+        )  # fmt: skip
+
+    def _open_unless_alike(self, event: LayersPredicted, name: str, reason: Reason, confidence: float) -> str | None:
+        """The same, but a near-duplicate of a reviewed frame is passed over.
+
+        The decision counts only if no other review of the segment was opened meanwhile; else it is made anew.
+        """
+        look = self._look(event, name, confidence)
+        segment, _, _ = event.frame_id.rpartition("/")
+        for _ in range(MOST_DECISIONS):
+            seen = self.register.reviews_of_segment(segment)
+            if self.register.review(event.frame_id, name):
+                return None  # another delivery of the event was faster
+            if self.budget and seen.opened >= self.budget:
+                return self._used_up(reason.sentence)
+            for other in [] if reason.drawn else self.diversity.alike(look, seen.looks):
+                review = self.register.review(f"{segment}/{other.stem}", other.loop_name)
+                if review and review.state in STANDS_FOR_OTHERS:
+                    return passed_over(reason.sentence, look, other)
+            if self._note(event, name, reason.sentence, look, seen):
+                return None
+        raise Contended(f"Other reviews of {segment} were opened {MOST_DECISIONS} times while this one was decided on.")
+
+    def _look(self, event: LayersPredicted, name: str, confidence: float) -> Look:
+        frame = (event.frame_id, event.revision)
+        document = LayersDocument.model_validate_json(
+            self.bucket.read(keys.prediction(*frame, event.model_version), MAX_DOCUMENT_BYTES)
+        )
+        grey = decode_png(self.bucket.read(keys.echogram(*frame), MAX_ECHOGRAM_BYTES))
+        return look_of(event.frame_id.rpartition("/")[2], name, confidence, document, grey)
 
     def _put_back_if_failed(self, event: LayersPredicted, name: str) -> None:
         # A reviewer may answer before the status has moved to IN_REVIEW; a failed review must not leave the frame

@@ -43,8 +43,10 @@ FAR_PX, FEW = 6.0, 0.02
 """A way that the expert takes strays nowhere farther than that, and beyond `WITHIN_PX` on no larger share of its traces."""
 AIM_PX = 1.8
 """By which snapping may move a click away from the layer before the expert holds Ctrl."""
-TRIES = 2
-"""At a place, before the expert leaves it as it is."""
+WORTH_THE_SLIDER = 2
+"""Wrong lines; more are deleted by their confidence, if no right one is as unsure."""
+TRIES = 3
+"""Rounds of looking for what is still wrong."""
 WORTH_A_CLICK = 12
 """Traces; where the next click would bring fewer, the expert draws on by hand."""
 ZOOM_TURNS = 3
@@ -138,7 +140,7 @@ class Expert:
         self.follow(start, rows)
 
     def follow(self, start: int, rows: np.ndarray) -> None:
-        """Click along a layer, as far each time as the way that the page shows stays on it; then end the line."""
+        """Click along a layer, as far each time as the way that the page shows stays on it."""
         x, last = start, start + len(rows) - 1
         self.click(x, rows[0])
         while x < last:
@@ -151,6 +153,10 @@ class Expert:
             self.click(x, rows[x - start], *held)
             self.editor.get("1")
         self.hold()
+        self.editor.get("1")
+
+    def end(self) -> None:
+        """Put in what is being drawn; the key that begins the next one does so too."""
         self.key("Enter")
         self.editor.get("1")
 
@@ -164,7 +170,6 @@ class Expert:
         self.tab.mouse.move(*self.editor.at(about, rows[about - start]))
         self.hold("Shift")
         self.turn(-200)
-        self.hold()
         for trace in [*range(x + 1, end, STROKE_STEP), end]:
             at = np.array(self.editor.at(trace, rows[trace - start])) + self.random.normal(0, HAND_PX, 2)
             self.tab.mouse.move(*at)
@@ -173,8 +178,8 @@ class Expert:
         self.tab.mouse.up()
         self.operations["stroke"] += 1
         self.editor.get("1")
-        self.tab.keyboard.press("f")
-        self.operations["key"] += 1
+        self.turn(200)
+        self.hold()
         return end
 
     def turn(self, by: int) -> None:
@@ -229,16 +234,33 @@ def from_empty(expert: Expert, truth: LayersDocument) -> float:
     """Draw layers, the longest first, until enough is there."""
     stretches = [(layer.label, a, rows[a:b]) for layer, rows in zip(truth.layers, truth.rows(), strict=True)
                  for a, b in runs(np.isfinite(rows)) if b - a >= SHORTEST_STRETCH]  # fmt: skip
+    missing = _missing(expert, truth)
     for label, start, rows in sorted(stretches, key=lambda item: -len(item[2])):
-        if shares(expert.editor.lines, truth)[0] >= ENOUGH:
+        if missing <= 0:
             break
         expert.draw(label, start, rows)
+        missing -= len(rows)
+    expert.end()
     return mend(expert, truth)
+
+
+def _missing(expert: Expert, truth: LayersDocument) -> float:
+    """Traces that have to come right before it is enough."""
+    return (ENOUGH - shares(expert.editor.lines, truth)[0]) * float(np.isfinite(truth.rows()).sum())
 
 
 def from_proposal(expert: Expert, truth: LayersDocument) -> float:
     """Delete what follows no layer, all at once, then mend what is left."""
     wrong = [index for index, line in enumerate(expert.editor.lines) if _follows_nothing(line, truth)]
+    sure = expert.editor.get("editor.drawing.lines.map((line) => line.confidence)")
+    right = [sure[index] for index in range(len(sure)) if index not in wrong]
+    least = int(100 * min(right, default=1))
+    unsure = [index for index in wrong if sure[index] < least / 100]
+    if len(unsure) > WORTH_THE_SLIDER:
+        expert.tab.locator("[data-least]").fill(str(least))
+        expert.tab.click("[data-action=delete-below]")
+        expert.operations["click"] += 2
+        wrong = [index for index, line in enumerate(expert.editor.lines) if _follows_nothing(line, truth)]
     for index in wrong:
         # On the list, where every line can be seen and hit; Shift adds to what is selected.
         expert.hold("Shift")
@@ -251,29 +273,29 @@ def from_proposal(expert: Expert, truth: LayersDocument) -> float:
 
 
 def mend(expert: Expert, truth: LayersDocument) -> float:
-    """Redraw or add the longest wrong stretches until enough is right, or a stretch does not get better."""
-    tried: Counter = Counter()
-    while (seen := shares(expert.editor.lines, truth))[0] < ENOUGH:
+    """Redraw or add the longest wrong stretches until enough is right."""
+    for _ in range(TRIES):
+        missing = _missing(expert, truth)
+        found = shares(expert.editor.lines, truth)[1]
         stretches = [(b - a, number, a, b) for number, rows in enumerate(truth.rows())
-                     for a, b in runs(np.isfinite(rows) & ~seen[1][number])
-                     if b - a >= SHORTEST_STRETCH and tried[number, a // STROKE_TRACES] < TRIES]  # fmt: skip
-        if not stretches:
+                     for a, b in runs(np.isfinite(rows) & ~found[number]) if b - a >= SHORTEST_STRETCH]  # fmt: skip
+        lines = expert.editor.lines
+        for length, number, a, b in sorted(stretches, reverse=True):
+            if missing <= 0:
+                break
+            missing -= length
+            label, rows = truth.layers[number].label, truth.rows()[number]
+            picked = np.flatnonzero(np.isfinite(rows[max(0, a - 2) : b + 2])) + max(0, a - 2)
+            first, last = int(picked[0]), int(picked[-1])
+            if _line_of(lines, label, rows, first, last) is None:
+                expert.draw(label, first, rows[first : last + 1])
+            else:
+                expert.key("m")
+                expert.follow(first, rows[first : last + 1])
+        if stretches:
+            expert.end()
+        if _missing(expert, truth) <= 0:
             break
-        _, number, a, b = max(stretches)
-        tried[number, a // STROKE_TRACES] += 1
-        label, rows = truth.layers[number].label, truth.rows()[number]
-        picked = np.flatnonzero(np.isfinite(rows[max(0, a - 2) : b + 2])) + max(0, a - 2)
-        first, last = int(picked[0]), int(picked[-1])
-        owner = _line_of(expert.editor.lines, label, rows, first, last)
-        if owner is None:
-            expert.key("n")
-            expert.label(label)
-        else:
-            if expert.editor.get("editor.drawing.hand") != owner:
-                expert.editor.select(owner)
-                expert.operations["click"] += 1
-            expert.key("m")
-        expert.follow(first, rows[first : last + 1])
     return shares(expert.editor.lines, truth)[0]
 
 
@@ -344,15 +366,17 @@ def real_frames(folder: Path, stems: tuple[str, ...] = REAL_FRAMES) -> Iterator[
 
 
 def large_frame(side: int = 4000, count: int = 60) -> Traced:
-    """A picture of 4,000 x 4,000 pixels with 60 lines of a vertex each 8 traces, as the model's are."""
+    """A picture of 4,000 x 4,000 pixels with 60 lines that change their direction every few traces."""
     traces = np.arange(side)
-    rows = np.array([200 + 60 * k + 12 * np.sin(traces / (150 + 3 * k)) for k in range(count)])
+    rows = np.array(
+        [200 + 60 * k + 12 * np.sin(traces / (150 + 3 * k)) + 1.5 * np.sin(traces / 2.5) for k in range(count)]
+    )
     grey = np.random.default_rng(0).normal(60, 18, (side, side))
     for row in np.rint(rows).astype(int):
         for offset, power in ((-1, 60), (0, 110), (1, 60)):
             grey[row + offset, traces] += power
     layers = [
-        Layer(label="layer", confidence=0.9, vertices=[Vertex(x=x, y=row[x]) for x in [*range(0, side, 8), side - 1]])
+        Layer(label="layer", confidence=0.9, vertices=[Vertex(x=x, y=row[x]) for x in [*range(0, side, 4), side - 1]])
         for row in rows
     ]
     size = ImageSize(width=side, height=side)
@@ -417,7 +441,7 @@ def _idle(tab: Any, _editor: Editor) -> None:
 def _drag(tab: Any, editor: Editor) -> None:
     editor.select(30)
     tab.wait_for_timeout(300)
-    start = editor.at(*editor.vertex(30, 250))
+    start = editor.at(*editor.vertex(30, len(editor.lines[30]["vertices"]) // 2))
     tab.evaluate("Object.assign(window.seen, { work: [], frames: [] })")
     tab.mouse.move(*start)
     tab.mouse.down()
@@ -437,7 +461,8 @@ def _pan(tab: Any, editor: Editor) -> None:
     for _ in range(4):
         tab.mouse.wheel(0, -200)
     tab.wait_for_timeout(500)
-    start = editor.at(2000, 2000)
+    box = tab.locator(".stage").bounding_box()
+    start = (box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     tab.evaluate("Object.assign(window.seen, { work: [], frames: [] })")
     tab.mouse.move(*start)
     tab.mouse.down(button="middle")

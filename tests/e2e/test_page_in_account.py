@@ -113,6 +113,18 @@ def task_of(stack: Connection, frame_id: str) -> str | None:
     return frame.review if frame.status == "IN_REVIEW" else None
 
 
+def test_a_colleague_looks_at_a_whole_segment(stack: Connection, frame_ids: list[str], tab) -> None:
+    invited(stack, "sue")
+    campaign, segment, stem = frame_ids[1].split("/")
+    sign_in(tab, f"{stack.outputs['ReviewPageAddress']}segments/{campaign}/{segment}", "sue")
+    assert tab.url.endswith(f"/review/segments/{campaign}/{segment}")
+    tab.wait_for_selector(f'[data-frame="{stem}"][data-pictured] [data-lines]', state="attached")
+    tab.wait_for_selector(f'[data-track="{stem}"]', state="attached")
+    name = wait_until(lambda: task_of(stack, frame_ids[1]), 60, "its task")
+    tab.goto(f"{tab.url}/{stem}")
+    assert tab.url.endswith(f"/review/tasks/{name}")
+
+
 def test_somebody_without_the_group_is_told_whom_to_ask(stack: Connection, tab) -> None:
     pool, client = stack.outputs["ReviewUserPoolId"], stack.client("cognito-idp")
     client.admin_create_user(

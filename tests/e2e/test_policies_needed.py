@@ -26,6 +26,7 @@ from typer.testing import CliRunner
 
 from firnline.documents.layers import LayersDocument
 from firnline.events import CorrectionBatchClaimed, EventBus, FrameReady
+from firnline.portal.segment_store import SegmentStore
 from firnline.portal.store import View
 from firnline.portal.table_store import TableStore
 from firnline.store import keys
@@ -340,6 +341,8 @@ def review_on_own_page(connection: Connection, drawn: tuple[Path, Path]) -> None
     for value in store.get(name).input_content.values():
         if isinstance(value, str) and value.endswith(".png"):
             assert store.read_object(name, value)
+    browser = SegmentStore(person.table, person.workspace)
+    assert browser.shown(sent.frame_id)["status"] == "unreviewed"
     [truth] = truths_on_pictures(connection, [sent], [drawn]).values()
     lines = [
         {"label": layer.label, "vertices": [{"x": v.x, "y": v.y} for v in layer.vertices]} for layer in truth.layers
@@ -347,6 +350,8 @@ def review_on_own_page(connection: Connection, drawn: tuple[Path, Path]) -> None
     size = {"width": truth.image.width, "height": truth.image.height}
     store.submit(name, {"annotatedResult": {"inputImageProperties": size, "polylines": lines}}, "worker", 12.0)
     wait_until(lambda: connection.register.get(sent.frame_id).status == "CORRECTED", 60, "the answer counted")
+    wait_until(lambda: browser.shown(sent.frame_id)["status"] == "reviewed", 60, "the reviewer's lines")
+    assert browser.segments("own-page", 10)
 
 
 def review_in_the_account(connection: Connection, drawn: tuple[Path, Path]) -> None:
@@ -382,6 +387,9 @@ def review_in_the_account(connection: Connection, drawn: tuple[Path, Path]) -> N
         assert page.submit(name, answer).status_code == 200
         wait_until(lambda: connection.register.get(sent.frame_id).status == "CORRECTED", 60, "the answer counted")
         assert page.get("/review/").status_code == 200
+        segment = f"/review/segments/{sent.frame_id.rpartition('/')[0]}"
+        assert page.get(segment).status_code == 200
+        assert page.get(f"/review/segments/{sent.frame_id}/shown").json()["status"] == "reviewed"
 
 
 @pytest.fixture(scope="module")

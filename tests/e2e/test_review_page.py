@@ -45,7 +45,8 @@ def proposed():
 def world(world):
     starter = ReviewStarter(world.register, world.bucket, Portal(world.table, world.bucket), "portal", Policy(1, 0), 0)
     for frame_id, confidence in ((FRAME, 0.4), ("2012_Greenland/20120330_04/0940", 0.6)):
-        world.predicted_frame(frame_id, confidence, snow_echogram(), proposed())
+        picture = {"format": "png", "polarity": "dark-strong", "polarity_confidence": 0.62}
+        world.predicted_frame(frame_id, confidence, snow_echogram(), proposed(), **picture)
         starter.handle(LayersPredicted(frame_id=frame_id, revision=REVISION, model_version=MODEL))
     return world
 
@@ -418,6 +419,23 @@ def test_of_a_task_that_is_gone_the_drawing_can_be_downloaded(address, tab, stat
     with tab.expect_download() as got:
         tab.click("[data-message] [data-action=download]")
     assert len(LayersDocument.model_validate_json(Path(got.value.path()).read_bytes()).layers) == 2
+
+
+def test_the_page_of_a_task_that_is_gone_still_has_the_drawing(world, address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.click(120, 80)
+    editor.press("Delete")
+    tab.wait_for_timeout(300)
+    TableStore(world.table, world.bucket, world.bus).submit(
+        tab.url.split("/")[-1], {"annotatedResult": {"polylines": []}}, "ada", 1
+    )
+    tab.reload()
+    assert tab.locator("[data-problem]").count() == 1
+    with tab.expect_download() as got:
+        tab.click("[data-action=download]")
+    document = LayersDocument.model_validate_json(Path(got.value.path()).read_bytes())
+    assert (document.frame_id, [layer.label for layer in document.layers]) == (FRAME, ["surface", "layer"])
 
 
 def test_a_server_that_does_not_answer_is_given_up_after_thirty_seconds(address, tab):

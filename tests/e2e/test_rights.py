@@ -10,12 +10,16 @@ from botocore.exceptions import ClientError
 from conftest import wait_until, with_policy
 
 from firnline.documents.echogram import encode_png
+from firnline.documents.frame import FrameDocument
+from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, Vertex, now
 from firnline.events import CorrectionBatchClaimed, EventBus, FrameReady
+from firnline.portal.segment_store import SegmentStore
 from firnline.portal.store import View
 from firnline.portal.table_store import TableStore
 from firnline.review.providers import Portal
 from firnline.store import keys
 from firnline.store.frame_register import FrameRegister
+from firnline.store.line_status import LineStatus, lines_key
 from workbench.connection import Connection
 from workbench.redrive import redrive
 
@@ -63,6 +67,44 @@ def test_a_reviewer_can_review(deployed: Connection, task: str) -> None:
     store.release(task, "somebody")
     store.submit(task, {"annotatedResult": {}}, "worker", 12.0)
     assert deployed.table.get(f"LOOP#{task}", "LOOP")["state"] == "COMPLETED"
+
+
+@pytest.mark.parametrize("lines", ["unreviewed", "accepted", "imported", "reviewed"])
+def test_a_reviewer_sees_the_segments(deployed: Connection, lines: LineStatus) -> None:
+    stem = f"of-{lines}"
+    frame_id, revision = f"seen/20120101_01/{stem}", "r" * 12
+    register = deployed.register
+    register.register(frame_id, f"{frame_id}.png", "01", revision, "READY", width=4, height=2)
+    register.predicted(frame_id, revision, "first", 0.5)
+    if lines == "accepted":
+        register.accepted(frame_id, revision, "")
+    if lines == "imported":
+        register.mark_annotated(frame_id, revision, "complete")
+    if lines == "reviewed":
+        register.corrected(frame_id, revision, "a-loop")
+    frame = FrameDocument.of_whole_file(
+        4, 2, frame_id=frame_id, revision=revision, format="png", polarity="bright-strong", source_bucket="b", source_key="k",
+        checksum_sha256="", created=now(), transforms=[],
+    )  # fmt: skip
+    deployed.workspace.write(keys.frame(frame_id, revision), frame.to_json(), "application/json")
+    deployed.workspace.write(keys.echogram(frame_id, revision), PNG, "image/png")
+    document = LayersDocument(
+        frame_id=frame_id, image=ImageSize(width=4, height=2), source=Source(kind="import", created=now()),
+        coverage="complete", layers=[Layer(label="surface", vertices=[Vertex(x=0, y=1), Vertex(x=3, y=1)])],
+    )  # fmt: skip
+    row = register.get(frame_id)
+    assert row is not None
+    deployed.workspace.write(lines_key(row, lines), document.to_json(), "application/json")
+    reviewer = with_policy(deployed, "ReviewerPolicyArn")
+    segments = SegmentStore(reviewer.table, reviewer.workspace)
+    assert "seen" in segments.campaigns()
+    assert [one.name for one in segments.segments("seen", 10)] == ["20120101_01"]
+    assert (stem, lines) in [(one.stem, one.lines) for one in segments.frames("seen", "20120101_01")]
+    shown = segments.shown(frame_id)
+    assert (shown["status"], len(shown["lines"])) == (lines, 1)
+    assert segments.picture(frame_id, revision, "64").startswith(b"\x89PNG")
+    with pytest.raises(KeyError):
+        segments.picture(frame_id, "0" * 12, "64")
 
 
 def test_a_reviewer_can_do_nothing_else(deployed: Connection) -> None:

@@ -68,6 +68,19 @@ def test_three_people_agree_on_the_median_and_two_outvote_one():
     assert (found.disputed, found.outvoted) == ((), ((0, 1),))
 
 
+def test_three_who_see_a_layer_at_three_depths_have_not_voted_against_it():
+    found = consensus([lines([10.0] * 8), lines([20.0] * 8), lines([30.0] * 8)])
+    assert (len(found.agreed.rows), found.disputed, found.outvoted) == (0, ((0, 0), (1, 0), (2, 0)), ())
+    two = consensus([lines(FLAT, [20.0] * 8), lines(FLAT, [30.0] * 8), lines(FLAT)])
+    assert (len(two.agreed.rows), two.disputed) == (1, ((0, 1), (1, 1)))
+
+
+def test_two_lines_of_one_person_that_are_the_same_layer_to_others_are_disputed():
+    between = lines([11.5] * 7 + [10.0])  # agrees with both
+    found = consensus([lines([10.0] * 8, [13.0] * 8), between, lines([13.0] * 8)])
+    assert (len(found.agreed.rows), len(found.disputed), found.outvoted) == (0, 4, ())
+
+
 def test_what_one_of_two_drew_is_disputed():
     found = consensus([lines(FLAT, [30.0] * 8), lines(FLAT)])
     assert (len(found.agreed.rows), found.disputed, found.outvoted) == (1, ((0, 1),), ())

@@ -1,5 +1,6 @@
 """`firnline figure`: axes that are true, colours that mean something, and files that a journal takes."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -10,6 +11,7 @@ import pytest
 from matplotlib.collections import LineCollection
 from PIL import Image
 from pyproj import Transformer
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from firnline.documents.echogram import encode_png, to_grey
@@ -21,12 +23,15 @@ from firnline.store import keys
 from tests.support.review_world import ENVIRONMENT, World
 from tests.support.simulated_products import Made, made, of_status
 from tests.unit.test_export_command import store
+from workbench import exporting
 from workbench.cli import app, terminal
 from workbench.connection import Connection
+from workbench.figures import making
 from workbench.figures.histograms import Counts, histograms
 from workbench.figures.radargram import Panel, radargram
 from workbench.figures.style import WIDTH_INCHES, save
 from workbench.figures.track_map import map_line, track_map
+from workbench.progress import Stages
 
 PHYSICS = Assumptions(Medium.herron_langway(350.0, 0.25, -30.0), annual=AnnualLayers.of(2012.25))
 
@@ -135,11 +140,32 @@ def test_svg_keeps_its_text_and_pdf_its_fonts(snow: Panel, tmp_path: Path) -> No
 
 
 @pytest.fixture
-def firnline(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
+def connection(world: World) -> Connection:
     names = {"FramesBucketName": "frames", "WorkspaceBucketName": ENVIRONMENT["WORKSPACE_BUCKET"]}
-    connection = Connection(boto3.Session(), names | {"TableName": ENVIRONMENT["TABLE_NAME"]}, local=False)
+    return Connection(boto3.Session(), names | {"TableName": ENVIRONMENT["TABLE_NAME"]}, local=False)
+
+
+@pytest.fixture
+def firnline(connection: Connection, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
     monkeypatch.setattr(terminal, "connect", lambda: connection)
     return lambda *words: CliRunner().invoke(app, ["figure", *words, "--out", str(tmp_path / "figures")])
+
+
+def test_frames_are_drawn_in_the_order_of_flight(world: World, connection: Connection) -> None:
+    """Names tell another one: the second frame of the flight is a .mat, whose name comes first."""
+    ids = []
+    for number, form in ((1, "nc"), (2, "mat5")):
+        frame = made("greenland_2012", 0, number, form)
+        ids.append(store(world, frame, "reviewed"))
+        echogram = encode_png(to_grey(frame.picture.power_db))
+        world.bucket.write(keys.echogram(ids[-1], frame.frame.revision), echogram, "image/png")
+    assert sorted(ids) == ids[::-1]
+    wanted = exporting.Wanted.of(["greenland_2012"], [], None)
+    with Stages(Console(file=io.StringIO())) as stages:
+        _, figure = making.draw_radargram(connection, wanted, PHYSICS, stages, width="page", lines=True)
+    first, second = (image.get_extent() for image in figure.axes[0].images)
+    assert (first[0], first[1]) == (0.0, pytest.approx(second[0]))
+    assert second[0] == pytest.approx(4.1, abs=0.1)
 
 
 def test_the_command_draws_what_is_asked_and_replaces_nothing(

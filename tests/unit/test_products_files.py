@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import geopandas
 import numpy as np
 import pandas as pd
+import pyarrow.parquet
 import pytest
 import xarray
 from scipy.io import loadmat
@@ -97,6 +98,7 @@ def test_geoparquet_is_opened_by_geopandas(tmp_path: Path, snow: list[FrameProdu
     (file,) = written(lambda out: GeoParquet(out, PHYSICS.statement), tmp_path, *snow)
     frame = geopandas.read_parquet(file)
     assert len(frame) == sum(map(picked, snow))
+    assert pyarrow.parquet.ParquetFile(file).num_row_groups == 1, "of many frames the groups would fill the file's end"
     assert frame.crs == "OGC:CRS84"
     assert set(frame["status"]) == {"reviewed", "accepted"}
     first = frame[frame["frame_id"] == snow[0].frame_id]

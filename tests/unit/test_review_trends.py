@@ -1,9 +1,11 @@
 """What corrections cost by model, how reviewers agree, what an answer says of its effort and in place of a drawing."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
 from firnline.errors import Refused
 from firnline.review.decision import Disputed, Drawn, Judged, decide
@@ -14,6 +16,7 @@ from firnline.review.verdict import read_verdict
 from firnline.store.rows import CorrectionRow, GoldRow, Work
 from tests.support.review_world import HEIGHT, WIDTH, answer, polyline
 from workbench import review_stats
+from workbench.cli import app, terminal
 
 
 def correction(number, model="first", seconds=None, work=(), **more):
@@ -185,3 +188,16 @@ def test_gold_follows_a_share_of_corrections_and_never_the_same_frame():
         "loop-2",
     }
     assert truth_for("loop", "c/s/x", 1.0, [correction(4)]) is None
+
+
+def test_the_command_prints_both_tables(world, monkeypatch):
+    monkeypatch.setattr(terminal, "connect", lambda: SimpleNamespace(corrections=world.corrections))
+    said = CliRunner().invoke(app, ["review", "--stats"])
+    assert (said.exit_code, said.output) == (0, "nobody has corrected a frame yet\n")
+    for row in CORRECTIONS:
+        world.table.put(row.item())
+    assert world.corrections.record_gold("gold-1", "c/s/f3", "loop-3", work("cy", agreement=0.9))
+    said = CliRunner().invoke(app, ["review", "--stats"])
+    assert said.exit_code == 0, said.output
+    assert "A frame of second took 45 s less than one of first" in said.output
+    assert [line.split()[0] for line in said.output.splitlines() if line.strip()][-3:] == ["ada", "ben", "cy"]

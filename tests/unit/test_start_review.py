@@ -9,11 +9,13 @@ from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, 
 from firnline.events import LayersPredicted
 from firnline.portal.page import render_template
 from firnline.portal.store import Task
+from firnline.review.diversity import Diversity
 from firnline.review.policy import Policy, drawn_for_audit
 from firnline.review.providers import A2I, Portal
 from firnline.review.task_input import input_content
 from firnline.review.task_template import task_template
 from firnline.store import keys
+from firnline.store.frame_register import FrameRegister
 from firnline.store.loops import Loops
 from firnline.store.rows import ReviewBudgetRow
 from start_review import app
@@ -26,9 +28,10 @@ EVENT = LayersPredicted(frame_id=FRAME, revision=REVISION, model_version=MODEL)
 SAMPLE = sample("start_review")
 
 
-def starter(world, budget=0, confidence=0.9, audit_rate=0.0, provider=None):
+def starter(world, budget=0, confidence=0.9, audit_rate=0.0, provider=None, apart=0):
     provider = provider or Portal(world.table, world.bucket)
-    return ReviewStarter(world.register, world.bucket, provider, "portal", Policy(confidence, audit_rate), budget)
+    policy, diversity = Policy(confidence, audit_rate), Diversity(apart, 0.15)
+    return ReviewStarter(world.register, world.bucket, provider, "portal", policy, budget, diversity)
 
 
 def status(world, frame_id=FRAME):
@@ -145,6 +148,72 @@ def test_the_budget_of_a_segment_is_kept(world):
     assert "budget of 2" in world.register.get("c/s/4").review_reason
 
 
+def handled(world, frame_id, **settings):
+    return starter(world, **settings).handle(EVENT.model_copy(update={"frame_id": frame_id}))
+
+
+def test_of_frames_that_look_alike_one_is_reviewed_and_the_other_says_why_not(world):
+    for number in (1, 2, 9):
+        world.predicted_frame(f"c/s/{number:03d}", confidence=0.6)
+    world.predicted_frame("c/t/002", confidence=0.6)
+    assert handled(world, "c/s/001", apart=3) == "in review"
+    assert handled(world, "c/s/002", apart=3) == "accepted"
+    note = world.register.get("c/s/002").review_reason
+    assert note == (
+        "The model's confidence is 60%, below 90%. It is passed over: it looks like 001, 1 frame along the track, whose "
+        "confidence of 60% is not clearly higher and whose review is open or done."
+    )
+    assert handled(world, "c/s/009", apart=3) == "in review"  # 8 frames away
+    assert handled(world, "c/t/002", apart=3) == "in review"  # of another segment
+    assert handled(world, "c/s/002", apart=3) == "stale"
+
+
+def test_a_look_alike_is_reviewed_if_it_is_clearly_less_sure_or_drawn_for_audit(world):
+    for number, confidence in enumerate([0.6, 0.45, 0.95], 1):
+        world.predicted_frame(f"c/s/{number}", confidence=confidence)
+    assert handled(world, "c/s/1", apart=3) == "in review"
+    assert handled(world, "c/s/2", apart=3) == "in review"
+    assert handled(world, "c/s/3", apart=3, audit_rate=1.0) == "in review"
+
+
+def test_a_review_that_failed_stands_for_no_other_frame(world):
+    name = world.predicted_frame("c/s/1", confidence=0.6)
+    world.predicted_frame("c/s/2", confidence=0.6)
+    assert handled(world, "c/s/1", apart=3) == "in review"
+    world.register.fail_review("c/s/1", name, "The loop expired.")
+    assert handled(world, "c/s/2", apart=3) == "in review"
+
+
+def test_repeated_deliveries_keep_one_look_and_the_budget_is_kept_with_diversity_too(world):
+    for number in (1, 2, 20, 40):
+        world.predicted_frame(f"c/s/{number}", confidence=0.6)
+    assert [handled(world, "c/s/1", apart=3, budget=2) for _ in range(3)] == ["in review"] * 3
+    assert handled(world, "c/s/2", apart=3, budget=2) == "accepted"  # passed over, so it costs none of the budget
+    assert handled(world, "c/s/20", apart=3, budget=2) == "in review"
+    assert handled(world, "c/s/40", apart=3, budget=2) == "accepted"
+    assert "budget of 2" in world.register.get("c/s/40").review_reason
+    row = ReviewBudgetRow.get(world.table, segment="c/s")
+    assert (row.opened, [look.stem for look in row.looks]) == (2, ["1", "20"])
+
+
+def test_a_decision_is_made_anew_if_a_look_alike_went_to_review_meanwhile(world, monkeypatch):
+    for number in (1, 2):
+        world.predicted_frame(f"c/s/{number}", confidence=0.6)
+    register, read, other = world.register, FrameRegister.reviews_of_segment, []
+
+    def read_then_overtaken(self, segment):
+        seen = read(self, segment)
+        if not other:
+            other.append("begun")
+            other.append(handled(world, "c/s/1", apart=3))
+        return seen
+
+    monkeypatch.setattr(FrameRegister, "reviews_of_segment", read_then_overtaken)
+    assert handled(world, "c/s/2", apart=3) == "accepted"
+    assert other == ["begun", "in review"]
+    assert "looks like 1," in register.get("c/s/2").review_reason
+
+
 def test_stale_predictions_are_left_alone(world):
     world.predicted_frame()
     assert starter(world).handle(EVENT.model_copy(update={"revision": "ffffffffffff"})) == "stale"
@@ -197,7 +266,7 @@ def test_audit_draws_its_share_and_always_the_same():
     assert drawn == [drawn_for_audit("c/s/f", str(number), 0.1) for number in range(5000)]
     assert not drawn_for_audit("c/s/f", "r", 0.0)
     assert drawn_for_audit("c/s/f", "r", 1.0)
-    assert "audit" in Policy(0.5, 1.0).reason_to_review("c/s/f", "r", 0.99)
+    assert "audit" in Policy(0.5, 1.0).reason_to_review("c/s/f", "r", 0.99).sentence
 
 
 def test_a_prediction_too_long_for_a2i_is_simplified_until_it_fits():

@@ -61,3 +61,34 @@ def bench(
             run.run(plan, only or [], terminal.command_line(), terminal.wide_console())
     except (run.NoResults, run.NoSuchStage, TrainingFailed) as error:
         raise fail(str(error)) from error
+
+
+@commands.command("bench-labels")
+def bench_labels(
+    out: Annotated[
+        Path | None, typer.Option(file_okay=False, help="where everything goes; by default build/label_efficiency")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="processes, of one thread each")] = 1,
+    seeds: Annotated[int, typer.Option(min=1, help="repetitions, each on campaigns of its own")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="retrainings in a row")] = 3,
+    per_round: Annotated[int, typer.Option(min=1, help="corrections before each")] = 100,
+    segments: Annotated[int, typer.Option(min=1, help="flight segments of each campaign to choose from")] = 8,
+    frames: Annotated[int, typer.Option(min=1, help="frames of each segment")] = 30,
+    epochs: Annotated[int, typer.Option(min=1, help="passes of each training")] = 4,
+    apart: Annotated[int, typer.Option(min=0, help="ReviewApart; 0: no frame is passed over")] = 3,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="run nothing: print the tables of what is there")
+    ] = False,
+) -> None:
+    """Measure what our choice of frames to review saves; started again, it goes on where it was."""
+    from workbench.label_efficiency import OUT, Plan, measure
+    from workbench.label_efficiency import markdown as tables
+
+    plan = Plan(out or OUT, seeds, rounds, per_round, segments=segments, frames=frames, epochs=epochs, apart=apart)
+    try:
+        plan.check()
+        if not markdown:
+            measure(plan, jobs, typer.echo)
+        typer.echo(tables(plan))
+    except (LookupError, ValueError) as error:
+        raise fail(str(error)) from error

@@ -1,4 +1,4 @@
-"""`firnline review`: where a reviewer works; `firnline reviewers`: who may sign in to the page of an account."""
+"""`firnline review`: where a reviewer works; `firnline segments`: whole segments; `firnline reviewers`: who may sign in."""
 
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
@@ -36,21 +36,37 @@ def review(
     if connection.outputs["ReviewProvider"] == "a2i":
         console().print(_a2i_page(connection))
         return
+    _serve(connection, port, name, "review page", "/review/")
+
+
+@commands.command()
+def segments(
+    port: Annotated[int, typer.Option(help="loopback port for the page")] = 8765,
+    name: Annotated[
+        str | None, typer.Option(help="who looks, and answers the tasks that are opened; your login name if none")
+    ] = None,
+) -> None:
+    """Show whole flight segments: their frames as one radargram with the layers, and the map of the track beside it."""
+    _serve(terminal.connect(), port, name, "flight segments", "/review/segments/")
+
+
+def _serve(connection: "Connection", port: int, name: str | None, what: str, path: str) -> None:
+    """Serve the page until Ctrl+C, and say where."""
     from firnline.portal.identity import this_machine
     from firnline.portal.segment_store import SegmentStore
     from firnline.portal.serve import PageServer
     from firnline.portal.table_store import TableStore
 
     store = TableStore(connection.table, connection.workspace, connection.events, _worker_template(connection))
-    segments = SegmentStore(connection.table, connection.workspace)
+    browsed = SegmentStore(connection.table, connection.workspace)
     try:
-        server = PageServer(store, port=port, identify=this_machine(name), segments=segments)
+        server = PageServer(store, port=port, identify=this_machine(name), segments=browsed)
     except ValueError as error:
         raise fail(f"{error}.") from error
     except OSError as error:
         raise fail(f"Port {port} cannot be used ({error.strerror}). Choose another with --port.") from error
     with suppress(KeyboardInterrupt):
-        console().print(f"review page at http://127.0.0.1:{server.port}/review/ (Ctrl+C stops it)")
+        console().print(f"{what} at http://127.0.0.1:{server.port}{path} (Ctrl+C stops it)")
         server.serve_until_stopped()
 
 

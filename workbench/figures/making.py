@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 from matplotlib.figure import Figure
 
 from firnline.documents.echogram import decode_png
@@ -46,9 +47,16 @@ def draw_radargram(
         panels.append(Panel(product, decode_png(png)))
     if not panels:
         raise Refused("There is no frame to draw.")
+    panels.sort(key=lambda panel: _flown(panel.product))
     first = panels[0].product
     name = first.frame_id if len(panels) == 1 else f"{first.campaign}/{first.segment}"
     return f"{name.replace('/', '_')}_radargram", radargram(panels, width, lines=lines)
+
+
+def _flown(product: FrameProduct) -> tuple[float, str]:
+    """When a frame was recorded, and its name where the file does not tell."""
+    known = product.gps_time_s[np.isfinite(product.gps_time_s)]
+    return (float(known[0]) if known.size else np.inf), product.frame_id
 
 
 def draw_map(

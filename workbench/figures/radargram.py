@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import map_coordinates
 
 from firnline.products.frame_product import FrameProduct
+from firnline.products.horizons import BED_NUMBER
 from firnline.products.track import distance_along
 from workbench.figures.style import SMALL_POINTS, STATUS_COLOUR, Width, caption, new_figure, styled
 
@@ -68,7 +69,9 @@ def radargram(
         axes.set_title(
             name if width == "column" else f"{first.campaign}, {name}", loc="left", fontsize=SMALL_POINTS + 0.5
         )
-        caption(figure, f"Depth: {first.assumptions.medium.statement}.")
+        dashed = any(horizon.number < BED_NUMBER for panel in panels for horizon in panel.product.horizons)
+        also = " Dashed: lines in too few frames to be counted." if lines and dashed else ""
+        caption(figure, f"Depth: {first.assumptions.medium.statement}.{also}")
     return figure
 
 

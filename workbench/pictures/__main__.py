@@ -8,11 +8,18 @@ from PIL import Image
 from workbench.pictures.drawing import View, three_panels, write, write_small
 from workbench.pictures.frames import Ice, traced
 from workbench.pictures.review import CHROMIUM, mended, screenshot
+from workbench.pictures.segment import screenshot_of_segment
 from workbench.simulator import Genuine
 
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "images"
 SNOW = Ice("varied_snow_5100", 0, Genuine(oversampling=2.0, samples=10_000, along=2.0))
 SOUNDER = Ice("varied_sounder_5100", 0, Genuine(oversampling=3.0, samples=2400, along=2.0))
+SEGMENT = [
+    Ice("varied_sounder_5100", 0, Genuine(oversampling=3.0, samples=2400, along=2.0), number)
+    for number in (1, 2, 3, 4, 5, 6, 8, 9, 10)
+]
+"""A flight segment, of which one frame is missing."""
+REVIEWED = (1, 2, 6)
 SHOWN = {"snow-radar.png": View(24, 404, "ns"), "radar-sounder.png": View(20, 460, "µs")}
 INCHES = (13.0, 5.6)
 SELECTED_LAYER = 6
@@ -29,10 +36,12 @@ def main() -> None:
             figure = three_panels(frame.grey, frame.frame, frame.proposal, mended(frame), view, INCHES)
             _report(name, write(figure, IMAGES / name))
         if not CHROMIUM.exists():
-            print("review-page.png is left as it is: it takes Chromium (apt-get install chromium).")
+            print("The pages' pictures are left as they are: they take Chromium (apt-get install chromium).")
             return
         screenshot(frames[1], work / "page.png", SELECTED_LAYER)
         _report("review-page.png", write_small(Image.open(work / "page.png"), IMAGES / "review-page.png"))
+        screenshot_of_segment(traced(SEGMENT, work / "segment"), REVIEWED, work / "segment.png")
+        _report("segment-browser.png", write_small(Image.open(work / "segment.png"), IMAGES / "segment-browser.png"))
 
 
 def _report(name: str, size: int) -> None:

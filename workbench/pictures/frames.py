@@ -33,7 +33,8 @@ class Ice(NamedTuple):
 
     campaign: str
     segment: int
-    genuine: Genuine
+    genuine: Genuine | None
+    number: int = 1
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def traced(frames: Sequence[Ice], work: Path) -> list[Traced]:
 
 def _read(ice: Ice, work: Path) -> tuple[np.ndarray, FrameDocument, LayersDocument]:
     """The picture of a simulated file, where it lies on the file, and the true layers on the picture."""
-    simulated = simulate_frame(campaign_named(ice.campaign), ice.segment, 1, genuine=ice.genuine)
+    simulated = simulate_frame(campaign_named(ice.campaign), ice.segment, ice.number, genuine=ice.genuine)
     file = _write(simulated, work)
     content = file.read_bytes()
     checksum = hashlib.sha256(content).hexdigest()

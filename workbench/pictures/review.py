@@ -11,9 +11,11 @@ from firnline.documents.echogram import encode_png
 from firnline.documents.layers import LayersDocument, Source
 from firnline.documents.overlay import draw_layers
 from firnline.portal.queue import Claims, counted, following
+from firnline.portal.segment_store import Segments
 from firnline.portal.serve import PageServer
 from firnline.portal.store import AlreadyAnswered, Listed, Overview, Task, UnknownTask, View
 from firnline.review.answer import as_document, read_answer
+from firnline.review.axes import axes_of
 from firnline.review.human_loop import loop_name
 from firnline.review.policy import Policy
 from firnline.review.task_input import input_content
@@ -23,6 +25,7 @@ from workbench.pictures.frames import UPLOADED, Traced
 from workbench.reviewer import Reviewer
 
 CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM_ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 POLICY = Policy(confidence=0.85, audit_rate=1.0)
 """The template's default confidence, and an audit of all frames above it: a frame that is shown is under review."""
 _SETTLED_MS = 300
@@ -41,15 +44,16 @@ class OneTask:
         content = input_content(
             proposal,
             revision=frame.revision,
-            reason=str(reason),
+            reason=reason.sentence if reason else "",
             model_output_image="s3://workspace/overlay.png",
             labeled_image="s3://workspace/echogram.png",
             unlabeled_image="s3://workspace/echogram.png",
+            axes=axes_of(frame),
         )
         name = loop_name("workspace", frame.frame_id, frame.revision, proposal.source.model_version or "")
         self._task = Task(name, datetime.now(UTC), "open", content, task_template())
         self._listed = Listed(
-            name=name, created=self._task.created, frame_id=frame.frame_id, reason=str(reason),
+            name=name, created=self._task.created, frame_id=frame.frame_id, reason=reason.sentence if reason else "",
             confidence=proposal.confidence, priority=1 - (proposal.confidence or 0.0), cursor="",
         )  # fmt: skip
         self._claims = Claims()
@@ -95,7 +99,7 @@ class OneTask:
 def mended(traced: Traced) -> LayersDocument:
     """The layers that come of a review in which the scripted reviewer submits the true layers through the page."""
     store = OneTask(traced)
-    with _served(store) as address:
+    with served(store) as address:
         reviewer = Reviewer(address)
         (task,) = reviewer.open_tasks()
         reviewer.correct(task, traced.truth)
@@ -104,13 +108,12 @@ def mended(traced: Traced) -> LayersDocument:
     return as_document(drawing, traced.frame.frame_id, width, height, Source(kind="human", created=UPLOADED))
 
 
-def screenshot(traced: Traced, path: Path, layer: int, width: int = 1400, height: int = 800) -> None:
+def screenshot(traced: Traced, path: Path, layer: int, width: int = 1400, height: int = 850) -> None:
     """Take a picture of the review page of a frame, one of its layers selected, with Debian's Chromium."""
     from playwright.sync_api import sync_playwright
 
-    with _served(OneTask(traced)) as address, sync_playwright() as playwright:
-        arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    with served(OneTask(traced)) as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
         page = browser.new_page(viewport={"width": width, "height": height})
         page.goto(f"{address}/review/next")
         page.wait_for_selector("crowd-form[data-ready]", state="attached")
@@ -121,9 +124,9 @@ def screenshot(traced: Traced, path: Path, layer: int, width: int = 1400, height
 
 
 @contextmanager
-def _served(store: OneTask) -> Iterator[str]:
+def served(store: OneTask, segments: Segments | None = None) -> Iterator[str]:
     """The address of the review page of `store`, on a free loopback port."""
-    server = PageServer(store)
+    server = PageServer(store, segments=segments)
     thread = Thread(target=server.serve_until_stopped, daemon=True)
     thread.start()
     try:

@@ -26,7 +26,7 @@ from firnline.portal.identity import ARBITER, REVIEWER, Identify, Reviewer, chec
 from firnline.portal.page import PREFIX
 from firnline.portal.pictures import Pictures, served
 from firnline.portal.problems import NO_SUCH_PAGE, OUR_FAULT, Problem
-from firnline.portal.segment_store import SegmentStore
+from firnline.portal.segment_store import Segments
 from firnline.portal.store import NotGiven, Store, Task, UnknownTask, View, Withdrawn
 from firnline.portal.submission import accept, read_submission
 from firnline.portal.turn import in_turn
@@ -56,7 +56,7 @@ def make_app(
     identify: Identify,
     site: Site = THIS_MACHINE,
     pictures: Pictures | None = None,
-    segments: SegmentStore | None = None,
+    segments: Segments | None = None,
 ) -> Starlette:
     """The page over the tasks of `store`, everything of it under `/review/`, for whom `identify` finds to be a reviewer.
 

@@ -18,7 +18,7 @@ from firnline.portal.identity import ARBITER, Reviewer
 from firnline.portal.page import PREFIX
 from firnline.portal.problems import Problem
 from firnline.portal.scripts import joined
-from firnline.portal.segment_store import PICTURE_SIZES, SegmentCounts, SegmentFrame, SegmentStore
+from firnline.portal.segment_store import PICTURE_SIZES, SegmentCounts, SegmentFrame, Segments
 from firnline.portal.views import is_part
 from firnline.store.rows import STATUSES, FrameStatus
 
@@ -43,7 +43,7 @@ _NO_SEGMENT = "There is no such segment, or it has no frames. Go back to the lis
 _NO_FRAME = "There is no such frame in this segment."
 
 
-def addresses(store: SegmentStore) -> list[Route]:
+def addresses(store: Segments) -> list[Route]:
     """The addresses of the browser, below the page's own."""
     pages = _Pages(store)
     frame = "/segments/{campaign}/{segment}/{stem}"
@@ -61,7 +61,7 @@ def addresses(store: SegmentStore) -> list[Route]:
 class _Pages:
     """They run on threads, since a store waits for AWS."""
 
-    def __init__(self, store: SegmentStore) -> None:
+    def __init__(self, store: Segments) -> None:
         self._store = store
 
     def list(self, request: Request) -> Response:

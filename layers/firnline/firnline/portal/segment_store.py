@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from threading import BoundedSemaphore, Lock
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -69,6 +69,22 @@ class SegmentFrame:
         return cls(row.stem, row.revision, row.status, lines, row.confidence, row.reason)
 
 
+class Segments(Protocol):
+    """What the pages ask for; `KeyError` for what there is not."""
+
+    def campaigns(self) -> list[str]: ...
+
+    def segments(self, campaign: str, limit: int, after: str = "") -> list[SegmentCounts]: ...
+
+    def frames(self, campaign: str, segment: str) -> list[SegmentFrame]: ...
+
+    def task(self, frame_id: str, reviewer: str, *, arbiter: bool) -> tuple[str, str]: ...
+
+    def picture(self, frame_id: str, revision: str, size: str) -> bytes: ...
+
+    def shown(self, frame_id: str) -> dict[str, Any]: ...
+
+
 class SegmentStore:
     """Over the table's index of segments and the workspace bucket; raises `KeyError` for what there is not."""
 
@@ -90,9 +106,6 @@ class SegmentStore:
     def frames(self, campaign: str, segment: str) -> list[SegmentFrame]:
         """In the order of the track, which is that of their names."""
         return [SegmentFrame.of(row) for row in self._register.of_segment(campaign, segment)]
-
-    def frame(self, frame_id: str) -> SegmentFrame:
-        return SegmentFrame.of(self._row(frame_id))
 
     def task(self, frame_id: str, reviewer: str, *, arbiter: bool) -> tuple[str, str]:
         """The name of the frame's open task on this page, empty if there is none that this reviewer can have; and why it cannot
@@ -120,13 +133,7 @@ class SegmentStore:
             raise KeyError(frame_id) from error
 
     def shown(self, frame_id: str) -> dict[str, Any]:
-        """Where a frame lies and what is drawn on it, as `segment_browser.js` takes it.
-
-        `top` and `bottom` are the two-way times, us, of the picture's edges, None where the file tells none. `track` has places
-        along the picture from 0 to 1 (`at`) with degrees, km from its first position, and km on the map; its `ends`, the first
-        and the last of them in km from the middle of the Earth, measure the gaps between frames. The vertices of `lines` are
-        shares of the picture's width and height.
-        """
+        """Where a frame lies and what is drawn on it: see `shown_frame`."""
         row = self._row(frame_id)
         try:
             with self._unpacked:
@@ -134,18 +141,8 @@ class SegmentStore:
                 frame = FrameDocument.model_validate_json(content)
         except FileNotFoundError as error:
             raise KeyError(frame_id) from error
-        top, bottom = _times(frame)
         lines = next(iter(line_statuses(row)), None)
-        return {
-            "frame": row.stem,
-            "columns": frame.width,
-            "rows": frame.height,
-            "top": top,
-            "bottom": bottom,
-            "track": _track(frame),
-            "status": lines,
-            "lines": [] if lines is None else self._lines(lines_key(row, lines)),
-        }
+        return shown_frame(frame, lines, None if lines is None else self._lines(lines_key(row, lines)))
 
     def _row(self, frame_id: str) -> FrameRow:
         row = self._register.in_segment(frame_id)
@@ -153,19 +150,12 @@ class SegmentStore:
             raise KeyError(frame_id)
         return row
 
-    def _lines(self, key: str) -> list[dict[str, Any]] | None:
-        """The lines of a layers document; None where it is gone, as that of a frame that is being replaced."""
+    def _lines(self, key: str) -> LayersDocument | None:
+        """A layers document; None where it is gone, as that of a frame that is being replaced."""
         try:
-            document = LayersDocument.model_validate_json(self._bucket.read(key, MAX_DOCUMENT_BYTES))
+            return LayersDocument.model_validate_json(self._bucket.read(key, MAX_DOCUMENT_BYTES))
         except FileNotFoundError:
             return None
-        drawn = [np.array([(vertex.x, vertex.y) for vertex in layer.vertices]) for layer in document.layers]
-        size = np.array([document.image.width, document.image.height], float)
-        kept = simplified(drawn, LINE_TOLERANCE * size[1])
-        return [
-            {"label": layer.label, "at": np.round((vertices[places] + 0.5) / size, 5).tolist()}
-            for layer, vertices, places in zip(document.layers, drawn, kept, strict=True)
-        ]
 
     def _counted(self, campaign: str, segment: str) -> SegmentCounts:
         name, now = f"{campaign}/{segment}", time.monotonic()
@@ -180,6 +170,37 @@ class SegmentStore:
                 self._counts.clear()
             self._counts[name] = now, found
         return found
+
+
+def shown_frame(frame: FrameDocument, status: LineStatus | None, lines: LayersDocument | None) -> dict[str, Any]:
+    """Where a frame lies and what is drawn on it, as `segment_browser.js` takes it.
+
+    `top` and `bottom` are the two-way times, us, of the picture's edges, None where the file tells none. `track` has places
+    along the picture from 0 to 1 (`at`) with degrees, km from its first position, and km on the map; its `ends`, the first
+    and the last of them in km from the middle of the Earth, measure the gaps between frames. The vertices of `lines` are
+    shares of the picture's width and height; None where there should be lines, and their document is gone.
+    """
+    top, bottom = _times(frame)
+    return {
+        "frame": frame.frame_id.rpartition("/")[2],
+        "columns": frame.width,
+        "rows": frame.height,
+        "top": top,
+        "bottom": bottom,
+        "track": _track(frame),
+        "status": status,
+        "lines": [] if status is None else None if lines is None else _drawn(lines),
+    }
+
+
+def _drawn(document: LayersDocument) -> list[dict[str, Any]]:
+    drawn = [np.array([(vertex.x, vertex.y) for vertex in layer.vertices]) for layer in document.layers]
+    size = np.array([document.image.width, document.image.height], float)
+    kept = simplified(drawn, LINE_TOLERANCE * size[1])
+    return [
+        {"label": layer.label, "at": np.round((vertices[places] + 0.5) / size, 5).tolist()}
+        for layer, vertices, places in zip(document.layers, drawn, kept, strict=True)
+    ]
 
 
 def _times(frame: FrameDocument) -> tuple[float | None, float | None]:

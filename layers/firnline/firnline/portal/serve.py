@@ -6,7 +6,7 @@ import uvicorn
 
 from firnline.portal.application import make_app
 from firnline.portal.identity import Identify, this_machine
-from firnline.portal.segment_store import SegmentStore
+from firnline.portal.segment_store import Segments
 from firnline.portal.store import Store
 
 LAST_ANSWERS_SECONDS = 5
@@ -25,7 +25,7 @@ class PageServer(uvicorn.Server):
         host: str = "127.0.0.1",
         port: int = 0,
         identify: Identify | None = None,
-        segments: SegmentStore | None = None,
+        segments: Segments | None = None,
     ) -> None:
         super().__init__(
             uvicorn.Config(

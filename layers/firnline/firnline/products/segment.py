@@ -44,8 +44,10 @@ _KILOMETRE = 1000.0
 _SEEN_AGAIN, _FORGOTTEN, _LEAST_SEEN = 0.85, 0.6, 0.05
 """Probability that a layer of the frame before is drawn in the next, by how much less for each frame that it was not
 drawn in, and at least."""
-_NEW_PER_LAYER = 0.15
-"""Lines that are of no known layer, for each layer."""
+_SHORT_SEEN = 0.5
+"""How much less probable that is for a layer that was drawn in hardly a trace."""
+_NEW_PER_LAYER, _SHORT_NEW = 0.15, 2.0
+"""Lines that are of no known layer, for each layer; and how much more of the shortest."""
 _TAIL_SHARE, _TAIL_WIDTH = 0.1, 4.0
 """Some lines are off by more than is said: their share, and by how many times."""
 _MOST_SKIPPED = 8
@@ -58,7 +60,8 @@ _SAME_PIECE = 0.3
 """Of the way to the next line by which pieces of one layer in a frame may be apart, carried to the same trace."""
 
 _LEAST_SUPPORT, _ENOUGH_FRAMES = 0.35, 3
-"""A layer is numbered if it is drawn in that share of the frames that show a deeper one, if there are so many."""
+"""A layer is numbered if it is drawn in that share of the traces of the frames that show it or a deeper one, if those are so
+many."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,7 @@ class FrameLines:
     pieces : of each line, which of the frame's rows it consists of
     begins, ends : (lines,) two-way s below the surface at the frame's first and last trace
     begins_off, ends_off : (lines,) their standard deviations, s
+    share : (lines,) of the frame's traces that each is drawn in
     first, last : (latitude, longitude) of the first and last trace with a position, NaN where there is none
     lags, whole, step : (lags,) distances, m, and mean squares that `Drift` is made of; NaN where nothing was measured
     """
@@ -96,6 +100,7 @@ class FrameLines:
     ends: np.ndarray
     begins_off: np.ndarray
     ends_off: np.ndarray
+    share: np.ndarray
     first: tuple[float, float]
     last: tuple[float, float]
     lags: np.ndarray
@@ -149,6 +154,7 @@ class _Layer:
 
     below: float
     off: float
+    share: float
     seen: list[tuple[int, int]] = field(default_factory=list)
     """(frame, line)."""
 
@@ -185,12 +191,13 @@ def frame_lines(
     groups.sort(key=lambda group: max(group, key=lambda piece: length[piece]))
     begins, begins_off = _of_groups(groups, *at_begin)
     ends, ends_off = _of_groups(groups, *at_end)
+    share = np.array([np.isfinite(drawn[group]).any(axis=0).mean() for group in groups])
     placed = np.flatnonzero(np.isfinite(latitude) & np.isfinite(longitude))
     edge = [(float(latitude[at]), float(longitude[at])) for at in placed[[0, -1]]] if placed.size else []
     first, last = edge or [(np.nan, np.nan)] * 2
     return FrameLines(
         name, tuple(tuple(int(rows[piece]) for piece in group) for group in groups), begins, ends, begins_off, ends_off,
-        first, last, lags, whole, step,
+        share, first, last, lags, whole, step,
     )  # fmt: skip
 
 
@@ -391,10 +398,19 @@ def _matched(
 ) -> list[tuple[int, int, float]]:
     """(place in the stack, line, confidence) of the pairs that are joined."""
     unseen = np.array([place - 1 - layer.seen[-1][0] for layer in stack])
-    seen_again = np.maximum(_LEAST_SEEN, _SEEN_AGAIN * _FORGOTTEN**unseen)
+    faint = _SHORT_SEEN + (1 - _SHORT_SEEN) * np.array([layer.share for layer in stack])
+    seen_again = np.maximum(_LEAST_SEEN, _SEEN_AGAIN * _FORGOTTEN**unseen * faint)
     above, above_off = np.array([[layer.below, layer.off] for layer in stack]).reshape(-1, 2).T
     matched = matches(
-        above, above_off, frame.begins, frame.begins_off, drift, seen_again, must=wanted.must, never=wanted.never
+        above,
+        above_off,
+        frame.begins,
+        frame.begins_off,
+        drift,
+        seen_again,
+        _NEW_PER_LAYER * (1 + _SHORT_NEW * (1 - frame.share)),
+        must=wanted.must,
+        never=wanted.never,
     )
     if matched is None:
         raise Refused(f"What was said of {frame.name} cannot be together: take one of its joins back.")
@@ -408,6 +424,7 @@ def matches(
     below_off: np.ndarray,
     drift: tuple[float, float] = (_LEAST_DRIFT, _LEAST_DRIFT),
     seen_again: np.ndarray | float = _SEEN_AGAIN,
+    new: np.ndarray | float = _NEW_PER_LAYER,
     *,
     must: Mapping[int, int] | None = None,
     never: Collection[tuple[int, int]] = (),
@@ -420,6 +437,7 @@ def matches(
     below, below_off : (m,) of the lines
     drift : of depth and thickness from one to the other, as `Drift.at` gives it; of one place if nothing is said
     seen_again : (n,) probability that a known layer is drawn again
+    new : (m,) how often there is a line of no known layer, for each layer
     must, never : line -> layer, and (layer, line), that were decided before
 
     None where what was decided cannot be together.
@@ -439,7 +457,7 @@ def matches(
     log_missing = np.log1p(-drawn)
     log_missing[list(must.values())] = -np.inf
     spacing = max(float(below[-1]) / m, np.finfo(float).tiny)
-    log_new = np.full(m, np.log(_NEW_PER_LAYER / spacing))
+    log_new = np.log(np.broadcast_to(np.asarray(new, float), m) / spacing)
     log_new[list(must)] = -np.inf
     chance = pair_chances(above, above_off, below, below_off, drift, log_pair, log_missing, log_new)
     if chance is None:
@@ -567,6 +585,7 @@ def _carry_on(stack: list[_Layer], frame: FrameLines, place: int, layer_of: dict
     found = list(zip(stack, at_begin.tolist(), strict=True))
     for line, owner in layer_of.items():
         stack[owner].below, stack[owner].off = float(frame.ends[line]), float(frame.ends_off[line])
+        stack[owner].share = float(frame.share[line])
         stack[owner].seen.append((place, line))
     new: list[tuple[int, _Layer]] = []
     for line in range(len(frame.begins)):
@@ -576,7 +595,12 @@ def _carry_on(stack: list[_Layer], frame: FrameLines, place: int, layer_of: dict
         highest = min((layer_of[under] for under in lines if under > line), default=len(found))
         depth = float(frame.begins[line])
         where = next((at for at in range(lowest, highest) if found[at][1] > depth), highest)
-        new.append((where, _Layer(float(frame.ends[line]), float(frame.ends_off[line]), [(place, line)])))
+        new.append(
+            (
+                where,
+                _Layer(float(frame.ends[line]), float(frame.ends_off[line]), float(frame.share[line]), [(place, line)]),
+            )
+        )
     for where, layer in reversed(new):  # from below, so that the places above stay; lines of one place stay by depth
         stack.insert(where, layer)
 
@@ -592,7 +616,8 @@ def _numbered(stack: list[_Layer], frames: Sequence[FrameLines]) -> dict[str, np
     for place, layer in enumerate(stack):
         seen = {frame for frame, _ in layer.seen}
         shown = len(seen | set(np.flatnonzero(deepest > place).tolist()))
-        if shown >= _ENOUGH_FRAMES and len(seen) < _LEAST_SUPPORT * shown:
+        drawn = sum(float(frames[frame].share[line]) for frame, line in layer.seen)
+        if shown >= _ENOUGH_FRAMES and drawn < _LEAST_SUPPORT * shown:
             continue
         count += 1
         for frame, line in layer.seen:

@@ -14,6 +14,8 @@ from firnline.products.files import Unfinished
 from firnline.products.frame_product import FrameProduct
 from firnline.products.layer_rows import COLUMNS, rows_of
 
+_ROWS_A_GROUP = 50_000
+"""Of GeoParquet at least: the file's end lists all groups, so that one of each frame would fill memory, here and in readers."""
 _TEXT = pa.dictionary(pa.int32(), pa.string())
 _TYPES = {"text": _TEXT, "moment": pa.string(), "int": pa.int32(), "float": pa.float64()}
 _SCHEMA = pa.schema(
@@ -64,13 +66,14 @@ class CsvTable:
 
 
 class GeoParquet:
-    """`layers.parquet`, a row group a frame, the same columns and `geometry`, null where a trace has no position."""
+    """`layers.parquet`, some frames in a row group, the same columns and `geometry`, null where a trace has no position."""
 
     def __init__(self, folder: Path, physics: str) -> None:
         self._file = Unfinished(folder / "layers.parquet")
         schema = _SCHEMA.append(_GEOMETRY).with_metadata({"geo": json.dumps(_GEO), "firnline": physics})
         self._writer = pyarrow.parquet.ParquetWriter(self._file.part, schema, compression="zstd")
         self._schema = schema
+        self._waiting: list[pa.Table] = []
 
     def add(self, product: FrameProduct) -> None:
         table = table_of(product)
@@ -79,9 +82,17 @@ class GeoParquet:
         known = np.isfinite(longitude) & np.isfinite(latitude)
         points = np.full(trace.size, None, dtype=object)
         points[known] = shapely.to_wkb(shapely.points(longitude[known], latitude[known]))
-        self._writer.write_table(table.append_column(_GEOMETRY, pa.array(points, pa.binary())).cast(self._schema))
+        self._waiting.append(table.append_column(_GEOMETRY, pa.array(points, pa.binary())).cast(self._schema))
+        if sum(one.num_rows for one in self._waiting) >= _ROWS_A_GROUP:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting).unify_dictionaries().combine_chunks())
+            self._waiting = []
 
     def close(self) -> list[Path]:
+        self._flush()
         self._writer.close()
         return [self._file.finish()]
 

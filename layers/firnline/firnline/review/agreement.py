@@ -53,8 +53,8 @@ class LayerAgreement:
 class Consensus:
     """`agreed` are the lines that a majority drew alike, at the median of their rows, from above to below.
 
-    `disputed` names (drawing, line) of those of which there is no majority: neither that they are there, nor that they
-    are not. `outvoted` are those that a majority did not draw.
+    The other lines, as (drawing, line), are `outvoted` if a majority drew none of them and nothing else in their place; else
+    they are `disputed`.
     """
 
     agreed: Lines
@@ -107,18 +107,20 @@ def consensus(drawings: Sequence[Lines]) -> Consensus:
     ordered = sorted(range(len(drawings)), key=lambda number: _content(drawings[number]))
     groups = _groups([drawings[number] for number in ordered])
     agreed: list[tuple[np.ndarray, str]] = []
-    disputed: list[tuple[int, int]] = []
-    outvoted: list[tuple[int, int]] = []
+    left: list[tuple[int, int]] = []
+    ambiguous = False
     for group in groups:
         members = [(ordered[number], line) for number, line in group]
         people = {number for number, _ in members}
-        if len(people) < len(members) or 2 * len(people) == len(drawings):
-            disputed += members
-        elif 2 * len(people) < len(drawings):
-            outvoted += members
-        else:
+        if len(people) == len(members) and 2 * len(people) > len(drawings):
             rows = np.stack([drawings[number].rows[line] for number, line in members])
             agreed.append((_median(rows, len(drawings)), drawings[members[0][0]].labels[members[0][1]]))
+        else:
+            left += members
+            ambiguous |= len(people) < len(members)
+    # Lines of three people that agree with nobody's may be one layer that each sees elsewhere: no vote against it.
+    settled = not ambiguous and 2 * len({number for number, _ in left}) < len(drawings)
+    disputed, outvoted = ([], left) if settled else (left, [])
     agreed.sort(key=lambda line: float(np.nanmean(line[0])) if np.isfinite(line[0]).any() else np.inf)
     width = drawings[0].rows.shape[1] if drawings else 0
     rows = np.array([row for row, _ in agreed]).reshape(-1, width)

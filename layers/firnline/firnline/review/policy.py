@@ -2,6 +2,16 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Reason(NamedTuple):
+    """Why a person should look at a prediction, as a sentence for the reviewer. What was `drawn` for audit is looked at
+    whatever its neighbours are: a sample that leaves some out would say too little of them.
+    """
+
+    sentence: str
+    drawn: bool = False
 
 
 @dataclass(frozen=True)
@@ -11,14 +21,14 @@ class Policy:
     confidence: float
     audit_rate: float
 
-    def reason_to_review(self, frame_id: str, revision: str, confidence: float | None) -> str | None:
-        """Why a person should look at this prediction, as a sentence for the reviewer; None: nobody needs to."""
+    def reason_to_review(self, frame_id: str, revision: str, confidence: float | None) -> Reason | None:
+        """Why a person should look at this prediction; None: nobody needs to."""
         if confidence is None:
-            return "The model did not say how sure it is."
+            return Reason("The model did not say how sure it is.")
         if confidence < self.confidence:
-            return f"The model's confidence is {confidence:.0%}, below {self.confidence:.0%}."
+            return Reason(f"The model's confidence is {confidence:.0%}, below {self.confidence:.0%}.")
         if drawn_for_audit(frame_id, revision, self.audit_rate):
-            return f"Drawn for audit, although the model's confidence is {confidence:.0%}."
+            return Reason(f"Drawn for audit, although the model's confidence is {confidence:.0%}.", drawn=True)
         return None
 
 

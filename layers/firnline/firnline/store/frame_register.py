@@ -15,6 +15,7 @@ from firnline.store.rows import (
     Coverage,
     FrameRow,
     FrameStatus,
+    Look,
     LoopFrameRow,
     PredictionRow,
     ProviderName,
@@ -24,6 +25,9 @@ from firnline.store.rows import (
 )
 from firnline.store.sortable import comparable, timestamp
 from firnline.store.table import Item, Table
+
+MOST_LOOKS = 1000
+"""Looks that are kept of a segment, the latest: an item holds 400 KB, a look takes at most 300 bytes."""
 
 
 class Registered(Enum):
@@ -201,29 +205,33 @@ class FrameRegister:
         provider: ProviderName,
         model_version: str,
         asked_because: str,
+        look: Look | None = None,
+        seen: ReviewBudgetRow | None = None,
     ) -> bool:
         """Note a review before it is started, so that every answer finds its frame.
 
         At most `budget` reviews are opened in a flight segment (0: no limit). False if the review is noted already, or
-        if the budget is used up: `review` tells which.
+        if the budget is used up: `review` tells which. With a `look` it is noted along with the review, and only if no
+        other review was opened in the segment since `seen`.
         """
         review = ReviewRow(
             frame_id=frame_id, loop_name=loop_name, revision=revision, state="STARTED", created=timestamp(),
             provider=provider, model_version=model_version, asked_because=asked_because,
         )  # fmt: skip
-        counted: Item = {
-            "key": ReviewBudgetRow.key(segment=frame_id.rpartition("/")[0]),
-            "update": "ADD opened :one",
-            "values": {":one": 1},
-        }
-        if budget:
-            counted |= {"condition": "attribute_not_exists(opened) OR opened < :budget",
-                        "values": {":one": 1, ":budget": budget}}  # fmt: skip
+        segment = frame_id.rpartition("/")[0]
+        if look is None:
+            counted = _counted(segment, budget)
+        else:
+            counted = _counted_with_look(seen or ReviewBudgetRow(segment=segment, opened=0), look)
         return self._table.transact(
             {"put": review.item(), "condition": "attribute_not_exists(pk)"},
             {"put": LoopFrameRow(loop_name=loop_name, frame_id=frame_id).item()},
             counted,
         )
+
+    def reviews_of_segment(self, segment: str) -> ReviewBudgetRow:
+        """How many reviews were opened in `<campaign>/<segment>`, and what the frames look like."""
+        return ReviewBudgetRow.get(self._table, segment=segment) or ReviewBudgetRow(segment=segment, opened=0)
 
     def frame_of_review(self, loop_name: str) -> str | None:
         """The frame_id that a review was noted under, or None if no such review was ever opened."""
@@ -302,6 +310,36 @@ class FrameRegister:
         return self._table.update(
             *FrameRow.key(frame_id=frame_id), f"SET {sets}", given | (values or {}) | {":revision": revision}, condition
         )
+
+
+def _counted(segment: str, budget: int) -> Item:
+    """The write that counts one more review of a segment, within the budget."""
+    counted: Item = {
+        "key": ReviewBudgetRow.key(segment=segment),
+        "update": "ADD opened :one",
+        "values": {":one": 1},
+    }
+    if budget:
+        counted |= {"condition": "attribute_not_exists(opened) OR opened < :budget",
+                    "values": {":one": 1, ":budget": budget}}  # fmt: skip
+    return counted
+
+
+def _counted_with_look(seen: ReviewBudgetRow, look: Look) -> Item:
+    """The write that counts one more review and keeps its look, if the segment's count is still the one that was seen:
+    whoever decided by these looks has seen all of them.
+    """
+    looks = (*seen.looks, look)[-MOST_LOOKS:]
+    return {
+        "key": ReviewBudgetRow.key(segment=seen.segment),
+        "update": "SET opened = :now, looks = :looks",
+        "values": {
+            ":now": seen.opened + 1,
+            ":looks": [one.model_dump(mode="json") for one in looks],
+            **({":seen": seen.opened} if seen.opened else {}),
+        },
+        "condition": "opened = :seen" if seen.opened else "attribute_not_exists(opened)",
+    }
 
 
 def _legible(details: dict[str, Any]) -> dict[str, Any]:

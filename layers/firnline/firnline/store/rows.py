@@ -165,6 +165,27 @@ class LoopFrameRow(Row):
     frame_id: FrameId
 
 
+class _Part(BaseModel):
+    """A part of an item."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+
+
+class Look(_Part):
+    """What a reviewed frame looks like, in a few figures of its prediction."""
+
+    stem: str
+    loop_name: LoopName
+    confidence: Share
+    layers: Count
+    line_confidence: Share
+    """Mean of the lines'."""
+    spacing: Annotated[float, Field(ge=0)]
+    """Mean distance of neighbouring layers, px."""
+    brightness: tuple[Share, Share, Share]
+    """Of a dark, a middle and a bright pixel of the echogram (quantiles 0.1, 0.5, 0.9)."""
+
+
 class ReviewBudgetRow(Row):
     """How many reviews were opened in a flight segment; start_review counts them together with opening one."""
 
@@ -174,12 +195,8 @@ class ReviewBudgetRow(Row):
 
     segment: SegmentId
     opened: Count
-
-
-class _Part(BaseModel):
-    """A part of an item."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=())
+    looks: tuple[Look, ...] = ()
+    """Of the latest reviewed frames, where near-duplicates are passed over; it came later."""
 
 
 class Claim(_Part):

@@ -98,8 +98,11 @@ export class Drawing {
     return this.change([...this.lines, line], [line.id]);
   }
 
-  mend(stretch) {
-    return this.line && stretch.length > 1 ? this.change(this.withVertices(mended(this.line.vertices, stretch))) : false;
+  mend(id, stretch) {
+    const index = this.indexOf(id);
+    if (index < 0 || stretch.length < 2) return false;
+    const line = this.lines[index];
+    return this.change(replaced(this.lines, index, { ...line, vertices: mended(line.vertices, stretch) }));
   }
 
   moveVertex(index, to, merging = "") {

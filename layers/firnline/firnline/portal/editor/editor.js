@@ -2,7 +2,7 @@ import { units } from "./axes.js";
 import { Drawing } from "./drawing.js";
 import { Effort } from "./effort.js";
 import { MIN_STEP_PX, SIMPLIFIED_PX, alongTrack, clamp, firstOf, keptShare, lastOf, mended, nearest, replaced, rowAt, simplified, touchesBox } from "./geometry.js";
-import { lineAt, vertexAt } from "./hits.js";
+import { distanceTo, lineAt, vertexAt } from "./hits.js";
 import { Keys } from "./keys.js";
 import { EDITOR_CSS, EDITOR_HTML } from "./markup.js";
 import { whenParsed } from "./page.js";
@@ -20,6 +20,7 @@ const SETTINGS = { invert: false, brightness: 1, gamma: 1, gain: 0, map: "grey",
 const SETTINGS_KEY = "firnline:view";
 const CROSSING_SCALE = 3; // at which a crossing is shown, at least
 const SAME_PLACE_PX = 2; // on the screen, between two presses that are one
+const MEND_PX = 12; // on the screen, between a line and the place where a stretch of it starts
 const TOUCH_PX = 6; // rows within which a line touches another
 const ANSWER_MS = 400; // after a change, before the hidden fields of a form that reads nothing else are written
 
@@ -117,6 +118,7 @@ export class LayerEditor extends HTMLElement {
     this.tracker = new Tracker(grey, width, height);
     this.loaded = true;
     this.resize();
+    this.render("panel");
     this.dispatchEvent(new CustomEvent("editor-loaded", { bubbles: true }));
   }
 
@@ -165,25 +167,13 @@ export class LayerEditor extends HTMLElement {
     return this.getAttribute("frame-id") || document.body.dataset.task || "frame";
   }
 
-  get stem() {
-    return this.frameId.split("/").pop();
-  }
-
-  /** The drawing as the document that can be uploaded beside its frame. */
-  layersDocument(complete) {
-    const { polylines, inputImageProperties: image } = this.value;
-    return {
-      schema: "firnline.layers/1",
-      frame_id: this.frameId,
-      image: { width: image.width, height: image.height },
-      source: { kind: "human", created: new Date().toISOString() },
-      coverage: complete ? "complete" : "partial",
-      layers: this.drawing.order.map((index) => polylines[index]),
-    };
+  /** Which frame the lines are of. */
+  get about() {
+    return { frameId: this.frameId, width: this.view.width, height: this.view.height };
   }
 
   get state() {
-    return { drawing: this.drawing.state, effort: this.effort.state, verdict: this.verdict };
+    return { drawing: this.drawing.state, effort: this.effort.state, verdict: this.verdict, about: this.about };
   }
 
   set state({ drawing, effort, verdict }) {
@@ -242,11 +232,11 @@ export class LayerEditor extends HTMLElement {
   act(action) {
     const { drawing } = this;
     const actions = {
-      edit: () => this.setMode("edit"),
-      draw: () => this.setMode("draw"),
-      mend: () => drawing.line && this.setMode("mend"),
+      edit: () => this.goOnTo("edit"),
+      draw: () => this.goOnTo("draw"),
+      mend: () => this.goOnTo("mend"),
       extend: () => this.extend(),
-      erase: () => this.setMode("erase"),
+      erase: () => this.goOnTo("erase"),
       finish: () => this.finish(),
       "take-back": () => (this.stroke.drawn ? this.takeBack() : this.mode === "edit" && this.act("delete-vertex")),
       wire: () => this.toggleFollow(),
@@ -289,6 +279,14 @@ export class LayerEditor extends HTMLElement {
     this.render("lines", "live", "panel");
   }
 
+  /** Put in what is being drawn, if anything is, and begin with something else. Only Esc drops it. */
+  goOnTo(mode) {
+    const drawn = ["draw", "mend", "extend"].includes(this.mode) && this.stroke.drawn;
+    if (drawn) this.finish();
+    if (drawn && mode !== "edit") this.effort.operations.key -= 1; // one key ended the one and began the other
+    this.setMode(mode);
+  }
+
   escape() {
     if (this.mode !== "edit") this.setMode("edit");
     else this.select([]);
@@ -324,6 +322,7 @@ export class LayerEditor extends HTMLElement {
   }
 
   placePoint(pixel, event) {
+    if (this.mode === "mend" && !this.stroke.last) this.takeLineAt(pixel);
     const point = this.snapped(pixel, event);
     const { last } = this.stroke;
     if (last && Math.hypot((point.x - last.x) * this.view.sx, (point.y - last.y) * this.view.sy) < SAME_PLACE_PX) return;
@@ -334,8 +333,18 @@ export class LayerEditor extends HTMLElement {
     this.render("live", "panel");
   }
 
+  /** Before a stretch is drawn anew: the line that it starts on, if the one at hand is not there. */
+  takeLineAt(pixel) {
+    const { drawing, view } = this;
+    const at = view.toScreen(pixel);
+    if (drawing.line && distanceTo(drawing.line, at, view) <= MEND_PX) return;
+    const index = lineAt(this.shown, at, view, MEND_PX);
+    if (index >= 0) this.select([this.shown[index].id]);
+  }
+
   addStroke(points, event) {
     this.sketched = null;
+    if (this.mode === "mend" && !this.stroke.last) this.takeLineAt(points[0]);
     this.effort.count("stroke");
     if (this.stroke.last) this.after(this.stroke.goTo(points[0], this.guide(event)), () => this.render("live"));
     this.stroke.follow(points);
@@ -380,12 +389,14 @@ export class LayerEditor extends HTMLElement {
   finish() {
     if (!["draw", "mend", "extend"].includes(this.mode)) return;
     const { stroke, mode } = this;
+    const { line } = this.drawing; // the person may go on to another one while the way is found
     this.setMode("edit");
     if (!stroke.drawn) return;
     this.after(stroke.finished(), (vertices) => {
       const { drawing } = this;
-      if (mode === "draw") this.do("", () => drawing.add(this.label, vertices));
-      else this.do("", () => drawing.mend(vertices));
+      if (mode !== "draw" && !line) this.say("The stretch started on no line.", true);
+      else if (mode === "draw") this.do("", () => drawing.add(this.label, vertices));
+      else this.do("", () => drawing.mend(line.id, vertices));
     });
   }
 
@@ -394,6 +405,7 @@ export class LayerEditor extends HTMLElement {
     if (!line) return;
     const [left, right] = [firstOf(line), lastOf(line)];
     const trace = this.cursorTrace;
+    this.goOnTo("edit");
     this.setMode("extend", Math.abs(trace - left.x) < Math.abs(trace - right.x) ? left : right);
   }
 
@@ -686,11 +698,19 @@ export class LayerEditor extends HTMLElement {
   showPlace(pixel) {
     this.lastPlace = pixel;
     const told = (axis, at) => {
-      const unit = this.units[axis].find(({ name }) => name === this.settings[axis]);
+      const unit = this.unit(axis);
       const value = unit.zero + at * unit.scale;
       return unit.name === "trace" || unit.name === "sample" ? `${unit.name} ${Math.round(value)}` : `${value.toFixed(2)} ${unit.name}`;
     };
     this.panel.place(`${told("along", pixel.x)}, ${told("down", pixel.y)}`);
+  }
+
+  /** The unit that an axis is read in. Metres of ice count from the surface, where one is drawn: above it there is none. */
+  unit(axis, name = this.settings[axis]) {
+    const unit = this.units[axis].find((one) => one.name === name) ?? this.units[axis][0];
+    if (unit.name !== "m") return unit;
+    const surface = this.drawing.lines.find((line) => line.label === "surface");
+    return surface ? { ...unit, zero: -this.drawing.meanRow(surface) * unit.scale } : unit;
   }
 
   colourOf(label) {
@@ -716,8 +736,7 @@ export class LayerEditor extends HTMLElement {
     const { painter, view } = this;
     if (dirty.has("view")) {
       this.picture.draw(painter.contexts.echogram, view, painter.ratio);
-      const unit = (axis) => this.units[axis].find(({ name }) => name === this.settings[axis]);
-      painter.axes(view, unit("along"), unit("down"));
+      painter.axes(view, this.unit("along"), this.unit("down"));
     }
     if (dirty.has("view") || dirty.has("lines")) this.paintLines();
     this.paintLive();
@@ -770,7 +789,7 @@ export class LayerEditor extends HTMLElement {
     if (this.verdict) return [`Submit closes the frame as unusable (${this.verdict.reason}).`, true];
     const hints = {
       draw: `Click along the ${this.label}: the line follows it. Alt: straight. Hold the button to draw freely. Enter or a double-click ends it.`,
-      mend: "Click where the wrong stretch starts, and where it ends. Enter or a double-click puts the new one in.",
+      mend: "Click on a line where it goes wrong, and where it is right again. M goes on with the next stretch, Enter ends.",
       extend: "Click where the line goes on. Enter or a double-click ends it.",
       erase: "Drag a box: what lies in it goes, of the selected lines, or of all.",
     };

@@ -3,8 +3,10 @@
 import { CrowdCheckbox } from "./checkbox.js";
 import { CrowdForm } from "./form.js";
 import { LayerEditor } from "./editor.js";
+import { LeftoverDraft } from "./leftover.js";
 
 customElements.define("crowd-checkbox", CrowdCheckbox);
 customElements.define("layer-editor", LayerEditor);
 customElements.define("crowd-polyline", class extends LayerEditor {});
 customElements.define("crowd-form", CrowdForm);
+customElements.define("leftover-draft", LeftoverDraft);

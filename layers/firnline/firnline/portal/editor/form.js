@@ -1,4 +1,5 @@
 import { Draft, hold } from "./drafts.js";
+import { fileName, layersDocument } from "./layers_document.js";
 import { actionButton, download, element, whenParsed } from "./page.js";
 
 const SUBMIT_MS = 30_000; // after which a submission is given up
@@ -132,9 +133,9 @@ export class CrowdForm extends HTMLElement {
   offerDownload(place) {
     const button = actionButton("download", "Download the drawing", { class: "plain" });
     button.addEventListener("click", () => {
-      const field = this.fields.find((one) => one.layersDocument);
+      const { about, drawing } = this.fields.find((one) => one.about);
       const complete = this.fields.every((one) => one.localName !== "crowd-checkbox" || one.state);
-      download(`${field.stem}.layers.json`, JSON.stringify(field.layersDocument(complete), null, 1));
+      download(fileName(about), JSON.stringify(layersDocument(about, drawing.lines, complete), null, 1));
     });
     place.append(" ", button);
   }

@@ -40,7 +40,7 @@ export const EDITOR_CSS = `
   .layers { flex: 1; min-height: 44px; overflow-y: auto; }
   .layers button { display: grid; grid-template-columns: auto 1fr auto; align-items: center; width: 100%; background: none; border-color: transparent; padding: 1px 4px; text-align: left; gap: 0 2px; }
   .layers button[aria-pressed="true"] { background: #2a4054; border-color: #5db2f0; color: inherit; }
-  .layers small { color: #a3b3c1; font-variant-numeric: tabular-nums; }
+  .layers small { line-height: 1.1; color: #a3b3c1; font-variant-numeric: tabular-nums; }
   .layers .length { grid-column: 2 / 3; } .layers .sure { text-align: right; }
   .crossings button { border-color: #ff8d80; color: #ffc9c2; padding: 0 5px; margin: 0 2px 2px 0; }
   label { display: grid; grid-template-columns: 74px 1fr; align-items: center; gap: 6px; margin: 2px 0; }
@@ -66,7 +66,7 @@ export const EDITOR_HTML = `
     <span class="group">
       ${tool("edit", "Edit", "Esc", "Select lines, move their vertices")}
       ${tool("draw", "New line", "N", "Draw a line: it follows the reflection between clicks")}
-      ${tool("mend", "Redraw", "M", "Draw a stretch of the selected line anew")}
+      ${tool("mend", "Redraw", "M", "Draw a stretch of a line anew; again: the next stretch")}
       ${tool("extend", "Extend", "E", "Draw on from the nearer end of the selected line")}
       ${tool("erase", "Erase", "B", "Erase what lies in a box, of the selected lines or of all")}
       ${tool("wire", "Follow", "W", "Lines follow the reflection; off, or Alt held: straight")}

@@ -180,11 +180,12 @@ export class Painter {
     context.font = "11px system-ui, sans-serif";
     context.fillStyle = context.strokeStyle = "#a3b3c1";
     context.textBaseline = "top";
+    context.textAlign = "left";
     const width = canvas.width / this.ratio;
     const unitWidth = context.measureText(along.name).width;
     for (const { pixel, text } of ticks(along, sight.left, Math.min(sight.right, view.width), view.sx)) {
       const { x } = view.toScreen({ x: pixel, y: 0 });
-      if (x < 0 || x > width - unitWidth - 24) continue;
+      if (x < -1 || x > width - unitWidth - 24) continue;
       context.fillRect(x, 0, 1, 4);
       context.fillText(text, x + 3, 4);
     }
@@ -193,10 +194,11 @@ export class Painter {
     context = this.clear("down");
     context.font = "11px system-ui, sans-serif";
     context.fillStyle = "#a3b3c1";
-    context.textAlign = "right";
     context.textBaseline = "middle";
+    context.textAlign = "left";
+    context.fillText(down.name, 2, 8);
+    context.textAlign = "right";
     const right = this.canvases.down.width / this.ratio;
-    context.fillText(down.name, right - 6, 8);
     for (const { pixel, text } of ticks(down, sight.top, Math.min(sight.bottom, view.height), view.sy)) {
       const { y } = view.toScreen({ x: 0, y: pixel });
       if (y < 20) continue;

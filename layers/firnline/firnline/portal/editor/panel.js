@@ -73,6 +73,7 @@ export class Panel {
     }
     const sure = editor.drawing.proposal.some((line) => line.confidence !== null);
     this.at("[data-confidence]").hidden = !sure;
+    this.at('[data-action="polarity-wrong"]').hidden = !editor.hasAttribute("polarity"); // only a picture's can be wrong
     this.at("[data-header]").textContent = editor.getAttribute("header") || "";
     for (const part of ["short", "full"]) this.at(`.${part}`).append(...(editor.querySelector(`${part}-instructions`)?.childNodes ?? []));
   }
@@ -102,7 +103,7 @@ export class Panel {
     const below = drawing.below(editor.least).length;
     const canDelete = drawing.vertex >= 0 || drawing.selected.length > 0;
     const usable = {
-      mend: drawing.line, extend: drawing.line, retrack: drawing.line && editor.tracker, join: drawing.selected.length > 1, split: drawing.line,
+      extend: drawing.line, retrack: drawing.line && editor.tracker, join: drawing.selected.length > 1, split: drawing.line,
       part: drawing.line, "delete-vertex": canDelete, undo: drawing.past.length || editor.stroke.drawn, redo: drawing.future.length,
       "start-over": drawing.changed, "delete-below": below, wire: editor.tracker,
     };
@@ -121,10 +122,10 @@ export class Panel {
   }
 
   drawList(order) {
-    const { drawing, settings, units } = this.editor;
+    const { drawing } = this.editor;
     const list = this.at(".layers");
-    const down = units.down.find((unit) => unit.name === "m") ?? units.down[0];
-    const along = units.along.find((unit) => unit.name === settings.along) ?? units.along[0];
+    const down = this.editor.unit("down", "m");
+    const along = this.editor.unit("along");
     while (list.childElementCount > order.length) list.lastElementChild.remove();
     while (list.childElementCount < order.length) {
       list.append(element("li", {}, element("button", { type: "button", tabindex: list.childElementCount ? -1 : 0 },
@@ -139,7 +140,8 @@ export class Panel {
       swatch.style.color = this.editor.colourOf(line.label);
       swatch.classList.toggle("dashed", line.label === "bed");
       name.textContent = `${place + 1} ${line.label}`;
-      depth.textContent = `${format(down.zero + drawing.meanRow(line) * down.scale)} ${down.name === "sample" ? "row" : down.name}`;
+      const mean = format(down.zero + drawing.meanRow(line) * down.scale);
+      depth.textContent = down.name === "sample" ? `row ${mean}` : `${mean} ${down.name}`;
       const extent = (lastOf(line).x - firstOf(line).x) * along.scale;
       length.textContent = along.name === "km" ? `${extent.toPrecision(3)} km long` : `${Math.round(extent) + 1} traces`;
       sure.textContent = line.confidence === null ? "" : `${Math.round(100 * line.confidence)} %`;

@@ -11,11 +11,13 @@ const times = find("times");
 
 // Colours of Okabe and Ito's palette, which people who see colours differently tell apart; the dashes tell it once more.
 const STYLES = {
-  reviewed: { colour: "#56b4e9", dash: "", said: "reviewed by a person" },
-  imported: { colour: "#e58fc0", dash: "9 3 2 3", said: "imported with the file" },
-  accepted: { colour: "#f0e442", dash: "7 4", said: "accepted from the model, not looked at" },
-  unreviewed: { colour: "#ffa733", dash: "2 3.5", said: "unreviewed: the model's, not decided yet" },
+  reviewed: { colour: "#56b4e9", dash: "", said: "reviewed: a person's" },
+  imported: { colour: "#e58fc0", dash: "9 3 2 3", said: "imported: a person's, uploaded" },
+  accepted: { colour: "#f0e442", dash: "7 4", said: "accepted: a model's, nobody looked at them" },
+  unreviewed: { colour: "#ffa733", dash: "2 3.5", said: "unreviewed: a model's, not decided yet" },
 };
+// Lines of a narrow frame lie close together, and what they lie on is to be seen, too.
+const NARROW_PX = 100;
 const TOP = 34;
 const BOTTOM = 40;
 const TRIES = 3;
@@ -136,6 +138,7 @@ function drawFrame(frame) {
   const hole = (frame.gap / view.total) * view.wide;
   set(frame.hole, { x: frame.x - hole, y: TOP, width: hole, height: view.tall, "data-hole": hole > 0 ? "" : "none" });
   frame.lines.setAttribute("transform", `translate(${frame.x} ${frame.top}) scale(${box.width} ${box.height})`);
+  frame.lines.setAttribute("class", frame.width < NARROW_PX ? "narrow" : "");
   if (frame.shown && !frame.drawn) drawLines(frame);
 }
 
@@ -151,9 +154,9 @@ function drawLines(frame) {
       .join("");
     if (!path) continue;
     const common = { d: path, fill: "none", "vector-effect": "non-scaling-stroke", "data-lines": frame.shown.status };
-    const width = main ? 2 : 1.4;
-    frame.lines.appendChild(element("path", { ...common, stroke: "#05080b", "stroke-opacity": 0.55, "stroke-width": width + 1.4 }));
-    frame.lines.appendChild(element("path", { ...common, stroke: style.colour, "stroke-width": width, "stroke-dasharray": style.dash || "none" }));
+    const weight = main ? "main" : "fine";
+    frame.lines.appendChild(element("path", { ...common, class: `halo ${weight}`, stroke: "#05080b" }));
+    frame.lines.appendChild(element("path", { ...common, class: weight, stroke: style.colour, "stroke-dasharray": style.dash || "none" }));
   }
   hideLines();
 }
@@ -250,7 +253,7 @@ function pointAt(number, at, y = null) {
   map.point(place);
   const style = STYLES[frame.shown ? frame.shown.status : frame.status];
   const rows = [["Frame", frame.frame], ["State", frame.state]];
-  if (style) rows.push(["Lines", `${frame.shown && frame.shown.lines ? `${frame.shown.lines.length}, ` : ""}${style.said}`]);
+  if (style) rows.push(["Lines", `${frame.shown && frame.shown.lines ? `${frame.shown.lines.length}, ` : ""}${frame.shown ? frame.shown.status : frame.status}`]);
   if (frame.confidence !== null) rows.push(["Confidence", `${Math.round(100 * frame.confidence)}%`]);
   if (view.inKm) rows.push(["Along track", `${told(frame.from + at * frame.length, 2)} km`]);
   if (place) rows.push(["Position", `${degrees(place.latitude, "N", "S")}  ${degrees(place.longitude, "E", "W")}`]);
@@ -387,7 +390,7 @@ scroller.addEventListener("scroll", () => {
   if (title) title.setAttribute("x", scroller.scrollLeft + scroller.clientWidth / 2);
   fetchPictures();
 });
-new ResizeObserver(plan).observe(scroller);
+for (const seen of [scroller, find("map").parentElement]) new ResizeObserver(plan).observe(seen);
 drawLegend();
 drawZoom();
 unpoint();

@@ -30,7 +30,7 @@ export function mapOf(svgMap, given, styles, point) {
     drawGraticule(given.projections[projection], width, height);
     drawTrack(drawn, tickStep);
     drawScale(width, height, projection);
-    drawInset(given.projections[projection], width);
+    drawInset(given.projections[projection], width, height);
     marker = svgMap.appendChild(element("g", { visibility: "hidden", "data-marker": "" }));
     marker.appendChild(element("circle", { r: 8, fill: "#0b0f14", "fill-opacity": 0.45, stroke: "#ffffff", "stroke-width": 2 }));
     marker.appendChild(element("circle", { r: 2, fill: "#ffffff" }));
@@ -126,8 +126,8 @@ export function mapOf(svgMap, given, styles, point) {
     bar.appendChild(element("text", { x, y: y - 9 }, `${told(km, km < 1 ? 1 : 0)} km · ${projection}`));
   }
 
-  function drawInset(of, width) {
-    const [x, y] = [width - INSET - 10, INSET + 10];
+  function drawInset(of, width, height) {
+    const [x, y] = clearCorner(width, height);
     const rim = radiusAt(of, 55);
     const group = svgMap.appendChild(element("g", { "pointer-events": "none", "data-inset": "" }));
     group.appendChild(element("circle", { cx: x, cy: y, r: INSET, fill: "#0b0f14", stroke: "#5f7080" }));
@@ -142,6 +142,15 @@ export function mapOf(svgMap, given, styles, point) {
     const [px, py] = [(INSET * scale.middle[0]) / rim, (INSET * scale.middle[1]) / rim];
     group.appendChild(element("circle", { cx: x + px, cy: y - py, r: 3.5, fill: "#ff6f59", stroke: "#ffffff" }));
     group.appendChild(element("text", { x, y: y + INSET + 13, "text-anchor": "middle", class: "title" }, of.pole > 0 ? "Arctic" : "Antarctic"));
+  }
+
+  /** The middle of the inset in the corner that the track stays farthest from; the lower left one has the scale. */
+  function clearCorner(width, height) {
+    const away = INSET + 10;
+    const corners = [[width - away, away], [width - away, height - away - 16], [away, away]];
+    const points = drawn.flatMap(({ shown: { track } }) => track.x.map((x, place) => toPx(x, track.y[place])));
+    const room = corners.map(([x, y]) => points.reduce((least, point) => Math.min(least, Math.hypot(point[0] - x, point[1] - y)), Infinity));
+    return corners[room.indexOf(Math.max(...room))];
   }
 
   svgMap.addEventListener("pointermove", (event) => {
@@ -208,10 +217,11 @@ function turned(angle) {
   return angle - 2 * Math.PI * Math.round(angle / (2 * Math.PI));
 }
 
-/** Write a line's name where it enters the map: at the left edge, or at the upper. */
+/** Write a line's name where it enters the map, at the left edge or at the upper one, unless another name is there. */
 function written(texts, points, width, height, said, atLeft) {
   const inside = points.filter(([x, y]) => x >= 4 && x <= width - 64 && y >= 16 && y <= height - 44);
   if (!inside.length) return;
   const [x, y] = inside.reduce((best, one) => ((atLeft ? one[0] < best[0] : one[1] < best[1]) ? one : best));
-  texts.appendChild(element("text", { x: x + 3, y: y - 3, "font-size": 11 }, said));
+  const there = [...texts.children].some((one) => Math.abs(one.getAttribute("x") - x) < 56 && Math.abs(one.getAttribute("y") - y) < 18);
+  if (!there) texts.appendChild(element("text", { x: x + 3, y: y - 3, "font-size": 11 }, said));
 }
