@@ -1,5 +1,5 @@
-"""A segment of very many frames is exported in half of the function's memory: `pytest -m slow -s` prints the figures; `FIRNLINE_EXPORT_FRAMES`
-and `FIRNLINE_EXPORT_FORMS` choose.
+"""A segment of very many frames is exported in half of the function's memory: `pytest -m slow -s` prints the figures, of
+`FIRNLINE_EXPORT_FRAMES` in `FIRNLINE_EXPORT_FORMS`.
 
 In a process of its own, since the peak that the system tells is a process's.
 """
