@@ -113,13 +113,13 @@ class Medium:
     def herron_langway(cls, surface_density_kg_m3: float, accumulation_m_we: float, temperature_c: float) -> Self:
         """Steady-state firn of the analytic model of Herron & Langway 1980 (J. Glaciol. 25, 373).
 
+        Sampled every quarter of a metre until it is as dense as ice.
+
         Parameters
         ----------
         surface_density_kg_m3 : of the snow at the surface
         accumulation_m_we : metres of water equivalent a year
         temperature_c : mean annual temperature, degrees Celsius
-
-        Sampled every quarter of a metre until it is as dense as ice.
         """
         if (
             not 200 <= surface_density_kg_m3 < _STAGES_MEET_KG_M3

@@ -431,6 +431,8 @@ def matches(
 ) -> list[tuple[int, int, float]] | None:
     """(layer, line, confidence) of the pairs of known layers and lines that are the same, in order of depth.
 
+    None where what was decided cannot be together.
+
     Parameters
     ----------
     above, above_off : (n,) where the known layers lie, two-way s below the surface, and standard deviations
@@ -439,8 +441,6 @@ def matches(
     seen_again : (n,) probability that a known layer is drawn again
     new : (m,) how often there is a line of no known layer, for each layer
     must, never : line -> layer, and (layer, line), that were decided before
-
-    None where what was decided cannot be together.
     """
     n, m = len(above), len(below)
     if not n or not m:
@@ -477,6 +477,9 @@ def pair_chances(
 ) -> np.ndarray | None:
     """(n, m) the probability of each pair of a known layer and a line, summed over all assignments that keep the order.
 
+    None where all assignments are ruled out. Of a layer in known company the depth is expected where the stretch of the
+    layer above puts it: that stretch as the two picks tell it, drawn towards none as far as the drift is small.
+
     Parameters
     ----------
     above, above_off : (n,) where the known layers lie, two-way s below the surface, and standard deviations
@@ -485,11 +488,6 @@ def pair_chances(
     log_pair : (n, m) logarithm of a layer's probability to be drawn, -inf where the pair is ruled out
     log_missing : (n,) that it is not
     log_new : (m,) logarithm of the density, per s, of lines that are of no known layer
-
-    None where all assignments are ruled out.
-
-    Of a layer in known company the depth is expected where the stretch of the layer above puts it: that stretch as the two
-    picks tell it, drawn towards none as far as the drift is small.
     """
     n, m = len(above), len(below)
     a, b = np.append(0.0, above), np.append(0.0, below)
