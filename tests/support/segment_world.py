@@ -9,6 +9,7 @@ from firnline.portal.table_store import TableStore
 from firnline.review.human_loop import LoopEvent
 from firnline.review.policy import Policy
 from firnline.review.providers import Portal
+from firnline.store.loops import Loops
 from start_review.review import ReviewStarter
 from tests.support.review_world import ENVIRONMENT, MODEL, REVISION, World, answer
 from tests.support.simulated_products import Made, made
@@ -70,6 +71,7 @@ def correct(world: World, number: int, genuine: Genuine | None = None, campaign:
     TableStore(world.table, world.bucket, world.bus).submit(name, drawn, "ada", 40.0)
     [event] = world.events("SageMaker A2I HumanLoop Status Change")
     completer = ReviewCompleter(
-        world.register, world.corrections, world.bucket, world.bus, None, ENVIRONMENT["STACK_NAME"], 100
-    )
+        world.register, world.corrections, world.bucket, world.bus, None, ENVIRONMENT["STACK_NAME"], 100,
+        loops=Loops(world.table), portal=Portal(world.table, world.bucket),
+    )  # fmt: skip
     assert completer.handle(LoopEvent.model_validate(event)) == "corrected"

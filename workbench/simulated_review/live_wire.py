@@ -1,7 +1,8 @@
 """The review page's live-wire (portal/editor/live_wire.js), for a corrector without a browser.
 
-Between two places the line follows the ridge of the echogram by dynamic programming from trace to trace (after Mortensen
-& Barrett 1995). Every number is the page's; tests hold the two against each other.
+Between two places the line follows the echogram by dynamic programming from trace to trace (after Mortensen & Barrett
+1995): the crest of a bright reflection, and what looks along a trace as it does at the two places. Every number is the
+page's; tests hold the two against each other.
 """
 
 from typing import NamedTuple
@@ -14,7 +15,10 @@ ACROSS = np.array([1, 2, 3, 2, 1]) / 9
 STEEPEST = 4
 """Rows a trace, beside the slope of the chord."""
 BEND = 0.12
-"""What a step of one row costs; a pixel without a ridge costs 1."""
+"""What a step of one row costs; a pixel that does not suit at all costs 1."""
+CREST_SHARE = 0.35
+"""What the crest counts for in how well a pixel suits; the likeness to the two places counts for the rest."""
+LEAST_SPREAD = 1e-6
 SNAP_PX = 3
 
 
@@ -26,19 +30,19 @@ class Place(NamedTuple):
 
 
 def ridge_path(grey: np.ndarray, a: Place, b: Place) -> tuple[np.ndarray, np.ndarray]:
-    """The way from a to b, a.x < b.x, along the ridge of an echogram (rows, traces): traces (n,) int and rows (n,) float
-    at every whole trace between them; both empty where there is no way.
+    """The way from a to b, a.x < b.x, that suits an echogram (rows, traces) best: traces (n,) int and rows (n,) float at
+    every whole trace between them; both empty where there is no way.
     """
     traces = np.arange(int(np.ceil(a.x + 0.5)), int(np.floor(b.x - 0.5)) + 1)
     if not traces.size:
         return traces, np.empty(0)
     margin = _rounded(min(max((b.x - a.x) / 3, 12), 120))
     tops = np.array([_rounded(a.y + (b.y - a.y) * (x - a.x) / (b.x - a.x)) for x in traces]) - margin
-    response = ridge(grey, traces, tops, 2 * margin + 1)
-    rows = _cheapest(response, tops, a.y, b.y)
+    suits = fitness(grey, traces, tops, 2 * margin + 1, a, b)
+    rows = _cheapest(suits, tops, a.y, b.y)
     if rows is None:
         return traces[:0], np.empty(0)
-    found = [tops[c] + r + _peak(response[c], r) for c, r in enumerate(rows)]
+    found = [tops[c] + r + _peak(suits[c], r) for c, r in enumerate(rows)]
     return traces, np.clip(found, 0, len(grey) - 1)
 
 
@@ -59,16 +63,49 @@ def ridge(grey: np.ndarray, traces: np.ndarray, tops: np.ndarray, rows: int) -> 
     """(traces, rows) float: how strongly the pixels of a band lie on the crest of a bright reflection; `tops` are the
     band's first rows. The falling second derivative along a trace at two widths, averaged over five traces along the band.
     """
+    windows = _windows(_columns(grey, traces, tops - REACH, rows + 2 * REACH))
+    return np.maximum(np.max([windows @ _kernel(sigma) for sigma in SIGMAS], axis=0), 0)
+
+
+def fitness(grey: np.ndarray, traces: np.ndarray, tops: np.ndarray, rows: int, a: Place, b: Place) -> np.ndarray:
+    """(traces, rows) float from 0 to 1: how well the pixels of a band suit a line from a to b."""
+    crests = ridge(grey, traces, tops, rows)
+    columns = _columns(grey, traces, tops - REACH, rows + 2 * REACH)
+    first, last = (
+        _columns(grey, np.array([_rounded(p.x)]), np.array([_rounded(p.y) - REACH]), 2 * REACH + 1)[0] for p in (a, b)
+    )
+    share = ((traces - a.x) / (b.x - a.x))[:, None]
+    alike = _likeness(_windows(columns), (1 - share) * first + share * last)
+    risen = (crests / (crests.mean() or 1)) ** 1.5
+    return CREST_SHARE * (1 - 1 / (1 + risen)) + (1 - CREST_SHARE) * alike**2
+
+
+def _columns(grey: np.ndarray, traces: np.ndarray, tops: np.ndarray, tall: int) -> np.ndarray:
+    """(traces, tall) float32: the echogram from the rows `tops` on, averaged over five traces along the band."""
     height, width = grey.shape
-    window = np.arange(rows + 2 * REACH) - REACH
-    columns = np.zeros((len(traces), len(window)), np.float32)
+    columns = np.zeros((len(traces), tall), np.float32)
     for dx, share in zip(range(-2, 3), ACROSS, strict=True):
         there = np.clip(traces + dx, 0, width - 1)
         moved = tops[np.clip(np.arange(len(traces)) + dx, 0, len(traces) - 1)]
-        at = np.clip(moved[:, None] + window, 0, height - 1)
+        at = np.clip(moved[:, None] + np.arange(tall), 0, height - 1)
         columns += np.float32(share) * grey[at, there[:, None]]
-    windows = np.lib.stride_tricks.sliding_window_view(columns, 2 * REACH + 1, axis=1)
-    return np.maximum(np.max([windows @ _kernel(sigma) for sigma in SIGMAS], axis=0), 0)
+    return columns
+
+
+def _windows(columns: np.ndarray) -> np.ndarray:
+    """(traces, rows, 2 REACH + 1): what lies around each row but the outermost."""
+    return np.lib.stride_tricks.sliding_window_view(columns, 2 * REACH + 1, axis=1)
+
+
+def _likeness(windows: np.ndarray, profiles: np.ndarray) -> np.ndarray:
+    """(traces, rows): correlation, where it is positive, of each window with its trace's profile (traces, 2 REACH + 1)."""
+    taps = profiles - profiles.mean(axis=1, keepdims=True)
+    norms = np.sqrt((taps**2).sum(axis=1, keepdims=True))
+    norms[norms == 0] = 1
+    exact = windows.astype(float)
+    squares = (exact**2).sum(axis=2) - exact.sum(axis=2) ** 2 / windows.shape[2]
+    products = np.einsum("trk,tk->tr", exact, taps)
+    return np.maximum(products / (np.sqrt(np.maximum(squares, LEAST_SPREAD)) * norms), 0)
 
 
 def _kernel(sigma: float) -> np.ndarray:
@@ -78,10 +115,10 @@ def _kernel(sigma: float) -> np.ndarray:
     return taps / np.sqrt((taps**2).sum())
 
 
-def _cheapest(response: np.ndarray, tops: np.ndarray, first: float, last: float) -> np.ndarray | None:
+def _cheapest(suits: np.ndarray, tops: np.ndarray, first: float, last: float) -> np.ndarray | None:
     """Row in the band of each trace of the cheapest way, None if no way leads to the end."""
-    count, rows = response.shape
-    cost = 1 / (1 + (response / (response.mean() or 1)) ** 1.5)
+    count, rows = suits.shape
+    cost = 1 - suits
     steps = np.arange(-STEEPEST, STEEPEST + 1)
     bends = BEND * np.abs(steps) ** 1.5
     inside = np.arange(rows)
