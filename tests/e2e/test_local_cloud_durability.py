@@ -248,6 +248,7 @@ def test_nothing_accepted_is_lost_by_kill_9(stack):
     )
 
 
+@pytest.mark.slow  # a minute
 def test_ten_kills_during_uploads_flood_no_queue(stack):
     """What is announced again is what a function held at a kill, and no kill counts as a receive."""
     deploy_counting(stack)
@@ -371,6 +372,7 @@ def resident_megabytes(stack):
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1000
 
 
+@pytest.mark.slow
 def test_versions_lie_on_disk_and_not_in_memory(stack):
     s3 = stack.client("s3")
     s3.create_bucket(Bucket="versions")
