@@ -330,7 +330,7 @@ def _line_of(lines: list[dict], label: str, rows: np.ndarray, first: int, last: 
 def page_of(frame: Traced) -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
-    with review._served(review.OneTask(frame)) as address, sync_playwright() as playwright:
+    with review.served(review.OneTask(frame)) as address, sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         tab = browser.new_page(viewport={"width": 1400, "height": 850})
