@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from firnline.products.credits import Credits
 from firnline.products.files import Writer
 from firnline.products.frame_product import Assumptions
+
+if TYPE_CHECKING:
+    from firnline.products.annotations import Form as Suffix
 
 MakesWriter = Callable[[Path, Assumptions, Credits], Writer]
 
@@ -73,22 +77,13 @@ def _crossovers(out: Path, physics: Assumptions, credits: Credits) -> Writer:
     return Crossovers(out, physics)
 
 
-def _layers_csv(out: Path, physics: Assumptions, credits: Credits) -> Writer:
-    from firnline.products.annotations import Annotations
+def _annotations(suffix: "Suffix") -> MakesWriter:
+    def made(out: Path, physics: Assumptions, credits: Credits) -> Writer:
+        from firnline.products.annotations import Annotations
 
-    return Annotations(out, "csv")
+        return Annotations(out, suffix)
 
-
-def _layers_json(out: Path, physics: Assumptions, credits: Credits) -> Writer:
-    from firnline.products.annotations import Annotations
-
-    return Annotations(out, "json")
-
-
-def _layers_mat(out: Path, physics: Assumptions, credits: Credits) -> Writer:
-    from firnline.products.annotations import Annotations
-
-    return Annotations(out, "mat")
+    return made
 
 
 WRITERS: dict[str, MakesWriter] = {
@@ -101,9 +96,9 @@ WRITERS: dict[str, MakesWriter] = {
     "geopackage": _geopackage,
     "geojson": _geojson,
     "crossovers": _crossovers,
-    "layers-csv": _layers_csv,
-    "layers-json": _layers_json,
-    "layers-mat": _layers_mat,
+    "layers-csv": _annotations("csv"),
+    "layers-json": _annotations("json"),
+    "layers-mat": _annotations("mat"),
 }
 """By the name of their form, on a person's machine."""
 
