@@ -37,7 +37,12 @@ class Editor:
 
     @property
     def hint(self):
+        self.painted()
         return self.tab.inner_text("[data-hint]")
+
+    def painted(self):
+        """Wait until what changed is on the screen: the element paints in the next frame."""
+        self.get("editor.pending ? new Promise(requestAnimationFrame) : null")
 
     def at(self, x, y):
         """Where a pixel of the echogram is on the screen."""
