@@ -1,9 +1,11 @@
 """Fixtures that every kind of test may ask for."""
 
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import botocore.loaders
 import pytest
 from hypothesis import settings
 
@@ -12,6 +14,10 @@ from tests.support.review_world import World, on_moto
 # An example that takes long on a busy machine is no failure.
 settings.register_profile("firnline", deadline=None)
 settings.load_profile("firnline")
+
+# Each test has sessions of its own, and each session would parse the same descriptions of AWS's services again.
+_parse_once = functools.cache(botocore.loaders.JSONFileLoader()._load_file)
+botocore.loaders.JSONFileLoader._load_file = staticmethod(_parse_once)  # type: ignore[assignment]
 
 ROOT = Path(__file__).resolve().parents[1]
 
