@@ -233,7 +233,9 @@ def test_where_two_disagree_an_arbiter_decides() -> None:
         assert row.reason == "ada and ben drew this frame. They disagree on 1 line. Decide between them."
         shown = json.loads(functions.world.bucket.read(row.input_key, 10**7))
         assert [line["label"] for line in shown["a2i_json"]["polylines"]] == ["surface", "bed"]
-        assert [given["name"] for given in shown["answers_json"]] == ["ada", "ben"]
+        told = [(given["name"], len(given["polylines"]), given["complete"]) for given in shown["answers_json"]]
+        assert told == [("ada", 2, True), ("ben", 1, True)]
+        assert "annotation_json" not in shown, "what came with the upload, of which there is none here"
         assert functions.world.corrections.counts().total == 0
         assert frame(functions).status == "IN_REVIEW"
 
@@ -272,6 +274,10 @@ def test_verdicts_are_counted_and_a_tie_is_an_arbiters() -> None:
         loop = functions.review()
         functions.answer_as("ada", loop, {"verdict": {"kind": "unusable", "reason": "noise"}})
         functions.deliver(functions.submit(loop, drawn(SURFACE), by="ben"))
-        assert "whether the frame can be drawn at all" in task(functions, loop).reason
+        row = task(functions, loop)
+        assert "whether the frame can be drawn at all" in row.reason
+        shown = json.loads(functions.world.bucket.read(row.input_key, 10**7))
+        assert shown["answers_json"][0] == {"name": "ada", "verdict": {"kind": "unusable", "reason": "noise"}}
+        assert [line["label"] for line in shown["answers_json"][1]["polylines"]] == ["surface"]
         functions.deliver(functions.submit(loop, {"verdict": {"kind": "unusable", "reason": "noise"}}, by="cy"))
         assert frame(functions).status == "REJECTED"

@@ -505,6 +505,126 @@ def test_the_plain_template_of_aws_works_on_the_same_page(world, tab):
         thread.join(20)
 
 
+def drawing(*layers):
+    """What a reviewer submits: polylines of (label, row) over the whole width."""
+    lines = [{"label": label, "vertices": [{"x": 0, "y": row}, {"x": WIDTH - 1, "y": row}]} for label, row in layers]
+    size = {"width": WIDTH, "height": HEIGHT}
+    return {
+        "annotatedResult": {"inputImageProperties": size, "polylines": lines},
+        "all_layers_drawn": {"on": True},
+    }
+
+
+@pytest.fixture
+def disputed(world):
+    """A frame that ada and ben drew: they agree on the surface, saw the second layer elsewhere, and ada alone saw a third."""
+    frame_id = "2012_Greenland/20120330_04/0950"
+    provider = Portal(world.table, world.bucket, reviewers=2)
+    name = world.predicted_frame(frame_id, 0.1, snow_echogram(), proposed())
+    ReviewStarter(world.register, world.bucket, provider, "portal", Policy(1, 0), 0).handle(
+        LayersPredicted(frame_id=frame_id, revision=REVISION, model_version=MODEL)
+    )
+    store = TableStore(world.table, world.bucket, world.bus)
+    store.submit(name, drawing(("surface", 40), ("layer", 80), ("layer", 150)), "ada", 1)
+    store.submit(name, drawing(("surface", 41), ("layer", 86)), "ben", 1)
+    complete(world)
+    return name
+
+
+def rows(editor):
+    return [(line["label"], line["vertices"][0]["y"]) for line in editor.lines]
+
+
+def test_an_arbiter_chooses_between_the_reviewers_with_keys(disputed, world, address, tab):
+    """Given two places where ada and ben differ, when one is decided for each, then that is the correction, in two steps."""
+    tab.goto(f"{address}/review/tasks/{disputed}")
+    editor = Editor(tab)
+    assert rows(editor) == [("surface", 40.5), ("layer", 80), ("layer", 150)]
+    assert tab.locator("[data-answers] b").all_inner_texts() == ["ada", "ben"]
+    assert tab.locator("[data-difference]").all_inner_texts() == ["1 layer", "2 layer"]
+    editor.press("d")
+    assert "Difference 1 of 2" in editor.hint
+    assert tab.get_attribute('[data-take="answer-0"]', "aria-pressed") == "true", "the proposal has ada's line there"
+    editor.press("o")
+    assert "as ada has it" in editor.hint
+    editor.press("v")
+    assert "as ben has it" in editor.hint
+    editor.press("t")
+    assert rows(editor) == [("surface", 40.5), ("layer", 150), ("layer", 86)]
+    assert "as ben has them here" in editor.hint
+    assert tab.get_attribute('[data-take="answer-1"]', "aria-pressed") == "true"
+    editor.press("d", "o", "t")
+    assert rows(editor) == [("surface", 40.5), ("layer", 86)], "ben has no line there, and that is taken"
+    editor.press("Control+z")
+    assert rows(editor) == [("surface", 40.5), ("layer", 150), ("layer", 86)]
+    editor.press("Control+z")
+    assert rows(editor) == [("surface", 40.5), ("layer", 80), ("layer", 150)]
+    editor.press("Control+y", "Control+y")
+    with tab.expect_request("**/submit") as sent:
+        tab.click("[data-action=submit]")
+    operations = sent.value.post_data_json["answerContent"]["effort"]["operations"]
+    assert operations == {"take_line": 2, "undo": 2, "redo": 2}
+    tab.wait_for_url(lambda url: disputed not in url)
+    complete(world)
+    stored = world.corrections.get(disputed)
+    assert (stored.arbitrated, stored.layers) == (True, 2)
+
+
+def test_an_arbiter_takes_a_line_that_is_clicked_and_a_whole_answer(disputed, address, tab):
+    tab.goto(f"{address}/review/tasks/{disputed}")
+    editor = Editor(tab)
+    before = editor.lines
+    tab.click('[data-overlay="answer-1"]:visible')
+    editor.click(100, 41)
+    assert "T takes this surface" in editor.hint
+    editor.press("t")
+    assert rows(editor) == [("layer", 80), ("layer", 150), ("surface", 41)]
+    tab.click('[data-take-all="answer-1"]')
+    assert rows(editor) == [("surface", 41), ("layer", 86)]
+    tab.click('[data-difference="1"]')
+    tab.click('[data-take="answer-0"]')
+    assert rows(editor) == [("surface", 41), ("layer", 86), ("layer", 150)]
+    assert editor.get("editor.drawing.past.length") == 3
+    editor.press("v", "Shift+T")
+    assert rows(editor) == [("surface", 40.5), ("layer", 80), ("layer", 150)], "V begins with the proposal"
+    editor.press("Control+z", "Control+z", "Control+z", "Control+z")
+    assert editor.lines == before
+
+
+def test_an_arbiter_hears_who_judged_instead_of_drawing(world, address, tab):
+    frame_id = "2012_Greenland/20120330_04/0951"
+    provider = Portal(world.table, world.bucket, reviewers=2)
+    name = world.predicted_frame(frame_id, 0.1, snow_echogram(), proposed())
+    ReviewStarter(world.register, world.bucket, provider, "portal", Policy(1, 0), 0).handle(
+        LayersPredicted(frame_id=frame_id, revision=REVISION, model_version=MODEL)
+    )
+    store = TableStore(world.table, world.bucket, world.bus)
+    store.submit(name, {"verdict": {"kind": "unusable", "reason": "<b>noise</b>"}}, "ada", 1)
+    store.submit(name, drawing(("surface", 40)) | {"all_layers_drawn": {"on": False}}, "ben", 1)
+    complete(world)
+    tab.goto(f"{address}/review/tasks/{name}")
+    Editor(tab).painted()
+    assert tab.locator("[data-answers] li").all_inner_texts() == [
+        "ada\nsays that it is unusable: <b>noise</b>",
+        "ben\nsays that layers are missing\nShow\nTake\nAll",
+    ]
+
+
+def test_lines_of_the_proposal_can_be_taken_back_one_by_one(address, tab):
+    """An overlay is not drawn on: a press there picks a line, and T takes it into one's own."""
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    assert tab.is_hidden("[data-differences]")
+    editor.select(1)
+    editor.press("Delete", "o", "[", "]", "]")
+    assert "T takes this layer" in editor.hint
+    editor.drag((160, 120), (160, 150))
+    assert rows(editor) == [("surface", 40), ("layer", 120)], "the drag panned"
+    editor.press("[")
+    editor.press("t")
+    assert rows(editor) == [("surface", 40), ("layer", 120), ("layer", 80)]
+
+
 def test_axe_finds_nothing_on_the_task_page(address, tab):
     tab.goto(f"{address}/review/next")
     editor = Editor(tab)

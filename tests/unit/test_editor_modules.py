@@ -200,6 +200,62 @@ class TestDrawing:
 
 
 @needs_chromium
+class TestAnswers:
+    """What an arbiter is shown of two or three reviewers' lines."""
+
+    SURFACE, HIGH, LOW = line((0, 10), (99, 10), label="surface"), line((0, 40), (99, 40)), line((0, 46), (99, 46))
+
+    def differences(self, call, *answers):
+        found = call("answers", "m.differences(a)", *answers)
+        return [(place["label"], [len(lines) for lines in place["lines"]], place["y"]) for place in found]
+
+    def test_lines_that_are_drawn_elsewhere_are_one_place_and_a_line_alone_is_another(self, call):
+        alone = line((0, 80), (99, 80))
+        found = self.differences(call, [self.SURFACE, self.HIGH, alone], [self.SURFACE, self.LOW])
+        assert found == [("layer", [1, 1], 43), ("layer", [1, 0], 80)]
+
+    def test_what_most_people_drew_alike_is_no_place(self, call):
+        assert self.differences(call, [self.HIGH], [self.HIGH], [self.LOW]) == [("layer", [0, 0, 1], 46)]
+        assert self.differences(call, [self.HIGH], [self.HIGH]) == []
+
+    def test_a_line_in_two_pieces_and_a_whole_one_are_one_place(self, call):
+        pieces = [line((0, 46), (40, 46)), line((60, 46), (99, 46))]
+        assert self.differences(call, [self.HIGH], pieces) == [("layer", [1, 2], 43)]
+
+    def test_the_label_alone_can_be_what_differs(self, call):
+        bed = line((0, 40), (99, 40), label="bed")
+        assert [lines for _, lines, _ in self.differences(call, [self.HIGH], [bed])] == [[1, 1]]
+
+    def test_the_stretch_where_lines_part_is_marked(self, call):
+        strays = line((0, 40), (40, 40), (50, 60), (80, 60), (90, 40), (99, 40))
+        [place] = call("answers", "m.differences(a)", [self.HIGH], [strays])
+        [stretch] = place["stretches"]
+        assert (stretch["left"], stretch["right"]) == (42, 88)
+        assert (stretch["top"], stretch["bottom"]) == (40, 60)
+        assert place["x"] == 65
+
+    def test_a_drawing_is_told_to_be_as_somebodys(self, call):
+        place = "m.differences([a[0], a[1]])[0]"
+        asked = f"[0, 1].map((who) => m.isAs(a[2], {place}, who))"
+        one, none = [self.HIGH], [self.SURFACE]
+        assert call("answers", asked, one, none, one) == [True, False]
+        assert call("answers", asked, one, none, none) == [False, True]
+        bent = [line((0, 41), (99, 41))]
+        assert call("answers", asked, one, [self.LOW], bent) == [True, False]
+
+    def test_people_of_one_name_are_numbered(self, call):
+        named = [{"name": name} for name in ("ada", "reviewer", "reviewer")]
+        assert call("answers", "m.namesOf(a)", *named) == ["ada", "reviewer 2", "reviewer 3"]
+
+    def test_lines_are_exchanged_in_one_step_and_the_same_ones_not_at_all(self, call):
+        steps = """(() => { const d = new m.Drawing(a[0]);
+            const done = [d.exchange([d.lines[1]], a[1]), d.exchange([d.lines[1]], a[1])];
+            return [...done, d.lines.map((line) => line.vertices[0].y), d.undo(), d.undo(), d.changed]; })()"""
+        found = call("drawing", steps, [self.SURFACE, self.HIGH], [self.LOW])
+        assert found == [True, False, [10, 46], True, False, False]
+
+
+@needs_chromium
 class TestViewAndPicture:
     def test_labels_of_an_axis_are_round(self, call):
         unit = {"name": "µs", "zero": 1.5, "scale": 0.01}

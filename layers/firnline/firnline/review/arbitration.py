@@ -2,24 +2,28 @@
 
 from typing import Any
 
-from firnline.review.decision import Disputed
+from firnline.review.decision import Disputed, Given
 from firnline.review.task_input import FINEST_TOLERANCE_PX, polyline
 
 
 def arbitration_input(shown: dict[str, Any], disputed: Disputed) -> dict[str, Any]:
     """InputContent of the arbiter's task, from that of the task which the reviewers had.
 
-    The proposal is what they agree on, with the disputed lines of the first of them. The drawings of the others lie beside
-    it as an annotation does; `answers_json` has each of them alone.
+    The proposal is what they agree on, with the disputed lines of the first of them; `answers_json` has what each of them
+    drew, in the order in which they answered.
     """
-    answers = [
-        {"name": by, "polylines": [polyline(layer, FINEST_TOLERANCE_PX) for layer in layers]}
-        for by, layers in disputed.others
-    ]
     return shown | {
         "reason": disputed.sentence,
         "a2i_json": {"polylines": [polyline(layer, FINEST_TOLERANCE_PX) for layer in disputed.proposal]},
         "line_confidence": [None] * len(disputed.proposal),
-        "annotation_json": {"polylines": [line for answer in answers[1:] for line in answer["polylines"]]},
-        "answers_json": answers,
+        "answers_json": [_answer(given) for given in disputed.answers],
     }
+
+
+def _answer(given: Given) -> dict[str, Any]:
+    """Who it is, and the lines with whether they are all, or the verdict in their place."""
+    if given.verdict:
+        return {"name": given.by, "verdict": given.verdict.model_dump()}
+    assert given.drawing is not None  # noqa: S101 - an answer has one of the two
+    lines = [polyline(layer, FINEST_TOLERANCE_PX) for layer in given.drawing.layers]
+    return {"name": given.by, "polylines": lines, "complete": given.drawing.coverage == "complete"}

@@ -83,13 +83,13 @@ class Judged:
 @dataclass(frozen=True)
 class Disputed:
     """People disagree. `proposal` has what they agree on and the disputed lines of the first who drew some, as far as they
-    do not cross; `others` are the drawings to look at beside it. `agreed` is the partial correction of what is agreed on,
-    None where that is nothing.
+    do not cross; `answers` is what each of them gave, in the order of submission. `agreed` is the partial correction of what
+    is agreed on, None where that is nothing.
     """
 
     sentence: str
     proposal: list[Layer]
-    others: list[tuple[str, list[Layer]]] = field(default_factory=list)
+    answers: list[Given] = field(default_factory=list)
     agreed: Drawn | None = None
 
 
@@ -118,7 +118,7 @@ def decide(
         return _by_one(last, given, len(answers), refused, frame_id, width, height, source, False)
     drawn = [one for one in given if one.drawing]
     if 2 * len(drawn) <= len(given):
-        return _disputed("They disagree whether the frame can be drawn at all.", drawn, width)
+        return _disputed("They disagree whether the frame can be drawn at all.", drawn, given, width)
     if len(drawn) == 1 or all(_same(one, drawn[0]) for one in drawn):
         return _by_one(drawn[-1], given, len(answers), refused, frame_id, width, height, source, False)
     return _by_all(drawn, given, len(answers), refused, frame_id, width, height, source)
@@ -190,7 +190,7 @@ def _by_all(
     try:
         document = as_document(Drawing(layers, coverage, dropped), frame_id, width, height, made)  # type: ignore[arg-type]
     except Refused:
-        return _disputed("The medians of what they drew cross.", drawn, width)
+        return _disputed("The medians of what they drew cross.", drawn, given, width)
     seconds = drawn[-1].seconds
     if not found.disputed and not undecided and (layers or coverage == "complete"):
         return Drawn(document, seconds, dropped, beside)
@@ -200,12 +200,13 @@ def _by_all(
         else "They disagree whether every visible layer has a line."
     )
     agreed = Drawn(document.model_copy(update={"coverage": "partial"}), seconds, dropped, beside) if layers else None
-    return _disputed(sentence, drawn, width, layers, found.disputed, agreed)
+    return _disputed(sentence, drawn, given, width, layers, found.disputed, agreed)
 
 
 def _disputed(
     sentence: str,
     drawn: list[Given],
+    given: list[Given],
     width: int,
     layers: list[Layer] | None = None,
     disputed: tuple[tuple[int, int], ...] = (),
@@ -220,8 +221,7 @@ def _disputed(
         proposal = order_by_depth(
             [*layers, *(own[number][line] for number, line in disputed if number == first)], width
         )
-    others = [(one.by, one.drawing.layers) for one in drawn if one.drawing]
-    return Disputed(f"{names} drew this frame. {sentence} Decide between them.", proposal, others, agreed)
+    return Disputed(f"{names} drew this frame. {sentence} Decide between them.", proposal, given, agreed)
 
 
 def _beside(given: list[Given], answers: int, refused: int, width: int, truth: Lines | None) -> Beside:

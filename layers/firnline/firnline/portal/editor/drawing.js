@@ -121,6 +121,13 @@ export class Drawing {
     return this.change(this.withVertices(replaced(vertices, index)), this.selected, Math.min(index, vertices.length - 2));
   }
 
+  /** Lines of somebody else in the place of lines `out` of this drawing. */
+  exchange(out, theirs) {
+    if (out.length === theirs.length && theirs.every((line) => out.some((own) => sameLine(own, line)))) return false;
+    const anew = theirs.map(({ label, vertices }) => this.newLine(label, vertices));
+    return this.change([...this.lines.filter((line) => !out.includes(line)), ...anew], anew.map((line) => line.id));
+  }
+
   remove(ids = this.selected) {
     const left = this.lines.filter((line) => !ids.includes(line.id));
     return left.length < this.lines.length && this.change(left, []);

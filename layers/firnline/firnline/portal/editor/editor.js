@@ -5,6 +5,7 @@ import { MIN_STEP_PX, SIMPLIFIED_PX, alongTrack, clamp, firstOf, keptShare, last
 import { distanceTo, lineAt, vertexAt } from "./hits.js";
 import { Keys } from "./keys.js";
 import { EDITOR_CSS, EDITOR_HTML } from "./markup.js";
+import { Overlays } from "./overlays.js";
 import { whenParsed } from "./page.js";
 import { Painter } from "./paint.js";
 import { Panel } from "./panel.js";
@@ -30,8 +31,6 @@ export class LayerEditor extends HTMLElement {
   stroke = new Stroke();
   effort = new Effort();
   follows = true; // lines follow the ridge between clicks
-  overlay = "mine";
-  other = "model"; // what O flickers to
   least = 0; // confidence below which lines are hidden
   verdict = null;
   crossed = [];
@@ -54,6 +53,7 @@ export class LayerEditor extends HTMLElement {
     this.label = this.labels[Math.min(1, this.labels.length - 1)];
     this.drawing = new Drawing(read("initial-value")?.polylines, read("line-confidence") ?? []);
     this.annotation = new Drawing(read("annotation")?.polylines).lines;
+    this.overlays = new Overlays(this, read("answers") ?? []);
     this.units = units(read("axes") ?? {});
     this.settings = { ...SETTINGS, ...keptSettings() };
     for (const axis of ["along", "down"]) if (!this.units[axis].some(({ name }) => name === this.settings[axis])) this.settings[axis] = SETTINGS[axis];
@@ -73,12 +73,15 @@ export class LayerEditor extends HTMLElement {
 
   listen(root) {
     root.addEventListener("click", (event) => {
-      const { action, selectLayer, crossing, label, overlay } = event.target.closest("button")?.dataset ?? {};
+      const { action, selectLayer, crossing, label, overlay, difference, take, takeAll } = event.target.closest("button")?.dataset ?? {};
       if (action) this.act(action);
       if (selectLayer) this.selectLine(Number(selectLayer), event.shiftKey);
       if (crossing) this.showCrossing(Number(crossing));
       if (label) this.setLabel(label);
-      if (overlay) this.showOverlay(overlay);
+      if (overlay) this.overlays.show(overlay);
+      if (difference) this.overlays.showPlace(Number(difference));
+      if (take) this.overlays.takeLine(take);
+      if (takeAll) this.overlays.takeAll(takeAll);
     });
     for (const input of root.querySelectorAll("[data-setting]")) {
       input.addEventListener("input", () => this.set({ [input.dataset.setting]: input.type === "checkbox" ? input.checked : input.type === "range" ? Number(input.value) : input.value }));
@@ -217,7 +220,7 @@ export class LayerEditor extends HTMLElement {
 
   changed() {
     this.crossed = this.drawing.crossings;
-    if (this.overlay !== "mine") this.showOverlay("mine");
+    this.overlays.show("mine");
     this.render("lines", "live", "panel");
     this.dispatchEvent(new CustomEvent("crowd-change", { bubbles: true }));
   }
@@ -261,13 +264,18 @@ export class LayerEditor extends HTMLElement {
       invert: () => this.set({ invert: !this.settings.invert }),
       "next-map": () => this.set({ map: COLOUR_MAPS[(COLOUR_MAPS.indexOf(this.settings.map) + 1) % COLOUR_MAPS.length] }),
       "reset-view": () => this.set(SETTINGS),
-      flicker: () => this.showOverlay(this.overlay === "mine" ? this.other : "mine"),
+      flicker: () => this.overlays.show(this.overlays.shown === "mine" ? this.overlays.last : "mine"),
+      "next-overlay": () => this.overlays.showNext(),
+      "next-difference": () => this.overlays.showNextPlace(),
+      "take-line": () => this.overlays.takeLine(),
+      "take-all": () => this.overlays.takeAll(),
     };
     actions[action]?.();
   }
 
   setMode(mode, start = null) {
     if (mode !== this.mode) this.effort.count("key");
+    if (mode !== "edit") this.overlays.show("mine");
     this.mode = mode;
     this.stroke = new Stroke(start);
     this.rubber = null;
@@ -558,6 +566,10 @@ export class LayerEditor extends HTMLElement {
   }
 
   selectNeighbour(by) {
+    if (this.looksAtOthers) {
+      this.overlays.pickNeighbour(by);
+      return;
+    }
     const { drawing } = this;
     const { order } = drawing;
     if (!order.length) return;
@@ -582,6 +594,11 @@ export class LayerEditor extends HTMLElement {
   /** Lines that are not hidden for the model's doubt. */
   get shown() {
     return this.least ? this.drawing.lines.filter((line) => line.confidence === null || line.confidence >= this.least) : this.drawing.lines;
+  }
+
+  /** Lines of somebody else are shown, and a press picks one of them. */
+  get looksAtOthers() {
+    return this.mode === "edit" && this.overlays.shown !== "mine";
   }
 
   hideBelow(least) {
@@ -629,6 +646,7 @@ export class LayerEditor extends HTMLElement {
     if (!cursor) return;
     if (this.mode === "erase" || event.shiftKey || this.corner) this.pressCorner(cursor);
     else if (this.mode !== "edit") this.placePoint(cursor, event);
+    else if (this.looksAtOthers) this.overlays.pickAt(this.view.toScreen(cursor));
     else {
       const at = this.view.toScreen(cursor);
       const vertex = this.drawing.line ? vertexAt(this.drawing.line, at, this.view, 9) : -1;
@@ -674,12 +692,6 @@ export class LayerEditor extends HTMLElement {
     this.picture?.set(this.settings);
     this.panel.showSettings(this.settings);
     this.render("view", "panel");
-  }
-
-  showOverlay(overlay) {
-    if (overlay !== "mine") this.other = overlay;
-    this.overlay = overlay;
-    this.render("lines", "live", "panel");
   }
 
   hideLines(hidden) {
@@ -745,16 +757,22 @@ export class LayerEditor extends HTMLElement {
   paintLines() {
     const { painter, view, drawing, settings } = this;
     painter.clear("lines");
-    const other = { model: drawing.proposal, annotation: this.annotation }[this.overlay];
+    const other = this.overlays.overlay?.lines;
     const lines = other ?? this.shown.filter((line) => !drawing.selected.includes(line.id));
     painter.lines("lines", lines, view, (line) => Painter.look(line, this.colourOf(line.label), settings.opacity));
     if (!other) painter.crossings(this.crossed, view);
+    painter.differences(this.overlays.places, this.overlays.place, view);
   }
 
   paintLive() {
     const { painter, view, drawing } = this;
     painter.clear("live");
-    if (this.overlay !== "mine") return;
+    if (this.looksAtOthers) {
+      const { picked } = this.overlays;
+      if (picked) painter.lines("live", [picked], view, (one) => Painter.look(one, this.colourOf(one.label), 1, true));
+      if (this.cursor) painter.cross(this.cursor, view);
+      return;
+    }
     const { line } = drawing;
     const shown = this.shownAs && line ? { ...line, vertices: this.shownAs.vertices } : line;
     const chosen = drawing.chosen.map((one) => (one === line ? shown : one));
@@ -794,9 +812,11 @@ export class LayerEditor extends HTMLElement {
       erase: "Drag a box: what lies in it goes, of the selected lines, or of all.",
     };
     if (hints[this.mode]) return [hints[this.mode], false];
-    const { crossed } = this;
+    const { crossed, overlays } = this;
+    if (this.looksAtOthers) return [overlays.advice, false];
     if (crossed.length) return [`Lines cross in ${crossed.length} ${crossed.length > 1 ? "places" : "place"} (K shows the next). P parts the selected line from the other.`, true];
     if (drawing.selected.length > 1) return [`${drawing.selected.length} lines selected: J joins them, 1–${this.labels.length} label them, Del deletes them.`, false];
+    if (overlays.advice && (overlays.place || !drawing.line)) return [overlays.advice, false];
     if (drawing.line) return ["Drag the line to bend it, M redraws a stretch, R traces it anew, Del deletes it.", false];
     return ["Click a line to select it, N draws a new one. Drag to pan, wheel to zoom.", false];
   }

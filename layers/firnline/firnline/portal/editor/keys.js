@@ -19,7 +19,7 @@ export class Keys {
     const act = (action) => () => editor.act(action);
     const keys = {
       n: act("draw"), m: act("mend"), e: act("extend"), b: act("erase"), w: act("wire"), r: act("retrack"), j: act("join"), x: act("split"),
-      p: act("part"), k: act("next-crossing"), a: act("select-label"), i: act("invert"), c: act("next-map"), o: act("flicker"), f: act("fit"),
+      p: act("part"), k: act("next-crossing"), a: act("select-label"), i: act("invert"), c: act("next-map"), o: act("flicker"), v: act("next-overlay"), d: act("next-difference"), t: act("take-line"), f: act("fit"),
       0: act("square"), "+": act("zoom-in"), "=": act("zoom-in"), "-": act("zoom-out"),
       "[": () => editor.selectNeighbour(-1), "]": () => editor.selectNeighbour(1),
       ",": () => editor.selectNextVertex(-1), ".": () => editor.selectNextVertex(1),
@@ -56,6 +56,7 @@ export class Keys {
     }
     if (key.startsWith("Arrow")) return () => this.arrow(key, event);
     if (key === "Delete") return () => editor.act(event.shiftKey ? "delete-lines" : "delete-vertex");
+    if (key === "t" && event.shiftKey) return () => editor.act("take-all");
     return this.plain[key];
   }
 

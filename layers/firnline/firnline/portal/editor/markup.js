@@ -43,6 +43,12 @@ export const EDITOR_CSS = `
   .layers small { line-height: 1.1; color: #a3b3c1; font-variant-numeric: tabular-nums; }
   .layers .length { grid-column: 2 / 3; } .layers .sure { text-align: right; }
   .crossings button { border-color: #ff8d80; color: #ffc9c2; padding: 0 5px; margin: 0 2px 2px 0; }
+  .differences { max-height: 45%; overflow-y: auto; flex: none; }
+  .differences button { padding: 0 5px; } [data-places] button { margin: 0 2px 2px 0; }
+  .sheet .differences ul { list-style: none; padding: 0; margin: 3px 0 0; }
+  .differences li { display: flex; flex-wrap: wrap; align-items: center; gap: 2px; margin-bottom: 3px; }
+  .differences b { flex: 1 0 100%; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; } .differences small { color: #a3b3c1; }
+  [data-overlays] { display: flex; flex-wrap: wrap; gap: 2px; } [data-overlays] button { max-width: 100%; overflow: hidden; text-overflow: ellipsis; }
   label { display: grid; grid-template-columns: 74px 1fr; align-items: center; gap: 6px; margin: 2px 0; }
   label.tick { display: flex; }
   input[type=range] { width: 100%; margin: 0; accent-color: #5db2f0; }
@@ -102,6 +108,9 @@ export const EDITOR_HTML = `
     </div>
     <div class="sheet list" role="tabpanel" id="sheet-lines" aria-labelledby="tab-lines">
       <div class="crossings" data-crossings hidden><h2>Crossings</h2><div role="toolbar" aria-label="Crossings"></div></div>
+      <div class="differences" data-differences hidden><h2>Differences <kbd aria-hidden="true">D</kbd></h2>
+        <div role="toolbar" aria-label="Differences between the reviewers" data-places></div>
+        <ul data-answers aria-label="Reviewers"></ul></div>
       <h2>Lines <span data-count></span></h2>
       <ol class="layers" aria-label="Lines, from top to bottom"></ol>
       <div data-confidence>
@@ -115,7 +124,7 @@ export const EDITOR_HTML = `
       </details>
     </div>
     <div class="sheet" role="tabpanel" id="sheet-view" aria-labelledby="tab-view" hidden>
-      <h2>Lines shown (O flickers)</h2>
+      <h2>Lines shown (O flickers, V next)</h2>
       <div role="group" aria-label="Lines shown" data-overlays></div>
       ${slider("opacity", "Opacity", 0.1, 1, 0.05, 0.95)}
       <h2>Picture</h2>
@@ -142,7 +151,7 @@ export const EDITOR_HTML = `
         <dt>Arrows</dt><dd>vertex 1 px, cursor 10 px (Shift: 0.2, 1)</dd><dt>Space</dt><dd>press at the cursor</dd><dt>Shift+Space</dt><dd>corner of a selection box</dd>
         <dt>, .</dt><dd>vertex before, next</dd><dt>[ ]</dt><dd>line above, below</dd><dt>A</dt><dd>all lines of the label</dd><dt>1 2 3</dt><dd>label</dd>
         <dt>R J X P</dt><dd>re-track, join, split, part</dd><dt>K</dt><dd>next crossing</dd><dt>Del</dt><dd>delete (Shift: lines)</dd>
-        <dt>W</dt><dd>follow on, off</dd><dt>I C</dt><dd>invert, colours</dd><dt>O H</dt><dd>flicker; hide lines while held</dd>
+        <dt>W</dt><dd>follow on, off</dd><dt>I C</dt><dd>invert, colours</dd><dt>O V H</dt><dd>flicker; next overlay; hide lines while held</dd><dt>D</dt><dd>next difference</dd><dt>T</dt><dd>take the overlay's line (Shift: all)</dd>
         <dt>F 0 + -</dt><dd>fit, 1:1, zoom</dd><dt>Ctrl+Z, Y</dt><dd>undo, redo</dd><dt>Ctrl+Enter</dt><dd>submit</dd></dl>
       <details><summary>What counts as a layer</summary><div class="full"></div></details>
     </div>

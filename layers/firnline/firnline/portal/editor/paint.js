@@ -4,6 +4,7 @@ import { dense } from "./geometry.js";
 const HALO = "rgba(0, 0, 0, .6)";
 const BED_DASH = [9, 5];
 const MOST_HANDLES = 600;
+const DIFFERENCE_MARGIN = 6; // on the screen, around lines that differ
 const UNSURE = 0.5; // confidence below which a line is drawn thin
 
 /** A polyline's path on the screen, only what is in sight, and no two vertices in the same pixel column that need not be. */
@@ -128,6 +129,34 @@ export class Painter {
         context.stroke();
       }
     }
+  }
+
+  /** Boxes around the places where people disagree, with a number each; the one that is looked at has a whole edge. */
+  differences(places, at, view) {
+    const context = this.contexts.lines;
+    context.font = "600 12px system-ui, sans-serif";
+    context.textBaseline = "bottom";
+    places.forEach((place, n) => {
+      for (const { left, right, top, bottom } of place.stretches) {
+        const a = view.toScreen({ x: left, y: top });
+        const b = view.toScreen({ x: right, y: bottom });
+        const box = [a.x - DIFFERENCE_MARGIN, a.y - DIFFERENCE_MARGIN, b.x - a.x + 2 * DIFFERENCE_MARGIN, b.y - a.y + 2 * DIFFERENCE_MARGIN];
+        for (const [colour, width, dash] of [["#000", 4, []], ["#fff", place === at ? 2 : 1.2, place === at ? [] : [3, 4]]]) {
+          context.setLineDash(dash);
+          context.strokeStyle = colour;
+          context.lineWidth = width;
+          context.strokeRect(...box);
+        }
+        context.setLineDash([]);
+        context.lineWidth = 3;
+        context.strokeStyle = "#000";
+        context.fillStyle = "#fff";
+        const from = Math.max(box[0], 4);
+        const over = box[1] < 16 ? box[1] + box[3] + 15 : box[1] - 2;
+        context.strokeText(n + 1, from, over);
+        context.fillText(n + 1, from, over);
+      }
+    });
   }
 
   rubber(vertices, view) {

@@ -63,11 +63,10 @@ export class Panel {
       }),
     );
     this.at("[data-overlays]").append(
-      ...Object.entries({ mine: "Mine", model: "Model's", annotation: "Uploaded" })
-        .filter(([name]) => name !== "annotation" || editor.annotation.length)
-        .map(([name, text]) => element("button", { type: "button", "data-overlay": name }, text)),
+      ...[{ key: "mine", name: "Mine" }, ...editor.overlays.all].map(({ key, name }) => element("button", { type: "button", "data-overlay": key, title: name }, name)),
     );
     roving(this.at("[data-overlays]"));
+    this.fillAnswers();
     for (const axis of ["along", "down"]) {
       this.at(`[data-setting="${axis}"]`).append(...editor.units[axis].map(({ name }) => element("option", { value: name }, name)));
     }
@@ -76,6 +75,40 @@ export class Panel {
     this.at('[data-action="polarity-wrong"]').hidden = !editor.hasAttribute("polarity"); // only a picture's can be wrong
     this.at("[data-header]").textContent = editor.getAttribute("header") || "";
     for (const part of ["short", "full"]) this.at(`.${part}`).append(...(editor.querySelector(`${part}-instructions`)?.childNodes ?? []));
+  }
+
+  /** For an arbiter: the places where the reviewers differ, and of each reviewer what can be looked at and taken. */
+  fillAnswers() {
+    const { places, answers } = this.editor.overlays;
+    this.at("[data-differences]").hidden = !answers.length;
+    this.at("[data-places]").append(
+      ...places.map(({ label, x, stretches }, n) =>
+        element("button", { type: "button", "data-difference": n, tabindex: n ? -1 : 0, title: `${label} at trace ${x}, ${stretches.length > 1 ? `${stretches.length} stretches` : "one stretch"}` }, `${n + 1} ${label}`)),
+    );
+    roving(this.at("[data-places]"));
+    for (const { key, name, lines, note } of answers) {
+      const button = (attribute, text, says, title) => element("button", { type: "button", [attribute]: key, title, "aria-label": `${says}: ${name}` }, text);
+      const does = lines ? [
+        button("data-overlay", "Show", "Show", "Look at these lines (V: the next ones)"),
+        button("data-take", "Take", "Take here", "Take what is drawn at this difference (T, while it is shown)"),
+        button("data-take-all", "All", "Take all", "Take the whole drawing (Shift+T, while it is shown)"),
+      ] : [];
+      const row = element("li", {}, element("b", { title: name }, name), ...(note ? [element("small", {}, note)] : []), ...does);
+      this.at("[data-answers]").append(row);
+    }
+    roving(this.at("[data-answers]"));
+    setStop(this.at("[data-answers]"), this.at("[data-answers] button"));
+  }
+
+  drawAnswers() {
+    const { places, place, answers, shown } = this.editor.overlays;
+    places.forEach((one, n) => this.at(`[data-difference="${n}"]`).setAttribute("aria-pressed", String(one === place)));
+    for (const answer of answers.filter(({ lines }) => lines)) {
+      this.at(`[data-answers] [data-overlay="${answer.key}"]`).setAttribute("aria-pressed", String(answer.key === shown));
+      const take = this.at(`[data-take="${answer.key}"]`);
+      take.disabled = !place;
+      take.setAttribute("aria-pressed", String(this.editor.overlays.isTaken(answer)));
+    }
   }
 
   showSettings(settings) {
@@ -93,12 +126,13 @@ export class Panel {
     this.at("[data-count]").textContent = `(${order.length})`;
     this.drawList(order);
     this.drawCrossings();
+    this.drawAnswers();
     for (const mode of ["edit", "draw", "mend", "extend", "erase"]) this.press(mode, mode === editor.mode);
     this.press("wire", editor.follows);
     const label = editor.mode !== "draw" && drawing.line ? drawing.line.label : editor.label;
     for (const button of this.at(".labels").children) button.setAttribute("aria-pressed", String(button.dataset.label === label));
     for (const button of this.at("[data-overlays]").children) {
-      button.setAttribute("aria-pressed", String(button.dataset.overlay === editor.overlay));
+      button.setAttribute("aria-pressed", String(button.dataset.overlay === editor.overlays.shown));
     }
     const below = drawing.below(editor.least).length;
     const canDelete = drawing.vertex >= 0 || drawing.selected.length > 0;

@@ -37,7 +37,8 @@ export class Pointer {
 
   /** What a press at a place would take hold of. */
   under(at) {
-    const { drawing, view } = this.editor;
+    const { drawing, view, overlays } = this.editor;
+    if (this.editor.looksAtOthers) return { kind: lineAt(overlays.overlay.lines, at, view, SELECT_PX) < 0 ? "nothing" : "line" };
     const { line } = drawing;
     if (line) {
       const vertex = vertexAt(line, at, view, EDIT_PX + 1);
@@ -58,6 +59,7 @@ export class Pointer {
     const start = { at, moved: false, button: event.button, points: [this.pixel(at)] };
     editor.hideCursor();
     if (event.button !== 0 || editor.spaceHeld) this.drag = { ...start, kind: "pan", from: { tx: editor.view.tx, ty: editor.view.ty } };
+    else if (editor.looksAtOthers) this.drag = { ...start, kind: "pan", from: { tx: editor.view.tx, ty: editor.view.ty }, picks: true };
     else if (editor.mode === "erase" || (event.shiftKey && editor.mode === "edit")) this.drag = { ...start, kind: "box" };
     else if (editor.mode !== "edit") this.drag = { ...start, kind: "stroke" };
     else this.drag = this.pressToEdit(event, start);
@@ -165,7 +167,8 @@ export class Pointer {
     editor.effort.count("click");
     if (drag.kind === "vertex") return;
     if (drag.kind === "pan") {
-      if (drag.background) editor.select([]);
+      if (drag.picks) editor.overlays.pickAt(drag.at);
+      else if (drag.background) editor.select([]);
       return;
     }
     editor.selectAt(drag.at, event.shiftKey, SELECT_PX);

@@ -1,0 +1,139 @@
+// What several people drew of one frame, for the arbiter who decides between them: pure functions on lines {label, vertices}.
+import { byDepth, dense } from "./geometry.js";
+
+const WITHIN_PX = 2; // these three as firnline.review.agreement has them
+const AGREED_SHARE = 0.8;
+const SHARED_SHARE = 0.5;
+const ALIKE_SHARE = 0.5; // of the traces that two lines share, those within WITHIN_PX, from which on one takes the other's place
+const NEAR_PX = 30; // rows between lines of different people that may be meant as one layer
+const BRIDGED = 8; // traces of agreement between two stretches of difference that are shown as one
+
+/** Names under which answers are shown: where two have the same, each has its number with it. */
+export function namesOf(answers) {
+  return answers.map(({ name }, i) => (answers.every((other, k) => k === i || other.name !== name) ? name : `${name} ${i + 1}`));
+}
+
+/** Of two lines: traces that both have, how many of them lie within WITHIN_PX, how far apart they are on average, and the share of
+ * the shorter one that the other has. */
+function overlap(one, other) {
+  const [a, b] = [dense(one), dense(other)];
+  const start = Math.max(a.start, b.start);
+  const end = Math.min(a.start + a.rows.length, b.start + b.rows.length);
+  const found = { shared: Math.max(0, end - start), within: 0, apart: Infinity, of: 0 };
+  if (!found.shared || a.low > b.high + NEAR_PX || b.low > a.high + NEAR_PX) return found;
+  let sum = 0;
+  for (let x = start; x < end; x++) {
+    const off = Math.abs(a.rows[x - a.start] - b.rows[x - b.start]);
+    sum += off;
+    if (off <= WITHIN_PX) found.within += 1;
+  }
+  found.apart = sum / found.shared;
+  found.of = found.shared / Math.min(a.rows.length, b.rows.length);
+  return found;
+}
+
+const closer = (one, other, share) => {
+  const { shared, within, of } = overlap(one, other);
+  return of >= SHARED_SHARE && within >= share * shared;
+};
+
+/** Whether two lines are one layer, as the answers are compared. */
+export const agree = (one, other) => one.label === other.label && closer(one, other, AGREED_SHARE);
+
+/** Whether one line stands where the other would, whatever their labels: both would be one too many. */
+export const alike = (one, other) => closer(one, other, ALIKE_SHARE);
+
+/** Whether line `one` has another of the same label within WITHIN_PX at trace x. */
+const metAt = (one, x, others) => {
+  const row = dense(one).rows[x - dense(one).start];
+  return others.some((other) => other.label === one.label && Math.abs((dense(other).rows[x - dense(other).start] ?? Infinity) - row) <= WITHIN_PX);
+};
+
+/** Stretches [{left, right, top, bottom}] in which lines of some people are not met by lines of all the others. */
+function stretchesOf(lines, answers) {
+  const off = new Map(); // trace → [top, bottom]
+  lines.forEach((own, who) => {
+    const others = answers.filter((_, k) => k !== who);
+    for (const line of own) {
+      const { start, rows } = dense(line);
+      rows.forEach((row, i) => {
+        if (others.every((all) => metAt(line, start + i, all))) return;
+        const [top, bottom] = off.get(start + i) ?? [row, row];
+        off.set(start + i, [Math.min(top, row), Math.max(bottom, row)]);
+      });
+    }
+  });
+  const stretches = [];
+  for (const x of [...off.keys()].sort((a, b) => a - b)) {
+    const [top, bottom] = off.get(x);
+    const last = stretches[stretches.length - 1];
+    if (last && x - last.right <= BRIDGED) Object.assign(last, { right: x, top: Math.min(last.top, top), bottom: Math.max(last.bottom, bottom) });
+    else stretches.push({ left: x, right: x, top, bottom });
+  }
+  return stretches;
+}
+
+/** Places where people disagree: [{x, y, label, lines, stretches}], from above to below. `answers` are the lines of each.
+ *
+ * `lines` are those of each person that are meant as one layer, if they are, and none where a person has none. `stretches` says where
+ * they part, and (x, y) is the middle of the longest. Lines that most people drew alike are no place, unless there is no other. */
+export function differences(answers) {
+  const all = answers.flatMap((lines, who) => lines.map((line) => ({ who, line, agreed: new Set([who]) })));
+  for (const one of all) for (const other of all) if (one.who !== other.who && agree(one.line, other.line)) one.agreed.add(other.who);
+  const open = all.filter(({ agreed }) => 2 * agreed.size <= answers.length);
+  const groups = grouped(open.length ? open : all);
+  const found = groups.map((members) => {
+    const lines = answers.map((_, who) => members.filter((one) => one.who === who).map(({ line }) => line));
+    const stretches = stretchesOf(lines, answers);
+    if (!stretches.length) return null;
+    const longest = stretches.reduce((best, one) => (one.right - one.left > best.right - best.left ? one : best));
+    return { x: Math.round((longest.left + longest.right) / 2), y: (longest.top + longest.bottom) / 2, label: members[0].line.label, lines, stretches };
+  });
+  return found.filter(Boolean).sort((a, b) => a.y - b.y);
+}
+
+/** Lines of different people together that are meant as one layer: each with the nearest one of each other person. */
+function grouped(members) {
+  const leader = members.map((_, i) => i);
+  const lead = (i) => (leader[i] === i ? i : (leader[i] = lead(leader[i])));
+  members.forEach((one, i) => {
+    const nearest = new Map(); // person → [apart, index]
+    members.forEach((other, k) => {
+      if (other.who === one.who) return;
+      const { apart, of } = overlap(one.line, other.line);
+      const same = other.line.label === one.line.label ? NEAR_PX : WITHIN_PX;
+      if (of >= SHARED_SHARE && apart <= same && apart < (nearest.get(other.who)?.[0] ?? Infinity)) nearest.set(other.who, [apart, k]);
+    });
+    for (const [, k] of nearest.values()) leader[lead(i)] = lead(k);
+  });
+  const groups = new Map();
+  members.forEach((one, i) => groups.set(lead(i), [...(groups.get(lead(i)) ?? []), one]));
+  return [...groups.values()];
+}
+
+/** Whether a drawing has, at a place, just what a person drew there. */
+export function isAs(lines, place, who) {
+  const wanted = place.lines[who];
+  const here = lines.filter((line) => place.lines.some((theirs) => theirs.some((one) => alike(line, one))));
+  return wanted.every((line) => here.some((own) => agree(own, line))) && here.every((own) => wanted.some((line) => agree(own, line)));
+}
+
+/** The lines of a drawing that make way at a place. */
+export const inTheWay = (lines, place) => lines.filter((line) => place.lines.some((theirs) => theirs.some((one) => alike(line, one))));
+
+/** The place of one line of the person `who`: where people disagree on it, or else what all drew alike. */
+export function placeOf(line, who, answers, places) {
+  const known = places.find((place) => place.lines[who]?.includes(line));
+  if (known) return known;
+  const { rows, start } = dense(line);
+  const middle = rows.length >> 1;
+  const lines = answers.map((theirs, k) => (k === who ? [line] : theirs.filter((one) => alike(one, line))));
+  return { x: start + middle, y: rows[middle] ?? line.vertices[0].y, label: line.label, lines, stretches: [] };
+}
+
+/** Index of the next line above (-1) or below (1) of the one at hand, null for none yet. */
+export function neighbourOf(lines, line, by) {
+  const order = byDepth(lines);
+  const at = line ? order.indexOf(lines.indexOf(line)) : -1;
+  return order[at < 0 ? 0 : Math.min(Math.max(at + by, 0), order.length - 1)];
+}
