@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
-import boto3
 import numpy as np
 import pytest
 from matplotlib.collections import LineCollection, PolyCollection
@@ -21,7 +20,7 @@ from firnline.products.accumulation import AnnualLayers
 from firnline.products.frame_product import Assumptions, FrameProduct, frame_product
 from firnline.products.physics import Medium
 from firnline.store import keys
-from tests.support.review_world import ENVIRONMENT, World
+from tests.support.review_world import World
 from tests.support.simulated_products import Made, made, of_status
 from tests.unit.test_export_command import store
 from workbench import exporting
@@ -183,12 +182,6 @@ def test_svg_keeps_its_text_and_pdf_its_fonts(snow: Panel, tmp_path: Path) -> No
     assert b"/Type3" not in pdf.read_bytes()
     with Image.open(png) as picture:
         assert picture.width == pytest.approx(WIDTH_INCHES["column"] * 300, abs=1)
-
-
-@pytest.fixture
-def connection(world: World) -> Connection:
-    names = {"FramesBucketName": "frames", "WorkspaceBucketName": ENVIRONMENT["WORKSPACE_BUCKET"]}
-    return Connection(boto3.Session(), names | {"TableName": ENVIRONMENT["TABLE_NAME"]}, local=False)
 
 
 @pytest.fixture
