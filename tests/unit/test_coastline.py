@@ -20,7 +20,8 @@ PLACES = {
     },
     "EPSG:3031": {
         "land": {"the south pole": (0.0, -90.0), "Vostok": (106.8, -78.5), "the seam": (180.0, -86.0)},
-        "sea": {"Weddell Sea": (-45.0, -70.0), "Ross Sea": (180.0, -75.0), "Ross ice shelf": (180.0, -80.0), "Drake Passage": (-62.0, -60.0)},
+        "sea": {"Weddell Sea": (-45.0, -70.0), "Ross Sea": (180.0, -75.0), "Ross ice shelf": (180.0, -80.0),
+                "Drake Passage": (-62.0, -60.0)},
     },
 }  # fmt: skip
 
