@@ -10,7 +10,7 @@ import uvicorn
 from firnline.events import LayersPredicted
 from firnline.portal.application import make_app
 from firnline.portal.guards import THIS_MACHINE
-from firnline.portal.identity import REVIEWER, Reviewer, this_machine
+from firnline.portal.identity import Reviewer, this_machine
 from firnline.portal.segment_store import SegmentStore
 from firnline.portal.table_store import TableStore
 from firnline.review.policy import Policy
@@ -91,6 +91,28 @@ def test_of_the_list_of_tasks(world, address, tab):
     tab.goto(f"{address}/review/?order=track&campaign=2012_Greenland&segment=20120330_99")
     assert tab.locator(".empty").count() == 1
     assert violations(tab) == []
+
+
+@pytest.mark.parametrize("size", [(1400, 850), (1280, 720), (700, 425)], ids=["usual", "small", "twice as large"])
+def test_names_of_any_length_leave_the_list_in_the_window(world, address, tab, size):
+    """Given names that fill a line, when the window is small, then columns keep their places and a short name its one line."""
+    long = "2017_Antarctica_BaslerJKB_reprocessed_with_new_motion_compensation/20171111_01_crossover_lines_of_the_west"
+    for stem in ("IRSNO1B_20171111_01_245_standard_migrated_qlook_combined_v2.1", 90 * "n"):
+        held = asked(world, f"{long}/{stem}")
+    TableStore(world.table, world.bucket, world.bus).claim(held, "somebody.with.a.name@geophysics.university.example")
+    asked(world, "2012_Greenland/20120330_04/0939")
+    tab.set_viewport_size({"width": size[0], "height": size[1]})
+    tab.goto(f"{address}/review/")
+    assert tab.locator("[data-task]").count() == 3
+    assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    overflowing = "all => all.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.textContent)"
+    assert tab.locator(".tasks td, .tasks th").evaluate_all(overflowing) == []
+    short = tab.locator("[data-task] a", has_text="0939").first
+    assert len(short.evaluate("one => [...one.getClientRects()].map(box => box.top)")) == 1
+    assert (
+        tab.locator("[data-task] td:nth-child(5)").evaluate_all("all => Math.min(...all.map(one => one.clientWidth))")
+        > 90
+    )
 
 
 def test_of_the_list_of_segments_and_of_a_segment(world, address, tab):
