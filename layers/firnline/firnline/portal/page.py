@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from liquid import Environment
+from liquid import Environment, Markup, escape
 from liquid.exceptions import LiquidError
 
 from firnline.portal.problems import Problem
@@ -73,7 +73,7 @@ def list_page(
         every=overview.every,
         trends=[
             {
-                "model": trend.model_version,
+                "model_shown": _breakable(trend.model_version),
                 "corrections": trend.corrections,
                 "seconds": _rounded(trend.seconds),
                 "operations": _rounded(trend.operations),
@@ -168,8 +168,9 @@ def _listed(task: Listed, reviewer: str) -> dict[str, Any]:
         **_shown(task.name, task.frame_id, task.confidence, task.created, task.reason),
         "thumbnail": f"{address(task.name)}/thumbnail",
         "note": note,
-        "campaign": task.campaign,
-        "segment_name": task.segment.partition("/")[2],
+        "stem_shown": _breakable(task.frame_id.rpartition("/")[2]),
+        "campaign_shown": _breakable(task.campaign),
+        "segment_shown": _breakable(task.segment.partition("/")[2]),
         "segment_address": _view_address(View("track", task.campaign, task.segment.partition("/")[2])),
     }
 
@@ -185,6 +186,11 @@ def _shown(name: str, frame_id: str, confidence: float | None, created: datetime
         "age": _age(created),
         "reason": reason,
     }
+
+
+def _breakable(name: str) -> Markup:
+    """A name as HTML that may be broken behind its marks rather than in the middle of a word."""
+    return Markup(re.sub(r"([_.=-])(?=[^_.=-])", r"\1<wbr>", str(escape(name))))
 
 
 def _choice(count: Counted, view: View, chosen: bool) -> dict[str, Any]:

@@ -239,7 +239,7 @@ find("map").addEventListener("pointerleave", unpoint);
 function unpoint() {
   cross.setAttribute("visibility", "hidden");
   map.point(null);
-  read([["", `Point at the radargram or at the track.${given.whole ? " A click opens the frame." : ""}`]]);
+  read([["Place", `Point at the radargram or at the track.${given.whole ? " A click opens the frame." : ""}`]]);
 }
 
 /** Show the same place on the radargram, on the map and in words. */
@@ -288,8 +288,7 @@ function read(rows) {
     ...rows.flatMap(([name, value]) => {
       const [term, description] = [document.createElement("dt"), document.createElement("dd")];
       [term.textContent, description.textContent] = [name, value];
-      if (!name) description.style.gridColumn = "1 / -1";
-      return name ? [term, description] : [description];
+      return [term, description];
     }),
   );
 }
