@@ -70,6 +70,9 @@ class BoundarySettings(NamedTuple):
     """Half ranges by which a bed is brighter than what lies below it, in its best tenth of columns. A layer deep in the snow,
     below which a radar sees nothing more, looks like a bed to the network, but stands out by 0.30; the beds of 20 real
     transects stand out by 0.58 or more."""
+    misnamed: int = 16
+    """Rows below the surface from which on what the map calls a surface counts as a bed: where the antenna lies on the ice, the bed
+    may be the brightest return of its trace, as a surface is to a radar in the air."""
     at_its_best: float = 90.0
     """Percentile of the columns that stands for the best tenth."""
 
@@ -112,7 +115,10 @@ def find_boundaries(
     a_surface = Boundary(settings.surface_step, surface_evidence, settings.surface_plain)
     a_bed = Boundary(settings.bed_step, bed_evidence, settings.bed_plain)
     surface, above = _boundary(surface_image, layers, brightness, a_surface, None, gap, shortest, settings)
-    bed, _ = _boundary(bed_image, layers, brightness, a_bed, above, gap, shortest, settings)
+    echo = brightness if _seen(bed_image, settings) else None
+    if above is not None and _columns_shown(bed_image, settings) >= shortest:
+        bed_image = _with_misnamed(bed_image, surface_image, above, settings)
+    bed, _ = _boundary(bed_image, layers, echo, a_bed, above, gap, shortest, settings)
     if not bed or brightness is None or _stands_out(bed, brightness, settings):
         return surface, bed, layers
     return surface, [], np.maximum(layers, bed_image)
@@ -129,18 +135,35 @@ def _boundary(
     settings: BoundarySettings,
 ) -> Tuple[List[Piece], Optional[np.ndarray]]:
     """Pieces of one boundary, and the rows (columns,) of its whole path; below the path `above`, if there is one."""
-    shown = (image.max(axis=0, initial=0.0) > settings.present).sum()
-    if shown < shortest:
+    if _columns_shown(image, settings) < shortest:
         return [], None
     gain = np.log(np.maximum(image, np.float32(settings.unseen)))
     evidence = None
-    if brightness is not None and shown > settings.seen * image.shape[1]:
+    if brightness is not None and _seen(image, settings):
         evidence = kind.evidence(brightness, settings)
         gain += evidence
     if above is not None:
         gain[np.arange(len(gain))[:, None] < above + settings.thinnest] = settings.below_surface
     path = best_path(gain, kind.step, settings.jump)
     return _along(path, image, layers, evidence, kind.plain, gap, shortest, settings), path
+
+
+def _columns_shown(image: np.ndarray, settings: BoundarySettings) -> int:
+    """In how many columns the map (rows, columns) shows a boundary."""
+    return int((image.max(axis=0, initial=0.0) > settings.present).sum())
+
+
+def _seen(image: np.ndarray, settings: BoundarySettings) -> bool:
+    """Whether that is enough for the echo alone to carry the boundary on."""
+    return _columns_shown(image, settings) > settings.seen * image.shape[1]
+
+
+def _with_misnamed(bed: np.ndarray, surface: np.ndarray, above: np.ndarray, settings: BoundarySettings) -> np.ndarray:
+    """The map of the bed with what the map of the surface shows well below the surface's path `above` (columns,): there is one
+    surface, so a second one is the bed.
+    """
+    below = np.arange(len(bed))[:, None] > above + settings.misnamed
+    return np.where(below, np.maximum(bed, surface), bed)
 
 
 def _stands_out(bed: Sequence[Piece], brightness: np.ndarray, settings: BoundarySettings) -> bool:

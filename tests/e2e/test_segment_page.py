@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 
-from firnline.portal import polar
+from firnline.geodesy import distance_along
 from firnline.portal.segment_store import SegmentStore
 from firnline.portal.serve import PageServer
 from firnline.portal.table_store import TableStore
@@ -61,7 +61,7 @@ def test_a_segment_is_one_radargram_and_leads_to_its_frames(world, address, tab)
     for left, right in pairwise(edges):
         assert right["x"] == pytest.approx(left["x"] + left["width"], abs=1.5), "side by side"
     frame = made[1].frame
-    length = polar.distance_along(np.array(frame.latitude, float), np.array(frame.longitude, float))[-1] / 1000
+    length = distance_along(np.array(frame.latitude, float), np.array(frame.longitude, float))[-1] / 1000
     told = tab.inner_text("[data-progress]")
     assert float(told.split(" km")[0]) == pytest.approx(4 * length, rel=0.01)
     dashes = {

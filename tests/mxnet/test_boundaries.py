@@ -64,6 +64,26 @@ def test_the_bed_is_below_the_surface_however_bright_it_is_above():
     assert np.allclose(rows, 50, atol=0.1)
 
 
+def test_a_second_surface_below_the_first_is_the_bed():
+    """So the map has it where the antenna lies on the ice, and the bed is the brightest return."""
+    surface, misnamed, bed = (
+        (0, 5 * FLAT, 0.9),
+        (0, 40 * FLAT, np.where(X < 60, 0.7, 0.0)),
+        (2, 40 * FLAT, np.where(X < 20, 0.4, 0.0)),
+    )
+    for brightness in (None, echogram([(5, 1.0), (40, 1.0)])):
+        [[_, top, _]], [[first, rows, _]] = find([surface, misnamed, bed], brightness)
+        assert np.allclose(top, 5, atol=0.1)
+        assert first == 0
+        assert abs(rows.size - 60) <= 4, "the echo carries on what the map itself calls a bed, and nothing else"
+        assert np.allclose(rows[:-4], 40, atol=0.1)
+
+
+def test_what_is_called_a_surface_just_below_the_surface_is_no_bed():
+    _, found = find([(0, 20 * FLAT, 0.9), (0, 30 * FLAT, 0.7)], None)
+    assert found == []
+
+
 def test_a_bed_that_is_no_brighter_than_the_noise_below_it_is_an_internal_layer():
     lines = [(0, 10 * FLAT, 0.9), (1, 30 * FLAT, 0.6), (2, 50 * FLAT, 0.7)]
     probability = ridge_map(lines, 80, 128)

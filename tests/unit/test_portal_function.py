@@ -320,6 +320,14 @@ def test_the_page_of_a_task_with_the_most_lines_fits_into_lambdas_answer(world, 
     assert shown.size < MOST_OF_LAMBDA
 
 
+@pytest.mark.parametrize("number", [3413, 3031])
+def test_the_maps_coasts_come_whole_and_compressed_as_they_lie(ada, number):
+    answered = ada.get(f"/review/coasts/{number}")
+    assert (answered.status, answered.headers["content-type"]) == (200, "application/json")
+    assert json.loads(answered.body)["projection"] == f"EPSG:{number}"
+    assert answered.size < len(answered.body)
+
+
 def test_a_picture_is_an_address_of_the_bucket_for_five_minutes(world, ada):
     name = in_review(world)
     uri = f"s3://workspace/frames/c/s/f/{REVISION}/echogram.png"

@@ -16,7 +16,7 @@ from firnline.products.physics import (
     surface_elevation,
 )
 from firnline.products.thickness import first_of, layer_thickness, next_below
-from firnline.products.track import Box, distance_along
+from firnline.products.track import Box
 
 MEDIA = (
     Medium.constant(),
@@ -101,21 +101,6 @@ def test_what_cannot_be_is_refused_in_a_sentence(make, words: str) -> None:
 
 def test_the_surface_lies_below_the_platform_by_the_way_through_air() -> None:
     assert surface_elevation(np.array([3000.0]), np.array([2 * 500.0 / LIGHT_SPEED_M_S])) == pytest.approx(2500.0)
-
-
-def test_distance_is_on_the_ellipsoid_and_goes_straight_over_unknown_positions() -> None:
-    latitude = np.array([np.nan, 70.0, np.nan, 71.0, 71.0])
-    longitude = np.array([np.nan, -40.0, -40.0, -40.0, -39.0])
-    distance = distance_along(latitude, longitude)
-    assert np.isnan(distance[[0, 2]]).all()
-    assert distance[1] == 0.0
-    major, squared = 6_378_137.0, 0.006_694_38
-    sine = np.sin(np.radians([70.5, 71.0])) ** 2
-    meridian = major * (1 - squared) / (1 - squared * sine[0]) ** 1.5
-    parallel = major * np.cos(np.radians(71.0)) / np.sqrt(1 - squared * sine[1])
-    assert distance[3] == pytest.approx(np.radians(1) * meridian, abs=3)
-    assert distance[4] - distance[3] == pytest.approx(np.radians(1) * parallel, abs=3)
-    assert np.isnan(distance_along(np.full(3, np.nan), np.full(3, np.nan))).all()
 
 
 def test_a_box_may_lie_across_the_date_line() -> None:

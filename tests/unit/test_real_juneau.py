@@ -65,12 +65,15 @@ def test_the_bed_lies_as_deep_as_the_files_author_has_it(file: Path, frame: Made
     )
 
 
-def test_what_the_model_says_of_the_bed_is_where_the_expert_has_it(frame: Made, tmp_path: Path) -> None:
-    """The model in the box knows no such radar: it draws the bed in few traces, and there it is right."""
+def test_where_the_bed_shows_as_a_line_the_model_draws_it_where_the_expert_has_it(frame: Made, tmp_path: Path) -> None:
+    """The model in the box knows no such radar, and takes the bed for a surface; there is one above it already. Left and right of
+    that line its map shows nothing: docs/benchmarks.md.
+    """
     document = network(tmp_path)(frame)
     product = frame_product(document, frame.frame, MODEL, exporting.assumptions(AUTHORS, ground=True))
     apart = np.abs(bed_of(product, product.sample) - frame.rows[0]) / frame.frame.framing.samples_per_row
     drawn = np.isfinite(apart)
     print(f"bed drawn in {drawn.sum()} of 459 traces, {np.mean(apart[drawn] <= 5):.0%} of them within 5 rows")
-    assert drawn.any()
-    assert np.mean(apart[drawn] <= 5) > 0.8
+    assert drawn[125:225].all()
+    assert np.mean(apart[drawn] <= 5) > 0.75
+    assert np.mean(apart[drawn] <= 8) > 0.85

@@ -20,10 +20,10 @@ LISTED = [
 ]
 """Frames that stand in the list beside the others."""
 SEGMENT = [
-    Ice("varied_sounder_5100", 0, Genuine(oversampling=3.0, samples=2400, along=2.0), number)
+    Ice("varied_sounder_5100", 5, Genuine(oversampling=3.0, samples=2400, along=2.0), number)
     for number in (1, 2, 3, 4, 5, 6, 8, 9, 10)
 ]
-"""A flight segment, of which one frame is missing."""
+"""A flight segment over the ice sheet, of which one frame is missing."""
 REVIEWED = (1, 2, 6)
 SHOWN = {"snow-radar.png": View(24, 404, "ns"), "radar-sounder.png": View(20, 460, "µs")}
 INCHES = (13.0, 5.6)

@@ -13,6 +13,7 @@ import numpy as np
 
 from firnline.documents.frame import FrameDocument
 from firnline.documents.layers import LayersDocument
+from firnline.geodesy import cartesian, distance_along
 from firnline.geometry import simplified
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_PICTURE_BYTES
 from firnline.portal import polar
@@ -228,7 +229,7 @@ def _track(frame: FrameDocument) -> dict[str, Any] | None:
     if taken.size < 2 or projection is None:
         return None
     first, last = int(taken[0]), int(taken[-1])
-    along = polar.distance_along(latitude[first : last + 1], longitude[first : last + 1])[taken - first]
+    along = distance_along(latitude[first : last + 1], longitude[first : last + 1])[taken - first]
     x, y = projection.xy(latitude[taken], longitude[taken])
     at = np.clip((frame.framing.column_of(taken) + 0.5) / frame.width, 0, 1)
     return {
@@ -239,5 +240,5 @@ def _track(frame: FrameDocument) -> dict[str, Any] | None:
         "km": np.round(along / 1000, 5).tolist(),
         "x": np.round(x / 1000, 5).tolist(),
         "y": np.round(y / 1000, 5).tolist(),
-        "ends": np.round(polar.cartesian(latitude[taken[[0, -1]]], longitude[taken[[0, -1]]]).T / 1000, 5).tolist(),
+        "ends": np.round(cartesian(latitude[taken[[0, -1]]], longitude[taken[[0, -1]]]).T / 1000, 5).tolist(),
     }

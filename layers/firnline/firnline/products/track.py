@@ -1,29 +1,14 @@
-"""Along the flight line: distances on the ellipsoid, and boxes of positions."""
+"""Along the flight line: distances on the ellipsoid, its projection, and boxes of positions."""
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-from pyproj import Geod
 
 from firnline.errors import Refused
+from firnline.geodesy import distance_along
+
+__all__ = ["ANTARCTIC", "ARCTIC", "Box", "distance_along", "projection_of"]
 
 ARCTIC, ANTARCTIC = "EPSG:3413", "EPSG:3031"
-_ELLIPSOID = Geod(ellps="WGS84")
-
-
-def distance_along(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
-    """Metres along the track from its first known position: (traces,), on the WGS-84 ellipsoid (Karney 2013).
-
-    A trace without a position, NaN, has no distance; the track goes straight on to the next that has one.
-    """
-    latitude, longitude = np.asarray(latitude, float), np.asarray(longitude, float)
-    known = np.flatnonzero(np.isfinite(latitude) & np.isfinite(longitude))
-    distance = np.full(latitude.shape, np.nan)
-    if known.size:
-        steps = _ELLIPSOID.inv(longitude[known[:-1]], latitude[known[:-1]], longitude[known[1:]], latitude[known[1:]])[
-            2
-        ]
-        distance[known] = np.concatenate([[0.0], np.cumsum(steps)])
-    return distance
 
 
 def projection_of(latitude: np.ndarray) -> str:

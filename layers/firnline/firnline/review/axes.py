@@ -5,9 +5,7 @@ from typing import TypedDict
 import numpy as np
 
 from firnline.documents.frame import FrameDocument
-
-EARTH_RADIUS_M = 6_371_008.8
-"""Mean radius (Moritz 2000). A sphere is within 0.6 % of the ellipsoid, which no axis label shows."""
+from firnline.geodesy import distance_along
 
 
 class Axes(TypedDict):
@@ -37,12 +35,8 @@ def _mean_spacing_m(frame: FrameDocument) -> float | None:
     """Length of the track over its traces, between the first and the last place that is known."""
     if frame.latitude is None or frame.longitude is None:
         return None
-    places = np.array([frame.latitude, frame.longitude], dtype=float)
-    known = np.flatnonzero(np.isfinite(places).all(axis=0))
-    if known.size < 2:
+    along = distance_along(np.array(frame.latitude, float), np.array(frame.longitude, float))
+    known = np.flatnonzero(np.isfinite(along))
+    if known.size < 2 or along[known[-1]] <= 0:
         return None
-    latitude, longitude = np.radians(places[:, known])
-    across = np.cos(latitude[1:]) * np.cos(latitude[:-1]) * np.sin(np.diff(longitude) / 2) ** 2
-    angles = 2 * np.arcsin(np.sqrt(np.clip(np.sin(np.diff(latitude) / 2) ** 2 + across, 0, 1)))
-    length = float(angles.sum()) * EARTH_RADIUS_M
-    return length / float(known[-1] - known[0]) if length > 0 else None
+    return float(along[known[-1]]) / float(known[-1] - known[0])

@@ -17,7 +17,7 @@ export function mapOf(svgMap, given, styles, point) {
   let marker = null;
   let drawn = [];
   const coasts = {};
-  let [land, insetLand] = [null, null];
+  let [land, insetLand, insetAt] = [null, null, [0, 0]];
 
   const toPx = (x, y) => [scale.left + (x - scale.west) * scale.perKm, scale.top + (scale.north - y) * scale.perKm];
 
@@ -32,11 +32,12 @@ export function mapOf(svgMap, given, styles, point) {
     }
     const { projection } = drawn[0].shown.track;
     scale = scaleOf(drawn, width, height);
+    insetAt = clearCorner(width, height);
     drawLand(projection);
     drawGraticule(given.projections[projection], width, height);
     drawTrack(drawn, tickStep);
     drawScale(width, height, projection);
-    drawInset(given.projections[projection], width, height);
+    drawInset(given.projections[projection]);
     fillLand(projection);
     marker = svgMap.appendChild(element("g", { visibility: "hidden", "data-marker": "" }));
     marker.appendChild(element("circle", { r: 8, fill: "#0b0f14", "fill-opacity": 0.45, stroke: "#ffffff", "stroke-width": 2 }));
@@ -135,7 +136,7 @@ export function mapOf(svgMap, given, styles, point) {
         return toPx(radius * Math.cos(angle), radius * Math.sin(angle));
       });
       group.appendChild(element("path", { d: `M${points.map((one) => one.join(" ")).join("L")}` }));
-      written(texts, points, width, height, `${told(latitude, step < 0.1 ? 2 : step < 1 ? 1 : 0)}° ${of.pole > 0 ? "N" : "S"}`, true);
+      written(texts, points, width, height, insetAt, `${told(latitude, step < 0.1 ? 2 : step < 1 ? 1 : 0)}° ${of.pole > 0 ? "N" : "S"}`, true);
     }
     const longitudeAt = (angle) => (of.pole > 0 ? of.straightDown + ((angle + Math.PI / 2) * 180) / Math.PI : 90 - (angle * 180) / Math.PI);
     const reached = [longitudeAt(middle + first), longitudeAt(middle + last)].sort((one, other) => one - other);
@@ -149,7 +150,7 @@ export function mapOf(svgMap, given, styles, point) {
       group.appendChild(element("path", { d: `M${points[0].join(" ")}L${points.at(-1).join(" ")}` }));
       const east = ((((longitude + 180) % 360) + 360) % 360) - 180;
       const digits = meridian < 0.1 ? 2 : meridian < 1 ? 1 : 0;
-      written(texts, points, width, height, `${told(Math.abs(east), digits)}° ${east < 0 ? "W" : "E"}`, false);
+      written(texts, points, width, height, insetAt, `${told(Math.abs(east), digits)}° ${east < 0 ? "W" : "E"}`, false);
     }
   }
 
@@ -163,8 +164,8 @@ export function mapOf(svgMap, given, styles, point) {
     bar.appendChild(element("text", { x, y: y - 9 }, `${told(km, km < 1 ? 1 : 0)} km · ${projection}`));
   }
 
-  function drawInset(of, width, height) {
-    const [x, y] = clearCorner(width, height);
+  function drawInset(of) {
+    const [x, y] = insetAt;
     const rim = radiusAt(of, RIM_DEGREES);
     const group = svgMap.appendChild(element("g", { "pointer-events": "none", "data-inset": "" }));
     group.appendChild(element("circle", { cx: x, cy: y, r: INSET, fill: "#0b0f14", stroke: "#5f7080" }));
@@ -256,9 +257,10 @@ function turned(angle) {
   return angle - 2 * Math.PI * Math.round(angle / (2 * Math.PI));
 }
 
-/** Write a line's name where it enters the map, at the left edge or at the upper one, unless another name is there. */
-function written(texts, points, width, height, said, atLeft) {
-  const inside = points.filter(([x, y]) => x >= 4 && x <= width - 64 && y >= 16 && y <= height - 44);
+/** Write a line's name where it enters the map, at the left edge or at the upper one, unless another name is there; nor below the inset. */
+function written(texts, points, width, height, [insetX, insetY], said, atLeft) {
+  const covered = (x, y) => x > insetX - INSET - 52 && x < insetX + INSET + 4 && y > insetY - INSET - 4 && y < insetY + INSET + 32;
+  const inside = points.filter(([x, y]) => x >= 4 && x <= width - 64 && y >= 16 && y <= height - 44 && !covered(x, y));
   if (!inside.length) return;
   const [x, y] = inside.reduce((best, one) => ((atLeft ? one[0] < best[0] : one[1] < best[1]) ? one : best));
   const there = [...texts.children].some((one) => Math.abs(one.getAttribute("x") - x) < 56 && Math.abs(one.getAttribute("y") - y) < 18);
