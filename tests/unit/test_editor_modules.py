@@ -194,6 +194,13 @@ class TestDrawing:
             return [...now, other.lines[0].label, other.changed];"""
         assert self.drawing(call, steps, line((0, 0), (9, 0))) == ["bed", True, "layer", False]
 
+    def test_vertices_are_left_out_in_one_step_but_not_those_that_a_person_set(self, call):
+        steps = """d.lines[1].vertices[2].set = true; const seen = [d.simplify(1), d.simplify(1)];
+            const count = () => d.lines.map((line) => line.vertices.length);
+            return [...seen, count(), d.undo(), count()];"""
+        lines = [line(*((x, x % 2) for x in range(9)), (9, 5)), line(*((x, 20) for x in range(5)))]
+        assert self.drawing(call, steps, *lines) == [True, False, [3, 3], True, [10, 5]]
+
     def test_start_over_can_be_undone(self, call):
         steps = "d.remove([0]); d.startOver(); const back = d.lines.length; d.undo(); return [back, d.lines.length];"
         assert self.drawing(call, steps, line((0, 0), (9, 0))) == [1, 0]
