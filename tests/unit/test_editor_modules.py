@@ -322,4 +322,6 @@ def test_joined_modules_have_no_comments_left_and_are_always_the_same():
     script = joined("elements")
     assert "import " not in script
     assert not any(text.startswith(("//", "/**", " ")) for text in script.splitlines())
+    assert "\n\n" not in script
+    assert "; // " not in script
     assert json.dumps(script) == json.dumps(joined.__wrapped__("elements"))
