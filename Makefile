@@ -11,7 +11,9 @@ DOCS := .venv/docs
 CHECKS := .venv/checks
 FETCH := .venv/fetch
 export PATH := $(CURDIR)/$(APP)/bin:$(PATH)
-export PYTHONDONTWRITEBYTECODE := 1
+# What Python compiles lies in a folder of its own: the tree stays clean, and no process compiles its libraries anew.
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
+unexport PYTHONDONTWRITEBYTECODE
 export SAM_CLI_TELEMETRY := 0
 export SAGEMAKER_SUPPRESS_V2_WARNING := 1
 LOCK := $(UV) pip compile -q --generate-hashes --no-emit-index-url --no-emit-find-links --python-version 3.11 \

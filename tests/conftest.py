@@ -1,17 +1,25 @@
 """Fixtures that every kind of test may ask for."""
 
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
+import botocore.loaders
 import pytest
 from hypothesis import settings
 
-from tests.support.review_world import World, on_moto
+from tests.support.review_world import ENVIRONMENT, World, on_moto
+from workbench.connection import Connection
 
 # An example that takes long on a busy machine is no failure.
 settings.register_profile("firnline", deadline=None)
 settings.load_profile("firnline")
+
+# Each test has sessions of its own, and each session would parse the same descriptions of AWS's services again.
+_parse_once = functools.cache(botocore.loaders.JSONFileLoader()._load_file)
+botocore.loaders.JSONFileLoader._load_file = staticmethod(_parse_once)  # type: ignore[assignment]
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,6 +29,13 @@ def world() -> Iterator[World]:
     """A table, a bucket and a bus on moto. A module whose functions need more settings has a `world` of its own."""
     with on_moto() as made:
         yield made
+
+
+@pytest.fixture
+def connection(world: World) -> Connection:
+    """What a command of `firnline` gets to know of the stack in that world."""
+    names = {"FramesBucketName": "frames", "WorkspaceBucketName": ENVIRONMENT["WORKSPACE_BUCKET"]}
+    return Connection(boto3.Session(), names | {"TableName": ENVIRONMENT["TABLE_NAME"]}, local=False)
 
 
 @pytest.fixture(scope="session")

@@ -61,10 +61,10 @@ FRAME_MS = 1000 / 60
 
 LOOK = """async ([from, start, rows, ends, within, far, few]) => {
   const editor = document.querySelector('layer-editor');
-  const off = (vertices, last) => {
+  const off = (vertices, end) => {
     let [worst, wrong, all] = [0, 0, 0];
     let k = 0;
-    for (let x = Math.ceil(from.x); x <= last; x++) {
+    for (let x = Math.ceil(Math.min(from.x, end)); x <= Math.max(from.x, end); x++) {
       while (k < vertices.length - 2 && vertices[k + 1].x < x) k++;
       const [a, b] = [vertices[k], vertices[k + 1]];
       const y = b ? a.y + (b.y - a.y) * (x - a.x) / (b.x - a.x) : a.y;
@@ -80,7 +80,7 @@ LOOK = """async ([from, start, rows, ends, within, far, few]) => {
     const raw = { x, y: rows[x - start] };
     const to = editor.snapped(raw);
     const wire = off(await editor.tracker.between(from, to), x);
-    const straight = off([from, raw], x);
+    const straight = off(from.x <= x ? [from, raw] : [raw, from], x);
     seen.push([wire, straight, Math.abs(to.y - raw.y)]);
   }
   return seen;
@@ -141,14 +141,16 @@ class Expert:
         self.label(label)
         self.follow(start, rows)
 
-    def follow(self, start: int, rows: np.ndarray) -> None:
+    def follow(self, start: int, rows: np.ndarray, leftwards: bool = False) -> None:
         """Click along a layer, as far each time as the way that the page shows stays on it."""
         x, last = start, start + len(rows) - 1
-        self.click(x, rows[0])
-        while x < last:
-            to, straight, snap = self.farthest(start, rows, x)
-            if self.strokes and to - x < WORTH_A_CLICK and last - x >= WORTH_A_CLICK:
-                x = self.stroke(start, rows, x)
+        if leftwards:
+            x, last = last, x
+        self.click(x, rows[x - start])
+        while x != last:
+            to, straight, snap = self.farthest(start, rows, x, last)
+            if self.strokes and abs(to - x) < WORTH_A_CLICK <= abs(last - x):
+                x = self.stroke(start, rows, x, last)
                 continue
             x = to
             held = (["Alt"] if straight else []) + ([] if snap else ["Control"])
@@ -162,10 +164,11 @@ class Expert:
         self.key("Enter")
         self.editor.get("1")
 
-    def stroke(self, start: int, rows: np.ndarray, x: int) -> int:
+    def stroke(self, start: int, rows: np.ndarray, x: int, last: int) -> int:
         """Draw on by hand, the button held, where neither way goes far; returns the trace at which it ends."""
         self.hold()
-        end = min(start + len(rows) - 1, x + STROKE_TRACES)
+        way = 1 if last > x else -1
+        end = x + way * min(abs(last - x), STROKE_TRACES)
         # Zoomed in along the track, the hand shakes by fewer traces. About the end that keeps both in sight.
         left = self.editor.at(x, 0)[0] < self.tab.viewport_size["width"] / 2
         about = x if left else end
@@ -173,10 +176,10 @@ class Expert:
         self.tab.mouse.move(*spot)
         self.hold("Shift")
         self.turn(-200)
-        for trace in [*range(x + 1, end, STROKE_STEP), end]:
+        for trace in [*range(x + way, end, way * STROKE_STEP), end]:
             at = np.array(self.editor.at(trace, rows[trace - start])) + self.random.normal(0, HAND_PX, 2)
             self.tab.mouse.move(*at)
-            if trace == x + 1:
+            if trace == x + way:
                 self.tab.mouse.down()
         self.tab.mouse.up()
         self.operations["stroke"] += 1
@@ -196,19 +199,18 @@ class Expert:
                 self.tab.wait_for_timeout(5)
         self.turns += ZOOM_TURNS
 
-    def farthest(self, start: int, rows: np.ndarray, x: int) -> tuple[int, bool, bool]:
-        """The farthest trace to click at: (trace, whether straight, whether snapping to the crest helps)."""
+    def farthest(self, start: int, rows: np.ndarray, x: int, last: int) -> tuple[int, bool, bool]:
+        """The farthest trace to click at, up to `last`: (trace, whether straight, whether snapping to the crest helps)."""
         origin = self.editor.get("editor.stroke.last")
-        last = start + len(rows) - 1
-        ends = sorted(
-            {min(last, x + step) for step in (3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1100)}
-        )
+        way, room = (1 if last > x else -1), abs(last - x)
+        steps = (3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1100)
+        ends = [x + way * step for step in sorted({min(room, step) for step in steps})]
         seen = self.tab.evaluate(LOOK, [origin, start, rows.tolist(), ends, WITHIN_PX, FAR_PX, FEW])
         best = (ends[0], True, False)
         for end, (wire, straight, snapped) in zip(ends, seen, strict=True):
-            if wire and end > best[0]:
+            if wire and end != best[0]:
                 best = (end, False, snapped <= AIM_PX)
-            elif straight and end > best[0]:
+            elif straight and end != best[0]:
                 best = (end, True, False)
         return best
 
@@ -293,16 +295,27 @@ def mend(expert: Expert, truth: LayersDocument) -> float:
             label, rows = truth.layers[number].label, truth.rows()[number]
             picked = np.flatnonzero(np.isfinite(rows[max(0, a - 2) : b + 2])) + max(0, a - 2)
             first, last = int(picked[0]), int(picked[-1])
-            if _line_of(lines, label, rows, first, last) is None:
-                expert.draw(label, first, rows[first : last + 1])
-            else:
+            beside = [_mendable(lines, truth, number, first, last, x) for x in (first, last)]
+            if any(beside):
                 expert.key("m")
-                expert.follow(first, rows[first : last + 1])
+                expert.follow(first, rows[first : last + 1], leftwards=not beside[0])
+            else:
+                expert.draw(label, first, rows[first : last + 1])
         if stretches:
             expert.end()
         if _missing(expert, truth) <= 0:
             break
+    uncross(expert)
     return shares(expert.editor.lines, truth)[0]
+
+
+def uncross(expert: Expert) -> None:
+    """Part the lines that cross, as the page asks before it sends them."""
+    for _ in range(len(expert.editor.get("editor.crossed"))):
+        if not expert.editor.get("editor.crossed.length"):
+            break
+        expert.key("k")
+        expert.key("p")
 
 
 def _follows_nothing(line: dict, truth: LayersDocument) -> bool:
@@ -313,17 +326,21 @@ def _follows_nothing(line: dict, truth: LayersDocument) -> bool:
     return float(near[drawn].mean()) < 0.5
 
 
-def _line_of(lines: list[dict], label: str, rows: np.ndarray, first: int, last: int) -> int | None:
-    """The line that already follows this layer just beside a stretch, if there is one."""
-    for index, line in enumerate(lines):
-        if line["label"] != label:
+def _mendable(lines: list[dict], truth: LayersDocument, number: int, first: int, last: int, trace: int) -> bool:
+    """Whether a line follows a layer at a trace, and follows no other layer in the stretch from `first` to `last`.
+
+    A line that has hopped on to another layer is right there: redrawn, it would be missing.
+    """
+    rows = truth.rows()
+    for line in lines:
+        own = _rows([(v["x"], v["y"]) for v in line["vertices"]], truth.image.width)
+        if line["label"] != truth.layers[number].label or not abs(own[trace] - rows[number, trace]) <= WITHIN_PX:
             continue
-        own = _rows([(v["x"], v["y"]) for v in line["vertices"]], len(rows))
-        beside = [x for x in (first, first - 1, last, last + 1) if 0 <= x < len(rows)]
-        with np.errstate(invalid="ignore"):
-            if any(abs(own[x] - rows[x]) <= WITHIN_PX + 1 for x in beside):
-                return index
-    return None
+        others = np.delete(rows, number, axis=0)[:, first : last + 1]
+        elsewhere = (np.abs(others - own[first : last + 1]) <= WITHIN_PX).any(axis=0)
+        if elsewhere.sum() < SHORTEST_STRETCH:
+            return True
+    return False
 
 
 @contextmanager

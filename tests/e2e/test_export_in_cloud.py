@@ -8,21 +8,12 @@ from conftest import with_policy
 from typer.testing import CliRunner
 
 from firnline.exports.forms import WRITERS_IN_CLOUD
+from tests.support.exported import written
 from workbench import uploads
 from workbench.cli import app
 from workbench.connection import Connection
 
 CAMPAIGN = "taken-away"
-MAT_HEADER_BYTES = 116
-"""SciPy writes there when it wrote the file."""
-
-
-def written(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()[MAT_HEADER_BYTES if path.suffix == ".mat" else 0 :]
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != "export.json"
-    }
 
 
 def firnline(*arguments: str, **environment: str) -> str:

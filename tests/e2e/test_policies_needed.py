@@ -31,6 +31,7 @@ from firnline.portal.store import View
 from firnline.portal.table_store import TableStore
 from firnline.store import keys
 from firnline.store.bucket import split_uri
+from firnline.store.joins import Joins
 from firnline.store.rows import ReviewRow
 from tests.support.page_in_account import PageInAccount
 from workbench import policy_ablation, stack, uploads
@@ -352,6 +353,17 @@ def review_on_own_page(connection: Connection, drawn: tuple[Path, Path]) -> None
     wait_until(lambda: connection.register.get(sent.frame_id).status == "CORRECTED", 60, "the answer counted")
     wait_until(lambda: browser.shown(sent.frame_id)["status"] == "reviewed", 60, "the reviewer's lines")
     assert browser.segments("own-page", 10)
+    segment = sent.frame_id.rpartition("/")[0]
+    credentials = person.session.get_credentials()
+    key = {
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+        "COLUMNS": "200",
+    }
+    result = CliRunner().invoke(app, ["layers", "list", segment], env=key)
+    assert result.exit_code == 0, result.output
+    joins = Joins(person.table)
+    joins.take_back(joins.say(segment, "one:0:0", "other:0:0", same=True))
 
 
 def review_in_the_account(connection: Connection, drawn: tuple[Path, Path]) -> None:

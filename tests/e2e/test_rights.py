@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from botocore.exceptions import ClientError
 from conftest import wait_until, with_policy
+from typer.testing import CliRunner
 
 from firnline.documents.echogram import encode_png
 from firnline.documents.frame import FrameDocument
@@ -19,7 +20,10 @@ from firnline.portal.table_store import TableStore
 from firnline.review.providers import Portal
 from firnline.store import keys
 from firnline.store.frame_register import FrameRegister
+from firnline.store.joins import Joins
 from firnline.store.line_status import LineStatus, lines_key
+from tests.support.simulated_products import made
+from workbench.cli import app
 from workbench.connection import Connection
 from workbench.redrive import redrive
 
@@ -107,6 +111,40 @@ def test_a_reviewer_sees_the_segments(deployed: Connection, lines: LineStatus) -
         segments.picture(frame_id, "0" * 12, "64")
 
 
+def test_a_reviewer_says_which_lines_are_one_layer(deployed: Connection) -> None:
+    """`firnline layers`, by somebody who may review and nothing else."""
+    frames = [accepted(deployed, 0), accepted(deployed, 1)]
+    person = with_policy(deployed, "ReviewerPolicyArn").session.get_credentials()
+    key = {"AWS_ACCESS_KEY_ID": person.access_key, "AWS_SECRET_ACCESS_KEY": person.secret_key, "COLUMNS": "200"}
+
+    def layers(*words: str) -> str:
+        ran = CliRunner().invoke(app, ["layers", *words], env=key)
+        assert ran.exit_code == 0, ran.output
+        return ran.output
+
+    segment = frames[0].rpartition("/")[0]
+    assert "along 2 frames" in layers("list", segment)
+    layers("part", f"{frames[0]}:2", f"{frames[1]}:2")
+    [said] = Joins(deployed.table).of_segment(segment)
+    assert not said.same
+    layers("forget", segment, said.one, said.other)
+    assert list(Joins(deployed.table).of_segment(segment)) == []
+
+
+def accepted(deployed: Connection, number: int) -> str:
+    """A simulated frame that was accepted as the model drew it; returns its id."""
+    frame = made("greenland_2012", 0, number)
+    frame_id, revision = frame.frame.frame_id, frame.frame.revision
+    register = deployed.register
+    register.register(frame_id, frame.frame.source_key, "01", revision, "READY")
+    deployed.workspace.write(keys.frame(frame_id, revision), frame.frame.to_json(), "application/json")
+    lines = keys.prediction(frame_id, revision, "first")
+    deployed.workspace.write(lines, frame.truth.to_json(), "application/json")
+    register.predicted(frame_id, revision, "first", 0.95)
+    register.accepted(frame_id, revision, "")
+    return frame_id
+
+
 def test_a_reviewer_can_do_nothing_else(deployed: Connection) -> None:
     reviewer = with_policy(deployed, "ReviewerPolicyArn")
     assert denied(reviewer.table.get, "MODEL", "CHAMPION")
@@ -115,6 +153,8 @@ def test_a_reviewer_can_do_nothing_else(deployed: Connection) -> None:
         reviewer.table.update, "COUNTER", "CORRECTIONS", "ADD #total :one", {":one": 1}, "attribute_exists(pk)"
     )
     assert denied(reviewer.table.put, {"pk": "FRAME#c/s/f", "sk": "STATUS"})
+    assert denied(reviewer.table.delete, "FRAME#c/s/f", "STATUS")
+    assert denied(reviewer.table.delete, "LOOP#a", "LOOP")
     assert denied(reviewer.table.transact, {"put": {"pk": "LOOP#a", "sk": "LOOP"}}, {"put": {"pk": "MODEL", "sk": "X"}})
     assert denied(lambda: list(reviewer.table.query("MODEL")))
     assert denied(reviewer.workspace.write, "corrections/x.json", b"{}", "application/json")

@@ -90,6 +90,9 @@ def test_a_segment_is_one_radargram_and_leads_to_its_frames(world, address, tab)
     back, there = (float(one["Along track"].split()[0]) for one in (readings(tab), read))
     assert back == pytest.approx(there, abs=0.05 * length)
 
+    tab.wait_for_selector("[data-land] path[d^=M]", state="attached")
+    assert tab.locator("[data-inset] path[d$=Z]").count() == 1, "and on the small map"
+
     tab.click("[data-legend-of=reviewed] input")
     assert tab.locator("[data-lines=reviewed]").evaluate_all("all => all.every(one => one.style.display === 'none')")
     assert tab.locator("[data-lines=accepted]").evaluate_all("all => all.every(one => one.style.display === '')")

@@ -23,7 +23,9 @@ def _stop() -> None:
     assert local_cloud.stop(default_state_dir())
 
 
-@pytest.mark.parametrize("end", [_kill, _stop], ids=["kill -9", "down"])
+@pytest.mark.parametrize(
+    "end", [pytest.param(_kill, id="kill -9"), pytest.param(_stop, id="down", marks=pytest.mark.slow)]
+)
 def test_every_accepted_submission_is_there_and_counted_once(
     deployed: Connection, campaign: list[tuple[Path, Path]], end
 ) -> None:

@@ -25,6 +25,7 @@ from firnline.products.track import Box
 from firnline.products.uncertainty import MediumError
 from firnline.store import keys
 from tests.support.export_world import EXPORT_MACHINE, ExportMachine, accepted
+from tests.support.exported import written
 from tests.support.review_world import ENVIRONMENT, World
 from tests.support.statemachine_world import failed
 from workbench import cloud_export
@@ -73,18 +74,6 @@ def products(world: World, export: str) -> dict[str, tuple[str, object]]:
     pages = world.bucket.client.get_paginator("list_objects_v2").paginate(Bucket=world.bucket.name, Prefix=prefix)
     return {item["Key"].removeprefix(prefix): (item["ETag"], item["LastModified"])
             for page in pages for item in page.get("Contents", [])}  # fmt: skip
-
-
-MAT_HEADER_BYTES = 116
-"""SciPy writes there when it wrote the file."""
-
-
-def written(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()[MAT_HEADER_BYTES if path.suffix == ".mat" else 0 :]
-        for path in folder.rglob("*")
-        if path.is_file() and path.name != "export.json"
-    }
 
 
 @pytest.mark.usefixtures("two_segments")

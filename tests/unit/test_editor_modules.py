@@ -325,3 +325,26 @@ def test_joined_modules_have_no_comments_left_and_are_always_the_same():
     assert "\n\n" not in script
     assert "; // " not in script
     assert json.dumps(script) == json.dumps(joined.__wrapped__("elements"))
+
+
+COAST = {"unit_km": 0.5, "reach_km": 100, "rings": [[0, 0, 20, 0, 0, 20, 1, 0, -21, 0, 0, -20], [100, 100, 2, 0, 0, 2]]}
+
+
+@needs_chromium
+class TestCoast:
+    def test_corners_are_counted_from_the_one_before(self, call):
+        rings = call("coast", "m.coastsOf(a[0]).rings", COAST)
+        assert (rings[0]["x"], rings[0]["y"]) == ([0, 10, 10, 10.5, 0, 0], [0, 0, 10, 10, 10, 0])
+        assert [rings[1][side] for side in ("west", "east", "south", "north")] == [50, 51, 50, 51]
+
+    def test_land_is_drawn_where_it_is_seen_and_no_finer(self, call):
+        box = {"west": -5, "east": 20, "south": -5, "north": 20}
+        assert call("coast", "m.landIn(m.coastsOf(a[0]), a[1], (x, y) => [x, -y])", COAST, box) == (
+            "M0.0 0.0L10.0 0.0L10.0 -10.0L0.0 -10.0L0.0 0.0Z"
+        )
+        assert call("coast", "m.landIn(m.coastsOf(a[0]), a[1], (x, y) => [x, -y])", COAST, box | {"west": 11}) == ""
+
+    def test_beyond_its_reach_no_coast_is_known(self, call):
+        box = {"west": -5, "east": 60, "south": -5, "north": 70}
+        assert call("coast", "m.reaches(m.coastsOf(a[0]), a[1])", COAST, box)
+        assert not call("coast", "m.reaches(m.coastsOf(a[0]), a[1])", COAST, box | {"west": -80})

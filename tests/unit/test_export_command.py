@@ -5,7 +5,6 @@ import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
-import boto3
 import geopandas
 import numpy as np
 import pandas as pd
@@ -18,7 +17,7 @@ from firnline.errors import Refused
 from firnline.products.credits import Credits
 from firnline.store import keys
 from firnline.store.joins import Joins
-from tests.support.review_world import ENVIRONMENT, World, answer, polyline
+from tests.support.review_world import World, answer, polyline
 from tests.support.simulated_products import WHEN, Made, made
 from workbench import exporting
 from workbench.cli import app, terminal
@@ -70,12 +69,6 @@ def frames(world: World) -> dict[str, str]:
     """One frame of each kind in a snow segment, and a reviewed one of a sounder, far away."""
     found = {status: store(world, made("greenland_2012", 0, number), status) for status, number in NUMBERS.items()}
     return found | {"deep": store(world, made("antarctica_interior_2011", 0, 1, "mat5"), "reviewed")}
-
-
-@pytest.fixture
-def connection(world: World) -> Connection:
-    names = {"FramesBucketName": "frames", "WorkspaceBucketName": ENVIRONMENT["WORKSPACE_BUCKET"]}
-    return Connection(boto3.Session(), names | {"TableName": ENVIRONMENT["TABLE_NAME"]}, local=False)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
+from firnline.products.track import Box
 from tests.support.review_world import ENVIRONMENT, World
 from workbench.cli import app, terminal
 from workbench.connection import Connection
@@ -423,6 +424,20 @@ def test_what_xopr_finds_becomes_addresses_with_their_segments(monkeypatch: pyte
     assert list(catalogue_query.opr("2012_Greenland_P3", "CSARP_standard", [], None, None, None)) == []
 
 
+def test_a_box_across_the_date_line_is_its_two_halves(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, Any] = {}
+    connection = types.SimpleNamespace(query_frames=lambda **wanted: asked.update(wanted))
+    monkeypatch.setitem(sys.modules, "xopr", types.SimpleNamespace(OPRConnection=lambda **_: connection))
+    assert (
+        list(catalogue_query.opr("2018_Antarctica", "CSARP_standard", [], (170.0, -80.0, -170.0, -75.0), None, None))
+        == []
+    )
+    assert [half.bounds for half in asked["geometry"].geoms] == [
+        (170.0, -80.0, 180.0, -75.0),
+        (-180.0, -80.0, -170.0, -75.0),
+    ]
+
+
 @needs_tools
 def test_a_season_of_open_polar_radar(tmp_path: Path) -> None:
     """Over xopr itself, with a catalogue of two frames as theirs is: STAC items in GeoParquet."""
@@ -435,7 +450,7 @@ def test_a_season_of_open_polar_radar(tmp_path: Path) -> None:
     items = [_stac_item(1, -45.0), _stac_item(2, 12.0)]
     subprocess.run([catalogues.TOOLS, "-c", write, catalogue], input=json.dumps(items), text=True, check=True)
     try:
-        found = catalogues.listed("opr", "2012_Greenland_P3", box=(-50, 60, -40, 80), catalogue=str(catalogue))
+        found = catalogues.listed("opr", "2012_Greenland_P3", box=Box.of("-50,60,-40,80"), catalogue=str(catalogue))
     except CannotFetch as error:
         if "duckdb.org/docs/stable/extensions" not in str(error):
             raise

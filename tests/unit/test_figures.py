@@ -5,10 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
-import boto3
 import numpy as np
 import pytest
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
+from matplotlib.figure import Figure
 from PIL import Image
 from pyproj import Transformer
 from rich.console import Console
@@ -20,7 +20,7 @@ from firnline.products.accumulation import AnnualLayers
 from firnline.products.frame_product import Assumptions, FrameProduct, frame_product
 from firnline.products.physics import Medium
 from firnline.store import keys
-from tests.support.review_world import ENVIRONMENT, World
+from tests.support.review_world import World
 from tests.support.simulated_products import Made, made, of_status
 from tests.unit.test_export_command import store
 from workbench import exporting
@@ -30,7 +30,7 @@ from workbench.figures import making
 from workbench.figures.histograms import Counts, histograms
 from workbench.figures.radargram import Panel, radargram
 from workbench.figures.style import WIDTH_INCHES, save
-from workbench.figures.track_map import map_line, track_map
+from workbench.figures.track_map import MapLine, map_line, track_map
 from workbench.progress import Stages
 
 PHYSICS = Assumptions(Medium.herron_langway(350.0, 0.25, -30.0), annual=AnnualLayers.of(2012.25))
@@ -106,6 +106,51 @@ def test_a_map_is_in_the_projection_and_coloured_by_thickness(deep: list[FramePr
     assert bar.get_ylabel() == "Ice thickness (m)"
 
 
+def on_map(latitude: list[float], longitude: list[float]) -> Figure:
+    points = np.linspace(0, 1, 50)
+    track = (np.interp(points, [0, 1], ends) for ends in (latitude, longitude))
+    return track_map([MapLine(*track, np.ones(50), "accepted")], "ice-thickness", "as said")
+
+
+def caption_of(figure: Figure) -> str:
+    assert figure._supxlabel is not None
+    return figure._supxlabel.get_text()
+
+
+def test_a_map_shows_the_coast_where_it_is_known_and_says_whose_it_is() -> None:
+    figure = on_map([66.5, 69], [-52, -46])
+    (land,) = [each for each in figure.axes[0].collections if isinstance(each, PolyCollection)]
+    project = Transformer.from_crs(4326, 3413, always_xy=True)
+    inland, disko_bay = (np.array(project.transform(*place)) / 1000 for place in ((-49.0, 67.0), (-52.5, 69.0)))
+    assert any(path.contains_point(inland) for path in land.get_paths())
+    assert not any(path.contains_point(disko_bay) for path in land.get_paths())
+    assert "Coast: Natural Earth" in caption_of(figure)
+    figure = on_map([46, 46.5], [7, 9])
+    assert not [each for each in figure.axes[0].collections if isinstance(each, PolyCollection)]
+    assert "Coast" not in caption_of(figure)
+
+
+@pytest.mark.parametrize(
+    ("latitude", "longitude"),
+    [
+        ([76.3, 76.6], [-38.3, -37.2]), ([72.3, 72.9], [-39, -38]), ([58.3, 58.9], [-134.5, -134]), ([-75.2, -74.6], [-101, -98]),
+        ([-77, -70], [160, 170]), ([-80, -76], [-160, 170]),
+    ],
+)  # fmt: skip
+def test_the_names_on_a_map_lie_within_it_and_on_no_other(latitude: list[float], longitude: list[float]) -> None:
+    figure = on_map(latitude, longitude)
+    (axes,) = figure.axes
+    figure.draw_without_rendering()
+    names = [text for text in axes.texts if text.get_text()]
+    assert {text.get_text()[-1] for text in names} >= {"m", "N" if latitude[0] > 0 else "S"}
+    assert any(text.get_text()[-1] in "EW" for text in names)
+    boxes = [text.get_window_extent() for text in names]
+    for number, box in enumerate(boxes):
+        assert axes.bbox.padded(2).containsx(box.x1)
+        assert axes.bbox.padded(2).containsy(box.y1)
+        assert not any(box.overlaps(other) for other in boxes[:number]), names[number].get_text()
+
+
 def test_what_a_map_lacks_is_said(snow: Panel) -> None:
     line = map_line(snow.product, "ice-thickness")
     assert line is not None
@@ -137,12 +182,6 @@ def test_svg_keeps_its_text_and_pdf_its_fonts(snow: Panel, tmp_path: Path) -> No
     assert b"/Type3" not in pdf.read_bytes()
     with Image.open(png) as picture:
         assert picture.width == pytest.approx(WIDTH_INCHES["column"] * 300, abs=1)
-
-
-@pytest.fixture
-def connection(world: World) -> Connection:
-    names = {"FramesBucketName": "frames", "WorkspaceBucketName": ENVIRONMENT["WORKSPACE_BUCKET"]}
-    return Connection(boto3.Session(), names | {"TableName": ENVIRONMENT["TABLE_NAME"]}, local=False)
 
 
 @pytest.fixture

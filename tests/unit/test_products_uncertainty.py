@@ -21,6 +21,7 @@ from firnline.products.uncertainty import (
     nearest_lines,
     of_confidence,
     of_person,
+    of_repetition,
 )
 from tests.support.first_network import network
 from tests.support.simulated_products import MODEL, Made, made
@@ -102,6 +103,17 @@ def test_the_density_of_ice_is_known() -> None:
     of_firn = np.abs(error.of_depth(FIRN, deep))[1]
     assert 0.3 < of_firn < 2.0, "metres, of the firn alone"
     assert error.of_depth(Medium.constant(), deep)[1] == 0.0
+
+
+def test_another_flight_shares_most_of_a_models_error() -> None:
+    """Of a surface, a layer and a bed that the model is equally sure of."""
+    confidence, labels = np.full((3, 1), 0.9), np.array(["surface", "layer", "bed"])
+    again = of_repetition(confidence, labels, same_radar=True)
+    assert (again.half_width(ONE_SIGMA)[:2] < 0.6 * of_confidence(confidence).half_width(ONE_SIGMA)[:2]).all()
+    assert again.half_width(ONE_SIGMA)[0, 0] == pytest.approx(0.10, rel=1e-3), "rows, of the surface"
+    elsewhere = of_repetition(confidence, labels, same_radar=False)
+    np.testing.assert_allclose(elsewhere.half_width(TWO_SIGMA), 1.2 * again.half_width(TWO_SIGMA), rtol=1e-3)
+    np.testing.assert_allclose(again.weight.sum(axis=0), 1.0)
 
 
 def test_reviewers_who_differ_say_by_how_much(rng: np.random.Generator) -> None:

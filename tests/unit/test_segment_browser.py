@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 from firnline.documents.layers import LayersDocument
 from firnline.portal import segment, segment_store
 from firnline.portal.application import make_app
+from firnline.portal.coastline import coasts
 from firnline.portal.identity import REVIEWER, Reviewer, this_machine
 from firnline.portal.segment_store import SegmentStore
 from firnline.portal.table_store import TableStore
@@ -249,3 +250,19 @@ def _one_of_each(world):
     correct(world, 5)
     assert world.register.mark_annotated(frame_named(5), REVISION, "partial")
     return range(1, 6)
+
+
+@pytest.mark.parametrize("code", ["EPSG:3413", "EPSG:3031"])
+def test_the_map_gets_its_coasts_from_the_page_itself(world, browser, code):
+    accept(world, 1)
+    answer = browser.get(given(browser.get(ADDRESS))["projections"][code]["coast"])
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    assert "max-age=86400" in answer.headers["cache-control"]
+    assert answer.json()["projection"] == code
+    assert len(answer.json()["rings"]) == len(coasts(code).rings)
+
+
+@pytest.mark.parametrize("number", ["4326", "README.md", "..%2fcoastline", "3413.json.gz"])
+def test_there_are_no_other_coasts(browser, number):
+    answer = browser.get(f"/review/coasts/{number}")
+    assert answer.status_code == 404

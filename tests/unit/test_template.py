@@ -525,6 +525,16 @@ def test_snapshots_answers_and_checkpoints_expire_and_what_lineage_needs_does_no
     assert keys.checkpoints_prefix("x").startswith("checkpoints/")
 
 
+def test_products_stay_until_somebody_deletes_them_and_what_is_left_of_them_goes():
+    rules = properties("WorkspaceBucket")["LifecycleConfiguration"]["Rules"]
+    [own] = [rule for rule in rules if rule.get("Prefix") == "products/"]
+    assert keys.export_segment_prefix("x", "c/s").startswith(own["Prefix"])
+    assert "ExpirationInDays" not in own
+    assert own["NoncurrentVersionExpiration"] == {"NoncurrentDays": 7}
+    [unfinished] = [rule for rule in rules if "AbortIncompleteMultipartUpload" in rule]
+    assert "Prefix" not in unfinished, "of everything in the bucket"
+
+
 def test_what_grows_with_the_years_is_tiered():
     tiered = {
         (bucket, rule.get("Prefix"))
@@ -533,7 +543,8 @@ def test_what_grows_with_the_years_is_tiered():
         for transition in rule.get("Transitions", [])
         if transition["StorageClass"] == "INTELLIGENT_TIERING"
     }
-    assert tiered == {("FramesBucket", None), ("WorkspaceBucket", "frames/"), ("WorkspaceBucket", "predictions/")}
+    kept = {"frames/", "predictions/", "products/"}
+    assert tiered == {("FramesBucket", None), *(("WorkspaceBucket", prefix) for prefix in kept)}
     assert keys.frame("c/s/f", "1").startswith("frames/")
     assert keys.prediction("c/s/f", "1", "first").startswith("predictions/")
 

@@ -107,8 +107,21 @@ def test_the_page_may_do_in_an_account_what_it_may_on_a_reviewers_own_machine():
     in_the_account = policy["PolicyDocument"]["Statement"]
     own_alone = [statement for statement in own if statement not in in_the_account]
     account_alone = [statement for statement in in_the_account if statement not in own]
-    assert [statement["Action"] for statement in own_alone] == ["cloudformation:DescribeStacks"]
+    only_on_the_command_line = [  # finding the stack, and `firnline layers`
+        "cloudformation:DescribeStacks",
+        ["dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"],
+        "dynamodb:GetItem",
+    ]
+    assert [statement["Action"] for statement in own_alone] == only_on_the_command_line
     assert [statement["Action"][0].partition(":")[0] for statement in account_alone] == ["logs", "xray"]
+
+
+def test_what_people_say_of_layers_is_written_by_who_reviews_on_a_command_line_and_by_no_function():
+    told = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["JOINS#*"]}}
+    [said] = [s for s in properties("ReviewerPolicy")["PolicyDocument"]["Statement"] if s.get("Condition") == told]
+    assert said["Action"] == ["dynamodb:Query", "dynamodb:PutItem", "dynamodb:DeleteItem"]
+    assert said["Resource"] == {"Fn::GetAtt": ["FirnlineTable", "Arn"]}
+    assert "JOINS" not in json.dumps(properties("PortalFunctionRole"))
 
 
 def test_only_the_pages_own_api_calls_its_function():

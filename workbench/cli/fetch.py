@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from workbench.cli import terminal
+from firnline.errors import Refused
+from workbench.cli import options, terminal
 from workbench.cli.terminal import console, fail, last_words
 
 if TYPE_CHECKING:
-    from workbench.fetching.catalogues import Box, Dates
+    from firnline.products.track import Box
+    from workbench.fetching.catalogues import Dates
+    from workbench.fetching.fetch import Plan
     from workbench.fetching.remote import Remote
 
 commands = terminal.Group("Frames")
@@ -19,6 +22,7 @@ fetching = typer.Typer(no_args_is_help=True)
 commands.add_typer(fetching, name="fetch", rich_help_panel="Frames")
 
 Campaign = Annotated[str | None, typer.Option(help="the campaign that the frames belong to")]
+Named = Annotated[str, typer.Option("--campaign", help="the campaign that the frames belong to")]
 Segment = Annotated[
     str | None, typer.Option(help="their flight segment; by default what the file's name tells, or its folder")
 ]
@@ -30,7 +34,6 @@ Keep = Annotated[bool, typer.Option("--keep", help="leave the files in the folde
 Again = Annotated[bool, typer.Option("--again", help="fetch also what the journal says was uploaded")]
 Only = Annotated[bool, typer.Option("--list", help="print what would be fetched, and end")]
 Dated = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
-InBox = Annotated[str | None, typer.Option(help="west,south,east,north in degrees")]
 
 DEFAULT_FOLDER = Path("fetched")
 _MEGABYTE = 1_000_000
@@ -49,7 +52,7 @@ def fetch_list(
     file: Annotated[
         Path, typer.Argument(exists=True, dir_okay=False, help="an address a line, or a checksum and an address")
     ],
-    campaign: Campaign = "adhoc",
+    campaign: Named = "adhoc",
     segment: Segment = None,
     folder: Folder = DEFAULT_FOLDER,
     parallel: Parallel = 4,
@@ -59,14 +62,15 @@ def fetch_list(
 ) -> None:
     """The files that a list of https addresses names."""
     from workbench.fetching import remote
+    from workbench.fetching.fetch import Plan
 
-    _bring(lambda: remote.listed(file, segment), campaign or "adhoc", folder, parallel, keep, again, only)
+    _bring(lambda: remote.listed(file, segment), Plan(campaign, folder, parallel, keep, again), only)
 
 
 @fetching.command("folder")
 def fetch_folder(
     tree: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="a folder, with all below it")],
-    campaign: Campaign = "adhoc",
+    campaign: Named = "adhoc",
     segment: Segment = None,
     folder: Folder = DEFAULT_FOLDER,
     parallel: Parallel = 4,
@@ -75,15 +79,17 @@ def fetch_folder(
 ) -> None:
     """The frames and annotations in a folder of this machine; they stay where they are."""
     from workbench.fetching import remote
+    from workbench.fetching.fetch import Plan
 
-    _bring(lambda: list(remote.in_folder(tree, segment)), campaign or "adhoc", folder, parallel, True, again, only)
+    plan = Plan(campaign, folder, parallel, keep=True, again=again)
+    _bring(lambda: list(remote.in_folder(tree, segment)), plan, only)
 
 
 @fetching.command("nsidc")
 def fetch_nsidc(
     short_name: Annotated[str, typer.Argument(help="of the dataset, IRSNO1B for example")],
     version: Annotated[str | None, typer.Option(help="of the dataset; by default all there are")] = None,
-    box: InBox = None,
+    box: options.InBox = None,
     since: Dated = None,
     until: Dated = None,
     campaign: Campaign = None,
@@ -96,12 +102,13 @@ def fetch_nsidc(
 ) -> None:
     """A dataset of the National Snow and Ice Data Center; the campaign is called as the dataset is, if nothing is said."""
     from workbench.fetching import catalogues, remote
+    from workbench.fetching.fetch import Plan
 
     def found() -> "list[Remote]":
         answered = catalogues.listed("nsidc", short_name, version=version, box=_box(box), dates=_dates(since, until))
         return [remote.Remote(one.address, segment, one.digest, one.size) for one in answered] if segment else answered
 
-    _bring(found, campaign or short_name, folder, parallel, keep, again, only)
+    _bring(found, Plan(campaign or short_name, folder, parallel, keep, again), only)
 
 
 @fetching.command("opr")
@@ -111,7 +118,7 @@ def fetch_opr(
     ],
     segments: Annotated[list[str] | None, typer.Option("--segment", help="YYYYMMDD_NN; may be repeated")] = None,
     product: Annotated[str, typer.Option(help="CSARP_standard, CSARP_qlook …")] = "CSARP_standard",
-    box: InBox = None,
+    box: options.InBox = None,
     since: Dated = None,
     until: Dated = None,
     catalogue: Annotated[str | None, typer.Option(help="another catalogue than theirs: a STAC GeoParquet file")] = None,
@@ -124,6 +131,7 @@ def fetch_opr(
 ) -> None:
     """A season of Open Polar Radar; the campaign is called as the season is, if nothing is said."""
     from workbench.fetching import catalogues
+    from workbench.fetching.fetch import Plan
 
     def found() -> "list[Remote]":
         return catalogues.listed(
@@ -136,19 +144,11 @@ def fetch_opr(
             catalogue=catalogue,
         )
 
-    _bring(found, campaign or season, folder, parallel, keep, again, only)
+    _bring(found, Plan(campaign or season, folder, parallel, keep, again), only)
 
 
-def _bring(
-    find: "Callable[[], list[Remote]]",
-    campaign: str,
-    folder: Path,
-    parallel: int,
-    keep: bool,
-    again: bool,
-    only: bool,
-) -> None:
-    from workbench.fetching.fetch import Account, Plan, fetch
+def _bring(find: "Callable[[], list[Remote]]", plan: "Plan", only: bool) -> None:
+    from workbench.fetching.fetch import Account, fetch
     from workbench.fetching.remote import CannotFetch
     from workbench.progress import Stages
 
@@ -161,7 +161,7 @@ def _bring(
             _show(remotes)
             return
         connection = terminal.connect()
-        goes_on = f"what has come is kept in {folder}: the same command goes on from there"
+        goes_on = f"what has come is kept in {plan.folder}: the same command goes on from there"
         with last_words(lambda: goes_on), Stages(out) as stages:
             stage = stages.begin("fetching", len(remotes))
 
@@ -169,7 +169,7 @@ def _bring(
                 stage.reach(account.done)
                 stage.note(f"{len(account.uploaded)} uploaded, {len(account.refused)} refused")
 
-            account = fetch(connection, remotes, Plan(campaign, folder, parallel, keep, again), tell)
+            account = fetch(connection, remotes, plan, tell)
     except CannotFetch as error:
         raise fail(str(error)) from error
     for address, sentence in account.refused.items():
@@ -189,15 +189,12 @@ def _show(remotes: "Iterable[Remote]") -> None:
 
 
 def _box(text: str | None) -> "Box | None":
-    if text is None:
-        return None
+    from firnline.products.track import Box
+
     try:
-        west, south, east, north = (float(part) for part in text.split(","))
-    except ValueError:
-        raise fail(f"'{text}' is no box: give west,south,east,north in degrees.") from None
-    if not (-180 <= west <= 180 and -180 <= east <= 180 and -90 <= south < north <= 90):
-        raise fail(f"'{text}' is no box: give west,south,east,north in degrees, south below north.")
-    return west, south, east, north
+        return Box.of(text) if text else None
+    except Refused as refused:
+        raise fail(str(refused)) from None
 
 
 def _dates(since: datetime | None, until: datetime | None) -> "Dates | None":

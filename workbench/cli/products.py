@@ -172,4 +172,5 @@ def _in_cloud(connection: "Connection", name: str | None, request: "ExportReques
         shown.print(f"{fetched} files in {out}", markup=False, soft_wrap=True)
     if missing:
         raise fail(f"{missing}. The same command with --name {name} goes on with what is missing.")
-    shown.print(f"{summary}; the products lie below {products}", markup=False, soft_wrap=True)
+    kept = f"the products lie below {products}, and stay until somebody deletes them (aws s3 rm --recursive {products})"
+    shown.print(f"{summary}; {kept}", markup=False, soft_wrap=True)

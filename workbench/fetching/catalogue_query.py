@@ -57,14 +57,13 @@ def opr(
     catalogue: str | None,
 ) -> Iterator[Line]:
     """Frames of a season in Open Polar Radar's catalogue; `product` is `CSARP_standard` or another of its products."""
-    import shapely
     import xopr
 
     connection = xopr.OPRConnection(stac_parquet_href=catalogue, sync_catalogs=catalogue is None)
     frames = connection.query_frames(
         collections=[collection],
         segment_paths=segments or None,
-        geometry=shapely.box(*box) if box else None,
+        geometry=_outline(*box) if box else None,
         date_range="/".join(dates) if dates else None,
     )
     for _, frame in (frames if frames is not None else _Nothing()).iterrows():
@@ -72,6 +71,15 @@ def opr(
         if asset:
             told = frame["properties"]
             yield {"address": asset["href"], "segment": f"{told['opr:date']}_{int(told['opr:segment']):02d}"}
+
+
+def _outline(west: float, south: float, east: float, north: float) -> Any:
+    """A box, or the two halves of one that lies across the date line."""
+    import shapely
+
+    if west <= east:
+        return shapely.box(west, south, east, north)
+    return shapely.MultiPolygon([shapely.box(west, south, 180, north), shapely.box(-180, south, east, north)])
 
 
 class _Nothing:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from firnline.products.track import Box
 from workbench.fetching import catalogue_query
 from workbench.fetching.remote import CannotFetch, Digest, Remote, checked
 from workbench.local_cloud.settings import ROOT
@@ -15,8 +16,6 @@ TOOLS = ROOT / ".venv/fetch/bin/python"
 LONGEST_QUERY_S = 600
 _LAST_LINES = 3
 
-Box = tuple[float, float, float, float]
-"""West, south, east, north in degrees."""
 Dates = tuple[date, date]
 Archive = Literal["nsidc", "opr"]
 
@@ -62,9 +61,15 @@ def listed(
         words += [option, value] if value else []
     for segment in segments or []:
         words += ["--segment", segment]
-    words += ["--box", *map(str, box)] if box else []
+    if box:
+        words += ["--box", *map(str, (_halfway(box.west), box.south, _halfway(box.east), box.north))]
     words += ["--dates", *(day.isoformat() for day in dates)] if dates else []
     return [_remote(line) for line in _ask(words).splitlines()]
+
+
+def _halfway(longitude: float) -> float:
+    """From -180 to 180, as catalogues count."""
+    return longitude if longitude <= 180 else longitude - 360
 
 
 def _ask(words: list[str]) -> str:

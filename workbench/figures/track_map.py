@@ -6,13 +6,16 @@ from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
+from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.text import Annotation
 from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import BboxBase
 from pyproj import Transformer
 
 from firnline.errors import Refused
+from firnline.portal.coastline import coasts
 from firnline.products.frame_product import FrameProduct, Status
 from firnline.products.track import projection_of
 from workbench.figures.style import CONTINUOUS, SMALL_POINTS, STATUS_COLOUR, Width, caption, new_figure, styled
@@ -23,6 +26,7 @@ LABEL: dict[Colour, str] = {
     "accumulation": "Accumulation (m w.e. a$^{-1}$)", "confidence": "Mean confidence", "status": "Status",
 }  # fmt: skip
 PROJECTION_NAME = {"EPSG:3413": "NSIDC Sea Ice Polar Stereographic North", "EPSG:3031": "Antarctic Polar Stereographic"}
+_OF_SHELVES = {"EPSG:3413": "", "EPSG:3031": " (ice shelves as sea)"}
 MOST_POINTS = 600
 """Of a frame's track on the map."""
 _MARGIN = 0.12
@@ -32,6 +36,8 @@ _BAR_SHARE = 0.3
 _GRID_STEPS = (0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30)
 _GRID_LINES = 5
 _GRID_POINTS = 200
+_SEA, _COAST = "#e6eff5", "#6d7f8c"
+_ON_WHITE = {"boxstyle": "square,pad=0.08", "facecolor": "white", "alpha": 0.75, "linewidth": 0}
 
 
 @dataclass(frozen=True)
@@ -82,7 +88,8 @@ def track_map(lines: Sequence[MapLine], colour: Colour, statement: str, width: W
     figure = new_figure(width, 3.3 if width == "column" else 6.0)
     with styled():
         axes = figure.subplots()
-        _graticule(axes, to_plane, low, high)
+        known = _land(axes, projection, low, high)
+        names = _graticule(axes, to_plane, low, high)
         _draw(figure, axes, lines, tracks, colour)
         axes.set(
             xlim=(low[0], high[0]),
@@ -94,8 +101,10 @@ def track_map(lines: Sequence[MapLine], colour: Colour, statement: str, width: W
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(4))
             axis.set_major_formatter("{x:g}")
-        _scale_bar(axes, low, high)
-        caption(figure, f"{projection}, {PROJECTION_NAME[projection]}.\n{statement}")
+        names.insert(0, _scale_bar(axes, low, high))
+        coast = f" Coast{_OF_SHELVES[projection]}: Natural Earth." if known else ""
+        caption(figure, f"{projection}, {PROJECTION_NAME[projection]}.{coast}\n{statement}")
+        _leave_out_what_overlaps(figure, names)
     return figure
 
 
@@ -134,8 +143,19 @@ def _draw(figure: Figure, axes: Axes, lines: Sequence[MapLine], tracks: Sequence
     bar.outline.set_linewidth(0.5)
 
 
-def _graticule(axes: Axes, to_plane: Transformer, low: np.ndarray, high: np.ndarray) -> None:
-    """Parallels and meridians, named where they leave the map."""
+def _land(axes: Axes, projection: str, low: np.ndarray, high: np.ndarray) -> bool:
+    """Coasts, with the sea in colour; False, and nothing drawn, where the map leaves what is known of them."""
+    rings = coasts(projection).within(low, high)
+    if rings is None:
+        return False
+    axes.set_facecolor(_SEA)
+    drawn = PolyCollection(rings, facecolor="white", edgecolor=_COAST, linewidths=0.4, zorder=0)
+    axes.add_collection(drawn, autolim=False)
+    return True
+
+
+def _graticule(axes: Axes, to_plane: Transformer, low: np.ndarray, high: np.ndarray) -> list[Annotation]:
+    """Parallels and meridians, named where they leave the map; returns the names."""
     edge = np.linspace(0, 1, _GRID_POINTS)
     sides = [
         (edge, np.zeros_like(edge)),
@@ -149,6 +169,7 @@ def _graticule(axes: Axes, to_plane: Transformer, low: np.ndarray, high: np.ndar
     east, north = to_plane.transform(places[:, 0], places[:, 1], direction="INVERSE")
     turned = np.degrees(np.angle(np.exp(1j * np.radians(east)).mean()))
     east = (east - turned + 180.0) % 360.0 - 180.0 + turned
+    names = []
     for values, is_parallel in ((north, True), (east, False)):
         step = next((one for one in _GRID_STEPS if np.ptp(values) / one <= _GRID_LINES), _GRID_STEPS[-1])
         for value in np.arange(np.ceil(values.min() / step), np.floor(values.max() / step) + 1) * step:
@@ -157,21 +178,38 @@ def _graticule(axes: Axes, to_plane: Transformer, low: np.ndarray, high: np.ndar
             )
             along = (other, np.full_like(other, value)) if is_parallel else (np.full_like(other, value), other)
             x, y = (np.asarray(part) / 1000.0 for part in to_plane.transform(*along))
-            axes.plot(x, y, color="0.85", lw=0.5, zorder=0)
-            _name_line(axes, x, y, low, high, _degrees(value, step, is_parallel), is_parallel)
+            axes.plot(x, y, color="0.8", lw=0.5, zorder=0)
+            names += _name_line(axes, x, y, low, high, _degrees(value, step, is_parallel))
+    return names
 
 
 def _name_line(
-    axes: Axes, x: np.ndarray, y: np.ndarray, low: np.ndarray, high: np.ndarray, name: str, is_parallel: bool
-) -> None:
+    axes: Axes, x: np.ndarray, y: np.ndarray, low: np.ndarray, high: np.ndarray, name: str
+) -> list[Annotation]:
+    """At the right edge of the map if the line runs across it, and at the upper one if it runs up."""
     inside = np.flatnonzero((x > low[0]) & (x < high[0]) & (y > low[1]) & (y < high[1]))
     if inside.size < _GRID_POINTS // 10:
-        return
-    at = inside[np.argmax(x[inside])] if is_parallel else inside[np.argmax(y[inside])]
-    axes.annotate(
-        name, (x[at], y[at]), xytext=(-2, -1.5) if is_parallel else (2, -1), textcoords="offset points", va="top",
-        ha="right" if is_parallel else "left", fontsize=SMALL_POINTS - 0.5, color="0.45", zorder=0,
+        return []
+    across = np.ptp(x[inside]) >= np.ptp(y[inside])
+    at = inside[np.argmax(x[inside] if across else y[inside])]
+    written = axes.annotate(
+        name, (x[at], y[at]), xytext=(-2, -1.5) if across else (2, -1.5), textcoords="offset points", va="top",
+        ha="right" if across else "left", fontsize=SMALL_POINTS - 0.5, color="0.4", zorder=0, bbox=_ON_WHITE,
     )  # fmt: skip
+    return [written]
+
+
+def _leave_out_what_overlaps(figure: Figure, names: Sequence[Annotation]) -> None:
+    """Take away names that lie on one before them, or reach out of the map."""
+    figure.draw_without_rendering()  # where they lie is known only then
+    edge, kept = figure.axes[0].bbox.padded(1), list[BboxBase]()
+    for name in names:
+        box = name.get_window_extent()
+        within = box.x0 >= edge.x0 and box.x1 <= edge.x1 and box.y0 >= edge.y0 and box.y1 <= edge.y1
+        if within and not any(box.overlaps(other) for other in kept):
+            kept.append(box)
+        else:
+            name.remove()
 
 
 def _degrees(value: float, step: float, is_parallel: bool) -> str:
@@ -181,14 +219,20 @@ def _degrees(value: float, step: float, is_parallel: bool) -> str:
     return f"{abs(value):.{decimals}f}°{letter}"
 
 
-def _scale_bar(axes: Axes, low: np.ndarray, high: np.ndarray) -> None:
-    """A bar of a round length, in the projection, which near the standard parallel is true to a percent."""
+def _scale_bar(axes: Axes, low: np.ndarray, high: np.ndarray) -> Annotation:
+    """A bar of a round length, in the projection, which near the standard parallel is true to a percent; its name."""
     room = _BAR_SHARE * float(high[0] - low[0])
     power = 10.0 ** np.floor(np.log10(room))
     length = max(nice * power for nice in _NICE if nice * power <= room)
     left, level = low[0] + 0.05 * (high[0] - low[0]), low[1] + 0.05 * (high[1] - low[1])
     axes.plot([left, left + length], [level, level], color="black", lw=2.2, solid_capstyle="butt", zorder=3)
     name = f"{length:g} km" if length >= 1 else f"{1000 * length:g} m"
-    axes.annotate(
-        name, (left + length / 2, level), xytext=(0, 3), textcoords="offset points", ha="center", fontsize=SMALL_POINTS
+    return axes.annotate(
+        name,
+        (left + length / 2, level),
+        xytext=(0, 3),
+        textcoords="offset points",
+        ha="center",
+        fontsize=SMALL_POINTS,
+        bbox=_ON_WHITE,
     )

@@ -90,6 +90,7 @@ def _set_environment(settings: Settings, admin: dict[str, str]) -> None:
             "SFTP_ENABLED": "0",
             "TMPDIR": str(settings.temporary),
             "LAMBDA_WARM_TTL_SECONDS": "120",
+            "PYTHONDONTWRITEBYTECODE": "1",  # each worker is unpacked to a folder of its own: it would be kept for nobody
             "OMP_NUM_THREADS": "1",
             "OPENBLAS_NUM_THREADS": "1",
             "LOG_LEVEL": os.environ.get("FIRNLINE_LOG_LEVEL", "INFO"),

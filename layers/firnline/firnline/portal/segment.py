@@ -14,6 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from firnline.portal import page, polar
+from firnline.portal.coastline import in_file
 from firnline.portal.identity import ARBITER, Reviewer
 from firnline.portal.page import PREFIX
 from firnline.portal.problems import Problem
@@ -27,6 +28,7 @@ PICTURE_CACHE = "private, max-age=3600, immutable"
 """An address names the revision whose picture it is."""
 SHOWN_CACHE = "private, max-age=20"
 """Lines change when somebody answers: going back and forth is quick, and a minute later everything is new."""
+COASTS_CACHE = "private, max-age=86400"
 SAID: dict[FrameStatus, str] = {
     "READY": "not predicted yet",
     "PREDICTED": "predicted",
@@ -41,6 +43,7 @@ _Found = TypeVar("_Found")
 
 _NO_SEGMENT = "There is no such segment, or it has no frames. Go back to the list of segments."
 _NO_FRAME = "There is no such frame in this segment."
+_NO_COASTS = "There are coasts of the projections EPSG:3413 and EPSG:3031 only."
 
 
 def addresses(store: Segments) -> list[Route]:
@@ -51,6 +54,7 @@ def addresses(store: Segments) -> list[Route]:
         Route("/segments", lambda _: RedirectResponse(f"{PREFIX}/segments/", 308)),
         Route("/segments/", pages.list),
         Route("/segment_browser.js", pages.script),
+        Route("/coasts/{number}", pages.coasts),
         Route("/segments/{campaign}/{segment}", pages.segment),
         Route(frame, pages.frame),
         Route(f"{frame}/shown", pages.shown),
@@ -74,6 +78,11 @@ class _Pages:
 
     def script(self, request: Request) -> Response:
         return Response(joined("segment_browser"), media_type="text/javascript")
+
+    def coasts(self, request: Request) -> Response:
+        content = _found(lambda: in_file(f"EPSG:{request.path_params['number']}"), _NO_COASTS)
+        headers = {"Content-Encoding": "gzip", "Cache-Control": COASTS_CACHE}
+        return Response(content, media_type="application/json", headers=headers)
 
     def segment(self, request: Request) -> Response:
         campaign, segment = _part(request, "campaign"), _part(request, "segment")
@@ -178,11 +187,14 @@ def segment_address(campaign: str, segment: str) -> str:
 
 
 def _graticule(projection: polar.Projection) -> dict[str, Any]:
-    """What the map needs to draw meridians, which are straight lines from the pole, and parallels, which are circles, in km."""
+    """What the map needs to draw meridians, which are straight lines from the pole, and parallels, which are circles, in km;
+    and where its coasts are.
+    """
     _, y = projection.xy(projection.pole * PARALLELS, np.full(PARALLELS.shape, projection.straight_down))
     return {
         "pole": projection.pole,
         "straightDown": projection.straight_down,
+        "coast": f"{PREFIX}/coasts/{projection.code.removeprefix('EPSG:')}",
         "parallels": [
             [float(degrees), round(abs(radius) / 1000, 3)] for degrees, radius in zip(PARALLELS, y, strict=True)
         ],
@@ -202,11 +214,11 @@ def _counts(frames: dict[FrameStatus, int]) -> list[dict[str, Any]]:
     ]
 
 
-def _found(read: Callable[[], _Found]) -> _Found:
+def _found(read: Callable[[], _Found], otherwise: str = _NO_FRAME) -> _Found:
     try:
         return read()
     except KeyError as error:
-        raise Problem(404, _NO_FRAME) from error
+        raise Problem(404, otherwise) from error
 
 
 def _part(request: Request, name: str) -> str:

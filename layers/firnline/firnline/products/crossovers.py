@@ -3,6 +3,7 @@
 Tracks are crossed in the polar stereographic projection of their hemisphere, in which the few metres between two traces are
 as straight as on the ellipsoid, to a millimetre. Depths of both lines are counted from their own surfaces through the same
 medium. What that may be off by is the same for both, and is no part of a difference's uncertainty; picks and surfaces are.
+Of a model's picks on both lines only the part counts that is not the same for both (`uncertainty.of_repetition`).
 Between two seasons layers sink as snow falls, which is no error: the days between are told.
 """
 
@@ -150,7 +151,7 @@ def differences(one: FrameProduct, trace: float, other: FrameProduct, other_trac
     pairs += [(bed, again, 1.0) for bed in here.rows("bed") for again in there.rows("bed")]
     found = []
     for row, again, confidence in pairs:
-        spread = here.spread(row) + there.spread(again)
+        spread = here.spread(row, other) + there.spread(again, one)
         sigma, wide = (float(spread.half_width(share)) for share in (ONE_SIGMA, TWO_SIGMA))
         found.append(
             Difference(
@@ -192,11 +193,12 @@ class _Place:
         drawn = np.flatnonzero((self.product.labels == label) & np.isfinite(self.depth) & (self.below > 0))
         return [int(row) for row in drawn[np.argsort(self.below[drawn], kind="stable")]]
 
-    def spread(self, row: int) -> Spread:
-        """Error, m, of a line's depth here, the medium's apart."""
+    def spread(self, row: int, other: FrameProduct) -> Spread:
+        """Error, m, of a line's depth here, the medium's apart, and what `other` shares of it."""
+        own, of_surface = self.product.repetition_error_s(other)
         pick, surface = (
             Spread(*(part[:, line, self.nearest] for part in np.broadcast_arrays(error.sigma, error.weight)))
-            for error, line in ((self.product.pick_error_s, row), (self.product.surface_error_s, 0))
+            for error, line in ((own, row), (of_surface, 0))
         )
         medium = self.product.assumptions.medium
         return depth_spread(pick, surface, medium, MediumError(), np.array(self.depth[row]))

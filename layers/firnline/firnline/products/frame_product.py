@@ -30,6 +30,7 @@ from firnline.products.uncertainty import (
     depth_spread,
     of_confidence,
     of_person,
+    of_repetition,
 )
 from firnline.radar.time_units import gps_minus_utc
 
@@ -249,8 +250,21 @@ class FrameProduct:
     @cached_property
     def pick_error_s(self) -> Spread:
         """Error of the lines' two-way times, s."""
-        rows = self.pick_error_rows
+        return self._in_seconds(self.pick_error_rows)
+
+    def _in_seconds(self, rows: Spread) -> Spread:
         return rows.scaled(self.frame.framing.samples_per_row * (self.frame.dt_s or np.nan))
+
+    def repetition_error_s(self, other: "FrameProduct") -> tuple[Spread, Spread]:
+        """As `pick_error_s` and `surface_error_s`: the part that another product of the same ice does not share.
+
+        The ice leads a model astray in the same way twice. Whatever a person drew shares nothing.
+        """
+        if not (self.by_model and other.by_model):
+            return self.pick_error_s, self.surface_error_s
+        rows = of_repetition(self.confidence, self.labels, same_radar=self.campaign == other.campaign)
+        own = self._in_seconds(rows)
+        return own, self._surface_error(own)
 
     @cached_property
     def pick_error_rows(self) -> Spread:
@@ -304,14 +318,17 @@ class FrameProduct:
     @cached_property
     def surface_error_s(self) -> Spread:
         """Error, s, of the surface's time in each trace, (k, 1, traces): of the drawn one, or a pixel's of the file's own."""
+        return self._surface_error(self.pick_error_s)
+
+    def _surface_error(self, drawn_s: Spread) -> Spread:
         own = self.frame.dt_s or np.nan
         pixel = own * PIXEL_ROWS * self.frame.framing.samples_per_row
-        shape = (len(self.pick_error_s.sigma), 1, self.frame.file_traces)
+        shape = (len(drawn_s.sigma), 1, self.frame.file_traces)
         sigma, weight = np.full(shape, pixel), np.full(shape, 1.0 / shape[0])
         for line in np.flatnonzero(self.labels == "surface"):
             drawn = np.isfinite(self.twtt_s[line])
-            sigma[:, 0, drawn] = self.pick_error_s.sigma[:, line, drawn]
-            weight[:, 0, drawn] = self.pick_error_s.weight[:, line, drawn]
+            sigma[:, 0, drawn] = drawn_s.sigma[:, line, drawn]
+            weight[:, 0, drawn] = drawn_s.weight[:, line, drawn]
         return Spread(sigma, weight)
 
 

@@ -55,7 +55,8 @@ class Box(BaseModel):
             return cls(west=west, south=south, east=east, north=north)
         except ValueError as error:
             raise Refused(
-                f"'{text}' is no box: give west,south,east,north in degrees, as -50,70,-40,72 (longitudes from -180 to 360)."
+                f"'{text}' is no box: give west,south,east,north in degrees, south below north, as -50,70,-40,72 "
+                "(longitudes from -180 to 360)."
             ) from error
 
     def holds(self, latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:

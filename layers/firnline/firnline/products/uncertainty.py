@@ -37,6 +37,19 @@ NEIGHBOURS_CORRELATION = 0.45
 both are off by, the thickness is not. Chosen, as a tenth was taken off the core's width, so that 68 % of these lines'
 errors lie within what is said."""
 
+_AGAIN_CORE_ROWS = (0.26, 0.26, 0.28, 0.265, 0.245, 0.24, 0.215)
+_AGAIN_TAIL_SHARE = (0.05, 0.05, 0.06, 0.04, 0.02, 0.006, 0.001)
+_AGAIN_TAIL_ROWS = 1.65
+_AGAIN_SURFACE_ROWS = 0.10
+_AGAIN_BED = (0.27, 0.04, 6.0)
+"""The part of these errors that another flight of the same radar over the same ice does not share, of layers by their
+confidence (knots as above), of the surface, and of the bed (core, tail's share, tail). The rest comes from the ice: what it
+holds beside a layer, and its bends. Fitted by maximum likelihood to differences of the model's lines of two simulated flights
+over the same ice: 10,000 pairs of lines that follow one true layer, of 30 campaigns that no test of this uses. Errors of the
+two flights correlate there by 0.9, and by 0.87 if the other radar has a wider pulse, fewer looks and higher sidelobes."""
+_ANOTHER_RADAR = 1.2
+"""How much greater that part is then."""
+
 _HALVINGS = 22
 _WIDEST = 6.0
 
@@ -101,6 +114,27 @@ def of_confidence(confidence: np.ndarray) -> Spread:
     tail = np.interp(known, _CONFIDENCE, _TAIL_SHARE)
     core = np.interp(known, _CONFIDENCE, _CORE_ROWS)
     return Spread(np.stack([core, np.full_like(core, _TAIL_ROWS)]), np.stack([1 - tail, tail]))
+
+
+def of_repetition(confidence: np.ndarray, labels: np.ndarray, *, same_radar: bool) -> Spread:
+    """Of the errors of the model's lines, rows of the picture, the part that another flight over the same ice does not share.
+
+    In a difference of two correlated quantities only what they do not share is left (JCGM 100:2008, 5.2.2 and F.1.2.3); so
+    those of two flights can be added as independent ones are.
+
+    Parameters
+    ----------
+    confidence : (lines, traces)
+    labels : (lines,) surface, layer or bed
+    same_radar : whether the other flight had the same radar
+    """
+    known = np.where(np.isfinite(confidence), confidence, UNKNOWN_CONFIDENCE)
+    core, share = (np.interp(known, _CONFIDENCE, each) for each in (_AGAIN_CORE_ROWS, _AGAIN_TAIL_SHARE))
+    tail = np.full_like(core, _AGAIN_TAIL_ROWS)
+    core[labels == "surface"], share[labels == "surface"] = _AGAIN_SURFACE_ROWS, 0.0
+    bed = labels == "bed"
+    core[bed], share[bed], tail[bed] = _AGAIN_BED
+    return Spread(np.stack([core, tail]), np.stack([1 - share, share])).scaled(1.0 if same_radar else _ANOTHER_RADAR)
 
 
 def of_person(rows: float = REVIEWER_ROWS) -> Spread:

@@ -93,6 +93,43 @@ class Disputed:
     agreed: Drawn | None = None
 
 
+@dataclass(frozen=True)
+class _Case:
+    """The answers that can be used, of how many there were, and the frame that they are about."""
+
+    given: list[Given]
+    answers: int
+    frame_id: str
+    width: int
+    height: int
+    source: dict[str, Any]
+
+    def document(self, drawing: Drawing, submitted: datetime) -> LayersDocument:
+        made = Source(kind="human", created=submitted, **self.source)
+        return as_document(drawing, self.frame_id, self.width, self.height, made)
+
+    def beside(self, truth: Lines | None = None) -> Beside:
+        """With `truth`, an arbiter's, everybody is compared with that; else with each other."""
+        people = [one for one in self.given if not one.arbiter]
+        drawings = {
+            number: lines_of(one.drawing.layers, self.width) for number, one in enumerate(people) if one.drawing
+        }
+
+        def agreed(number: int) -> float | None:
+            if number not in drawings:
+                return None
+            if truth is not None:
+                return agreement(drawings[number], truth)
+            others = [agreement(drawings[number], lines) for other, lines in drawings.items() if other != number]
+            return sum(others) / len(others) if others else None
+
+        work = [one.work(agreed(number)) for number, one in enumerate(people)]
+        work += [one.work(None) for one in self.given if one.arbiter]
+        differ = any(not _same(one, self.given[-1]) for one in self.given)
+        refused = self.answers - len(self.given)
+        return Beside(self.answers, refused, differ, tuple(work), mean_agreement(list(drawings.values())))
+
+
 def decide(
     answers: list[Any], frame_id: str, width: int, height: int, source: dict[str, Any]
 ) -> Drawn | Judged | Disputed:
@@ -105,23 +142,23 @@ def decide(
     given, reason = _usable(answers, width, height)
     if not given:
         raise reason
-    refused = len(answers) - len(given)
+    case = _Case(given, len(answers), frame_id, width, height, source)
     arbiters = [one for one in given if one.arbiter]
     if not arbiters and any(isinstance(raw, dict) and raw.get("arbiter") is True for raw in answers):
         raise reason  # the arbiter's own answer is the one that cannot be used
     if arbiters:
-        return _by_one(arbiters[-1], given, len(answers), refused, frame_id, width, height, source, True)
+        return _by_one(arbiters[-1], case, arbitrated=True)
     verdicts = Counter(one.verdict.kind for one in given if one.verdict)
     kind, votes = verdicts.most_common(1)[0] if verdicts else ("", 0)
     if 2 * votes > len(given):
         last = [one for one in given if one.verdict and one.verdict.kind == kind][-1]
-        return _by_one(last, given, len(answers), refused, frame_id, width, height, source, False)
+        return _by_one(last, case)
     drawn = [one for one in given if one.drawing]
     if 2 * len(drawn) <= len(given):
         return _disputed("They disagree whether the frame can be drawn at all.", drawn, given, width)
     if len(drawn) == 1 or all(_same(one, drawn[0]) for one in drawn):
-        return _by_one(drawn[-1], given, len(answers), refused, frame_id, width, height, source, False)
-    return _by_all(drawn, given, len(answers), refused, frame_id, width, height, source)
+        return _by_one(drawn[-1], case)
+    return _by_all(drawn, case)
 
 
 def _usable(answers: list[Any], width: int, height: int) -> tuple[list[Given], Refused]:
@@ -145,52 +182,31 @@ def _usable(answers: list[Any], width: int, height: int) -> tuple[list[Given], R
     return given, reason
 
 
-def _by_one(
-    decides: Given,
-    given: list[Given],
-    answers: int,
-    refused: int,
-    frame_id: str,
-    width: int,
-    height: int,
-    source: dict[str, Any],
-    arbitrated: bool,
-) -> Drawn | Judged:
+def _by_one(decides: Given, case: _Case, *, arbitrated: bool = False) -> Drawn | Judged:
     """One answer as it is."""
-    truth = lines_of(decides.drawing.layers, width) if decides.drawing and arbitrated else None
-    beside = _beside(given, answers, refused, width, truth)
+    truth = lines_of(decides.drawing.layers, case.width) if decides.drawing and arbitrated else None
+    beside = case.beside(truth)
     if decides.drawing is None:
         assert decides.verdict is not None  # noqa: S101 - `_usable` gives each one of the two
         return Judged(decides.verdict, decides.by, beside)
-    made = Source(kind="human", created=decides.submitted, **source)
-    document = as_document(decides.drawing, frame_id, width, height, made)
+    document = case.document(decides.drawing, decides.submitted)
     return Drawn(document, decides.seconds, decides.drawing.dropped, beside, arbitrated)
 
 
-def _by_all(
-    drawn: list[Given],
-    given: list[Given],
-    answers: int,
-    refused: int,
-    frame_id: str,
-    width: int,
-    height: int,
-    source: dict[str, Any],
-) -> Drawn | Disputed:
+def _by_all(drawn: list[Given], case: _Case) -> Drawn | Disputed:
     """The median of what most people drew alike."""
-    drawings = [lines_of(one.drawing.layers, width) for one in drawn if one.drawing]
+    drawings = [lines_of(one.drawing.layers, case.width) for one in drawn if one.drawing]
     found = consensus(drawings)
-    layers = order_by_depth(_layers(found.agreed), width)
+    layers = order_by_depth(_layers(found.agreed), case.width)
     complete = Counter(one.drawing.coverage for one in drawn if one.drawing)["complete"]
     undecided = 2 * complete == len(drawn)
     coverage = "complete" if 2 * complete > len(drawn) and not found.disputed else "partial"
     dropped = sum(one.drawing.dropped for one in drawn if one.drawing)
-    made = Source(kind="human", created=drawn[-1].submitted, **source)
-    beside = _beside(given, answers, refused, width, None)
+    beside = case.beside()
     try:
-        document = as_document(Drawing(layers, coverage, dropped), frame_id, width, height, made)  # type: ignore[arg-type]
+        document = case.document(Drawing(layers, coverage, dropped), drawn[-1].submitted)  # type: ignore[arg-type]
     except Refused:
-        return _disputed("The medians of what they drew cross.", drawn, given, width)
+        return _disputed("The medians of what they drew cross.", drawn, case.given, case.width)
     seconds = drawn[-1].seconds
     if not found.disputed and not undecided and (layers or coverage == "complete"):
         return Drawn(document, seconds, dropped, beside)
@@ -200,7 +216,7 @@ def _by_all(
         else "They disagree whether every visible layer has a line."
     )
     agreed = Drawn(document.model_copy(update={"coverage": "partial"}), seconds, dropped, beside) if layers else None
-    return _disputed(sentence, drawn, given, width, layers, found.disputed, agreed)
+    return _disputed(sentence, drawn, case.given, case.width, layers, found.disputed, agreed)
 
 
 def _disputed(
@@ -222,25 +238,6 @@ def _disputed(
             [*layers, *(own[number][line] for number, line in disputed if number == first)], width
         )
     return Disputed(f"{names} drew this frame. {sentence} Decide between them.", proposal, given, agreed)
-
-
-def _beside(given: list[Given], answers: int, refused: int, width: int, truth: Lines | None) -> Beside:
-    """With `truth`, an arbiter's, everybody is compared with that; else with each other."""
-    people = [one for one in given if not one.arbiter]
-    drawings = {number: lines_of(one.drawing.layers, width) for number, one in enumerate(people) if one.drawing}
-
-    def agreed(number: int) -> float | None:
-        if number not in drawings:
-            return None
-        if truth is not None:
-            return agreement(drawings[number], truth)
-        others = [agreement(drawings[number], lines) for other, lines in drawings.items() if other != number]
-        return sum(others) / len(others) if others else None
-
-    work = [one.work(agreed(number)) for number, one in enumerate(people)]
-    work += [one.work(None) for one in given if one.arbiter]
-    differ = any(not _same(one, given[-1]) for one in given)
-    return Beside(answers, refused, differ, tuple(work), mean_agreement(list(drawings.values())))
 
 
 def lines_of(layers: list[Layer], width: int) -> Lines:

@@ -10,7 +10,7 @@ import { whenParsed } from "./page.js";
 import { Painter } from "./paint.js";
 import { Panel } from "./panel.js";
 import { COLOUR_MAPS, Picture, greyOf } from "./picture.js";
-import { Pointer, boxOf } from "./pointer.js";
+import { EDIT_PX, Pointer, boxOf } from "./pointer.js";
 import { Stroke } from "./stroke.js";
 import { Tracker } from "./tracker.js";
 import { View } from "./view.js";
@@ -347,11 +347,11 @@ export class LayerEditor extends HTMLElement {
     this.render("live", "panel");
   }
 
-  /** Before a stretch is drawn anew: the line that it starts on, if the one at hand is not there. */
+  /** Before a stretch is drawn anew: the line that it starts on, which need not be the one at hand where others lie close. */
   takeLineAt(pixel) {
     const { drawing, view } = this;
     const at = view.toScreen(pixel);
-    if (drawing.line && distanceTo(drawing.line, at, view) <= MEND_PX) return;
+    if (drawing.line && distanceTo(drawing.line, at, view) <= EDIT_PX) return;
     const index = lineAt(this.shown, at, view, MEND_PX);
     if (index >= 0) this.select([this.shown[index].id]);
   }

@@ -1,7 +1,7 @@
 import { replaced } from "./geometry.js";
 import { distanceTo, lineAt, vertexAt } from "./hits.js";
 
-const EDIT_PX = 4; // how near to a selected line, on the screen, a drag has to start to change it
+export const EDIT_PX = 4; // how near to a selected line, on the screen, a drag has to start to change it
 const SELECT_PX = 9; // how near to a line a click has to be to select it
 const MOVED_PX = 3; // a press that moves farther than that is a drag
 const NEIGHBOURHOOD = 3; // traces to each side, for each row of a drag, in which the line is traced anew

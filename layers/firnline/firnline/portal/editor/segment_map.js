@@ -1,4 +1,5 @@
 // The map of a segment's track in the polar projection of its hemisphere, drawn of what the page gives: no tiles, no other host.
+import { coastsOf, landIn, reaches } from "./coast.js";
 import { ceilingTicks, element, niceStep, told } from "./segment_parts.js";
 
 const MARGIN = 0.14;
@@ -7,12 +8,16 @@ const GRID_STEPS = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10];
 const MERIDIAN_STEPS = [0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30];
 const ARC_POINTS = 48;
 const INSET = 46;
+const RIM_DEGREES = 55;
 const REACH_PX = 40;
+const LAND = { fill: "#1c2731", stroke: "#5f7383", "stroke-width": 0.8, "stroke-linejoin": "round", "pointer-events": "none" };
 
 export function mapOf(svgMap, given, styles, point) {
   let scale = null;
   let marker = null;
   let drawn = [];
+  const coasts = {};
+  let [land, insetLand] = [null, null];
 
   const toPx = (x, y) => [scale.left + (x - scale.west) * scale.perKm, scale.top + (scale.north - y) * scale.perKm];
 
@@ -27,13 +32,45 @@ export function mapOf(svgMap, given, styles, point) {
     }
     const { projection } = drawn[0].shown.track;
     scale = scaleOf(drawn, width, height);
+    drawLand(projection);
     drawGraticule(given.projections[projection], width, height);
     drawTrack(drawn, tickStep);
     drawScale(width, height, projection);
     drawInset(given.projections[projection], width, height);
+    fillLand(projection);
     marker = svgMap.appendChild(element("g", { visibility: "hidden", "data-marker": "" }));
     marker.appendChild(element("circle", { r: 8, fill: "#0b0f14", "fill-opacity": 0.45, stroke: "#ffffff", "stroke-width": 2 }));
     marker.appendChild(element("circle", { r: 2, fill: "#ffffff" }));
+  }
+
+  /** Land lies below everything else, and comes later than the first frames do. */
+  function drawLand(projection) {
+    land = svgMap.appendChild(element("g", { "data-land": "" }));
+    if (projection in coasts) return;
+    coasts[projection] = null;
+    fetch(given.projections[projection].coast)
+      .then((answer) => (answer.ok ? answer.json() : Promise.reject(new Error(`answer ${answer.status}`))))
+      .then((file) => {
+        coasts[projection] = coastsOf(file);
+        fillLand(projection);
+      })
+      .catch((error) => {
+        land.appendChild(element("text", { x: 12, y: 18, class: "title" }, `no coast: ${error.message}`));
+      });
+  }
+
+  function fillLand(projection) {
+    const known = coasts[projection];
+    if (!known || !drawn.length || drawn[0].shown.track.projection !== projection) return;
+    const { clientWidth: width, clientHeight: height } = svgMap;
+    const [east, north] = [width / 2 / scale.perKm, height / 2 / scale.perKm];
+    const [x, y] = scale.middle;
+    const seen = { west: x - east, east: x + east, south: y - north, north: y + north };
+    if (reaches(known, seen)) land.replaceChildren(element("path", { ...LAND, d: landIn(known, seen, toPx) }));
+    const perKm = INSET / radiusAt(given.projections[projection], RIM_DEGREES);
+    const rim = INSET / perKm;
+    const all = landIn(known, { west: -rim, east: rim, south: -rim, north: rim }, (x, y) => [x * perKm, -y * perKm]);
+    insetLand.replaceChildren(element("path", { fill: "#3a4b58", d: all }));
   }
 
   function drawTrack(shown, tickStep) {
@@ -76,7 +113,7 @@ export function mapOf(svgMap, given, styles, point) {
   }
 
   function drawGraticule(of, width, height) {
-    const group = svgMap.appendChild(element("g", { fill: "none", stroke: "#34444f", "stroke-width": 1, "pointer-events": "none" }));
+    const group = svgMap.appendChild(element("g", { fill: "none", stroke: "#41525f", "stroke-width": 1, "pointer-events": "none" }));
     const texts = svgMap.appendChild(element("g", { "pointer-events": "none", opacity: 0.75 }));
     const corners = [[0, 0], [width, 0], [0, height], [width, height]].map(([px, py]) => [
       scale.west + (px - scale.left) / scale.perKm,
@@ -128,9 +165,11 @@ export function mapOf(svgMap, given, styles, point) {
 
   function drawInset(of, width, height) {
     const [x, y] = clearCorner(width, height);
-    const rim = radiusAt(of, 55);
+    const rim = radiusAt(of, RIM_DEGREES);
     const group = svgMap.appendChild(element("g", { "pointer-events": "none", "data-inset": "" }));
     group.appendChild(element("circle", { cx: x, cy: y, r: INSET, fill: "#0b0f14", stroke: "#5f7080" }));
+    group.appendChild(element("clipPath", { id: "inset" })).appendChild(element("circle", { r: INSET }));
+    insetLand = group.appendChild(element("g", { transform: `translate(${x} ${y})`, "clip-path": "url(#inset)" }));
     for (const latitude of [60, 70, 80]) {
       group.appendChild(element("circle", { cx: x, cy: y, r: (INSET * radiusAt(of, latitude)) / rim, fill: "none", stroke: "#34444f" }));
     }
