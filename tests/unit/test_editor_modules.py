@@ -229,6 +229,11 @@ class TestAnswers:
         pieces = [line((0, 46), (40, 46)), line((60, 46), (99, 46))]
         assert self.differences(call, [self.HIGH], pieces) == [("layer", [1, 2], 43)]
 
+    def test_lines_that_lie_close_do_not_chain_layers_together(self, call):
+        """Given layers 12 rows apart, which three people see 3 rows from each other, then each layer is a place of its own."""
+        answers = [[line((0, 10 + 12 * k + off), (99, 10 + 12 * k + off)) for k in range(5)] for off in (0, 3, 6)]
+        assert [lines for _, lines, _ in self.differences(call, *answers)] == 5 * [[1, 1, 1]]
+
     def test_the_label_alone_can_be_what_differs(self, call):
         bed = line((0, 40), (99, 40), label="bed")
         assert [lines for _, lines, _ in self.differences(call, [self.HIGH], [bed])] == [[1, 1]]
