@@ -13,6 +13,7 @@ import pytest
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from firnline import portal, review
+from firnline.documents.overlay import BED_COLOUR, LAYER_COLOURS, SURFACE_COLOUR
 from workbench.figures.style import STATUS_COLOUR
 from workbench.pictures.drawing import COLOURS
 
@@ -59,6 +60,14 @@ SETS = {
     "labels in the editor": of_labels_in_the_editor(),
     "labels in AWS's element": of_labels_in_aws_element(),
     "labels in pictures": COLOURS,
+    "lines in overlays": {
+        name: "#{:02x}{:02x}{:02x}".format(*colour)
+        for name, colour in {
+            "surface": SURFACE_COLOUR,
+            "bed": BED_COLOUR,
+            **{f"layer {n}": one for n, one in enumerate(LAYER_COLOURS)},
+        }.items()
+    },
     "lines in the segment browser": colours_in(
         PORTAL / "editor/segment_browser.js", r'(\w+): \{ colour: "(#[0-9a-f]{6})"'
     ),
