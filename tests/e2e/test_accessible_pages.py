@@ -109,10 +109,12 @@ def test_names_of_any_length_leave_the_list_in_the_window(world, address, tab, s
     assert tab.locator(".tasks td, .tasks th").evaluate_all(overflowing) == []
     short = tab.locator("[data-task] a", has_text="0939").first
     assert len(short.evaluate("one => [...one.getClientRects()].map(box => box.top)")) == 1
-    assert (
-        tab.locator("[data-task] td:nth-child(5)").evaluate_all("all => Math.min(...all.map(one => one.clientWidth))")
-        > 90
-    )
+    reasons = tab.locator("[data-task] td:nth-child(5)")
+    assert reasons.evaluate_all("all => Math.min(...all.map(one => one.clientWidth))") > 90
+    for where in (f"?campaign={long.split('/')[0]}", long):
+        tab.goto(f"{address}/review/segments/{where}")
+        assert tab.locator("[data-total], [data-radargram]").count() == 1
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), where
 
 
 def test_of_the_list_of_segments_and_of_a_segment(world, address, tab):

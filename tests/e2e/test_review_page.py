@@ -453,6 +453,84 @@ def test_a_server_that_does_not_answer_is_given_up_after_thirty_seconds(address,
     assert tab.is_enabled("[data-action=submit]")
 
 
+def gateways(status, message):
+    """What API Gateway answers by itself, in front of the page in an account."""
+    return {"status": status, "json": {"message": message}}
+
+
+def test_one_request_too_many_is_sent_again_after_a_pause(world, address, tab):
+    tab.clock.install()
+    tab.goto(f"{address}/review/next")
+    tab.clock.run_for(3_000)
+    editor = Editor(tab)
+    editor.select(1)
+    editor.press("Delete")
+    refused = []
+
+    def throttle_twice(route):
+        refused.append(route.request.post_data_json)
+        if len(refused) <= 2:
+            route.fulfill(**gateways(429, "Too Many Requests"))
+        else:
+            route.continue_()
+
+    tab.route("**/submit", throttle_twice)
+    tab.click("[data-action=submit]")
+    for pause in (2, 4):
+        tab.wait_for_selector(f"text=sent again in {pause} seconds")
+        assert "Nothing is lost" in tab.inner_text("[data-message]")
+        assert tab.is_disabled("[data-action=submit]")
+        tab.clock.run_for(1_000 * pause)
+    tab.wait_for_url(lambda url: "0940" in url)
+    assert len(refused) == 3
+    complete(world)
+    assert world.corrections.get(world.register.get(FRAME).review).layers == 2
+
+
+def test_who_goes_on_drawing_in_the_pause_sends_again_themselves(world, address, tab):
+    tab.clock.install()
+    tab.goto(f"{address}/review/next")
+    tab.clock.run_for(3_000)
+    editor = Editor(tab)
+    editor.select(1)
+    editor.press("Delete")
+    tab.route("**/submit", lambda route: route.fulfill(**gateways(429, "Too Many Requests")))
+    tab.click("[data-action=submit]")
+    tab.wait_for_selector("text=sent again in 2 seconds")
+    editor.press("Control+z")
+    tab.clock.run_for(2_000)
+    tab.wait_for_selector("text=You have gone on drawing")
+    tab.click("[data-action=submit]")
+    tab.click("[data-action=submit]")
+    for pause in (2, 4, 8, 16, 30):
+        tab.wait_for_selector(f"text=sent again in {pause} seconds")
+        tab.clock.run_for(1_000 * pause)
+    tab.wait_for_selector("text=Submit again to try once more")
+    assert "Too many people send at once" in tab.inner_text("[data-message]")
+    assert tab.is_enabled("[data-action=submit]")
+    assert world.events() == []
+
+
+def test_of_a_drawing_that_is_too_large_vertices_are_left_out(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.press("n")
+    editor.drag((20, 150), (300, 152))
+    editor.press("Enter")
+    before = len(editor.lines[3]["vertices"]) + 15
+    tab.route("**/submit", lambda route: route.fulfill(**gateways(413, "Request Entity Too Large")))
+    tab.click("[data-action=submit]")
+    tab.wait_for_selector(f"text=Your drawing has {before} vertices")
+    assert tab.is_visible("[data-message] [data-action=download]")
+    tab.click("[data-action=lessen]")
+    left = sum(len(line["vertices"]) for line in editor.lines)
+    assert left < before
+    assert f"{before - left} vertices are left out, {left} stay" in tab.inner_text("[data-message]")
+    assert tab.is_enabled("[data-action=submit]")
+    editor.press("Control+z")
+    assert sum(len(line["vertices"]) for line in editor.lines) == before
+
+
 def test_a_claim_that_somebody_else_has_is_told(address, tab):
     tab.goto(f"{address}/review/next")
     Editor(tab)

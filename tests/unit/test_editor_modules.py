@@ -194,6 +194,13 @@ class TestDrawing:
             return [...now, other.lines[0].label, other.changed];"""
         assert self.drawing(call, steps, line((0, 0), (9, 0))) == ["bed", True, "layer", False]
 
+    def test_vertices_are_left_out_in_one_step_but_not_those_that_a_person_set(self, call):
+        steps = """d.lines[1].vertices[2].set = true; const seen = [d.simplify(1), d.simplify(1)];
+            const count = () => d.lines.map((line) => line.vertices.length);
+            return [...seen, count(), d.undo(), count()];"""
+        lines = [line(*((x, x % 2) for x in range(9)), (9, 5)), line(*((x, 20) for x in range(5)))]
+        assert self.drawing(call, steps, *lines) == [True, False, [3, 3], True, [10, 5]]
+
     def test_start_over_can_be_undone(self, call):
         steps = "d.remove([0]); d.startOver(); const back = d.lines.length; d.undo(); return [back, d.lines.length];"
         assert self.drawing(call, steps, line((0, 0), (9, 0))) == [1, 0]
@@ -221,6 +228,11 @@ class TestAnswers:
     def test_a_line_in_two_pieces_and_a_whole_one_are_one_place(self, call):
         pieces = [line((0, 46), (40, 46)), line((60, 46), (99, 46))]
         assert self.differences(call, [self.HIGH], pieces) == [("layer", [1, 2], 43)]
+
+    def test_lines_that_lie_close_do_not_chain_layers_together(self, call):
+        """Given layers 12 rows apart, which three people see 3 rows from each other, then each layer is a place of its own."""
+        answers = [[line((0, 10 + 12 * k + off), (99, 10 + 12 * k + off)) for k in range(5)] for off in (0, 3, 6)]
+        assert [lines for _, lines, _ in self.differences(call, *answers)] == 5 * [[1, 1, 1]]
 
     def test_the_label_alone_can_be_what_differs(self, call):
         bed = line((0, 40), (99, 40), label="bed")
@@ -315,6 +327,8 @@ def test_joined_modules_have_no_comments_left_and_are_always_the_same():
     script = joined("elements")
     assert "import " not in script
     assert not any(text.startswith(("//", "/**", " ")) for text in script.splitlines())
+    assert "\n\n" not in script
+    assert "; // " not in script
     assert json.dumps(script) == json.dumps(joined.__wrapped__("elements"))
 
 

@@ -7,8 +7,9 @@ from firnline.documents.layers import Layer, LayersDocument
 
 SURFACE_COLOUR = (70, 190, 255)
 BED_COLOUR = (255, 120, 60)
-LAYER_COLOURS = ((255, 214, 70), (130, 230, 120), (255, 130, 190), (160, 160, 255))
-"""Neighbouring internal layers take different colours, so that the eye can tell which line it follows."""
+LAYER_COLOURS = ((255, 214, 70), (168, 85, 247))
+"""Neighbouring internal layers take different colours, so that the eye can tell which line it follows. There are no more than
+people with each of the three colour blindnesses tell from surface and bed, too."""
 
 
 def draw_layers(grey: np.ndarray, document: LayersDocument, width_px: int = 1) -> np.ndarray:

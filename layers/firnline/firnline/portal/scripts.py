@@ -13,6 +13,9 @@ from firnline.review.task_template import EDITOR_SCRIPT
 _IMPORT = re.compile(r'^import [^"]*"\./([a-z_]+)\.js";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?=const|let|function|async function|class)", re.MULTILINE)
 _COMMENT = re.compile(r"^[ ]*(//.*|/\*\*(?:[^*]|\*(?!/))*\*/)\n", re.MULTILINE)
+_ENDING_COMMENT = re.compile(r"(?<=[;,{(\[}])[ ]+// (?:[^\n'\"`]|(?<=\w)'s\b)*$", re.MULTILINE)
+"""Behind code, and with no quote in it but that of a genitive, so that it cannot be part of a text."""
+_BLANK = re.compile(r"\n{2,}")
 _INLINED = re.compile(r"<script data-layer-editor>.*?</script>", re.DOTALL)
 _INDENTATION = re.compile(r"^[ ]+", re.MULTILINE)
 
@@ -22,8 +25,9 @@ def joined(entry: str) -> str:
     """The module `entry` and all that it imports, as one classic script without comments and indentation."""
     parts: dict[str, str] = {}
     _add(entry, parts, ())
-    body = "".join(parts.values())
-    return f'"use strict";\n(() => {{\n{_INDENTATION.sub("", _COMMENT.sub("", body))}}})();\n'
+    bare = _ENDING_COMMENT.sub("", _COMMENT.sub("", "".join(parts.values())))
+    compact = _BLANK.sub("\n", _INDENTATION.sub("", bare)).strip()
+    return f'"use strict";\n(() => {{\n{compact}\n}})();\n'
 
 
 def with_editor(template: str) -> str:

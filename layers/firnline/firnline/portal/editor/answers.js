@@ -43,29 +43,19 @@ export const agree = (one, other) => one.label === other.label && closer(one, ot
 /** Whether one line stands where the other would, whatever their labels: both would be one too many. */
 export const alike = (one, other) => closer(one, other, ALIKE_SHARE);
 
-/** Whether line `one` has another of the same label within WITHIN_PX at trace x. */
-const metAt = (one, x, others) => {
-  const row = dense(one).rows[x - dense(one).start];
-  return others.some((other) => other.label === one.label && Math.abs((dense(other).rows[x - dense(other).start] ?? Infinity) - row) <= WITHIN_PX);
-};
-
-/** Stretches [{left, right, top, bottom}] in which lines of some people are not met by lines of all the others. */
-function stretchesOf(lines, answers) {
-  const off = new Map(); // trace → [top, bottom]
-  lines.forEach((own, who) => {
-    const others = answers.filter((_, k) => k !== who);
-    for (const line of own) {
-      const { start, rows } = dense(line);
-      rows.forEach((row, i) => {
-        if (others.every((all) => metAt(line, start + i, all))) return;
-        const [top, bottom] = off.get(start + i) ?? [row, row];
-        off.set(start + i, [Math.min(top, row), Math.max(bottom, row)]);
-      });
-    }
-  });
+/** Stretches [{left, right, top, bottom}] in which lines of some people are not met by lines of the same label of all the others. */
+function stretchesOf(answers) {
+  const all = answers.map((lines) => lines.map((line) => ({ label: line.label, ...dense(line) })));
   const stretches = [];
-  for (const x of [...off.keys()].sort((a, b) => a - b)) {
-    const [top, bottom] = off.get(x);
+  const first = Math.min(...all.flat().map(({ start }) => start));
+  const end = Math.max(...all.flat().map(({ start, rows }) => start + rows.length));
+  const isMet = (one, x, others) => others.some((other) => other.label === one.label && Math.abs(other.rows[x - other.start] - one.rows[x - one.start]) <= WITHIN_PX);
+  for (let x = first; x < end; x++) {
+    const here = all.map((lines) => lines.filter(({ start, rows }) => x >= start && x < start + rows.length));
+    const off = here.flatMap((own, who) => own.filter((one) => here.some((others, k) => k !== who && !isMet(one, x, others))));
+    if (!off.length) continue;
+    const rows = off.map((one) => one.rows[x - one.start]);
+    const [top, bottom] = [Math.min(...rows), Math.max(...rows)];
     const last = stretches[stretches.length - 1];
     if (last && x - last.right <= BRIDGED) Object.assign(last, { right: x, top: Math.min(last.top, top), bottom: Math.max(last.bottom, bottom) });
     else stretches.push({ left: x, right: x, top, bottom });
@@ -79,12 +69,18 @@ function stretchesOf(lines, answers) {
  * they part, and (x, y) is the middle of the longest. Lines that most people drew alike are no place, unless there is no other. */
 export function differences(answers) {
   const all = answers.flatMap((lines, who) => lines.map((line) => ({ who, line, agreed: new Set([who]) })));
-  for (const one of all) for (const other of all) if (one.who !== other.who && agree(one.line, other.line)) one.agreed.add(other.who);
+  all.forEach((one, i) => {
+    for (const other of all.slice(i + 1)) {
+      if (one.who === other.who || !agree(one.line, other.line)) continue;
+      one.agreed.add(other.who);
+      other.agreed.add(one.who);
+    }
+  });
   const open = all.filter(({ agreed }) => 2 * agreed.size <= answers.length);
   const groups = grouped(open.length ? open : all);
   const found = groups.map((members) => {
     const lines = answers.map((_, who) => members.filter((one) => one.who === who).map(({ line }) => line));
-    const stretches = stretchesOf(lines, answers);
+    const stretches = stretchesOf(lines);
     if (!stretches.length) return null;
     const longest = stretches.reduce((best, one) => (one.right - one.left > best.right - best.left ? one : best));
     return { x: Math.round((longest.left + longest.right) / 2), y: (longest.top + longest.bottom) / 2, label: members[0].line.label, lines, stretches };
@@ -92,23 +88,28 @@ export function differences(answers) {
   return found.filter(Boolean).sort((a, b) => a.y - b.y);
 }
 
-/** Lines of different people together that are meant as one layer: each with the nearest one of each other person. */
+/** Lines of different people together that are meant as one layer: the nearest first, and never two of one person in the same trace. */
 function grouped(members) {
-  const leader = members.map((_, i) => i);
-  const lead = (i) => (leader[i] === i ? i : (leader[i] = lead(leader[i])));
+  const pairs = [];
   members.forEach((one, i) => {
-    const nearest = new Map(); // person → [apart, index]
-    members.forEach((other, k) => {
-      if (other.who === one.who) return;
+    for (let k = i + 1; k < members.length; k++) {
+      const other = members[k];
+      if (other.who === one.who) continue;
       const { apart, of } = overlap(one.line, other.line);
-      const same = other.line.label === one.line.label ? NEAR_PX : WITHIN_PX;
-      if (of >= SHARED_SHARE && apart <= same && apart < (nearest.get(other.who)?.[0] ?? Infinity)) nearest.set(other.who, [apart, k]);
-    });
-    for (const [, k] of nearest.values()) leader[lead(i)] = lead(k);
+      if (of >= SHARED_SHARE && apart <= (other.line.label === one.line.label ? NEAR_PX : WITHIN_PX)) pairs.push({ apart, i, k });
+    }
   });
-  const groups = new Map();
-  members.forEach((one, i) => groups.set(lead(i), [...(groups.get(lead(i)) ?? []), one]));
-  return [...groups.values()];
+  const groups = members.map((one) => [one]);
+  for (const { i, k } of pairs.sort((a, b) => a.apart - b.apart)) {
+    const [into, from] = [groups[i], groups[k]];
+    const twice = ({ who, line }) => into.some((one) => one.who === who && overlap(one.line, line).shared);
+    if (into === from || from.some(twice)) continue;
+    into.push(...from);
+    members.forEach((_, m) => {
+      if (groups[m] === from) groups[m] = into;
+    });
+  }
+  return [...new Set(groups)];
 }
 
 /** Whether a drawing has, at a place, just what a person drew there. */

@@ -1,4 +1,4 @@
-import { alongTrack, byDepth, crossings, dense, firstOf, joined, lastOf, mended, outsideBox, parted, replaced, splitAt, touchesBox } from "./geometry.js";
+import { alongTrack, byDepth, crossings, dense, firstOf, joined, lastOf, mended, outsideBox, parted, replaced, simplified, splitAt, touchesBox } from "./geometry.js";
 
 /** The lines of a frame, which of them are selected, and every step on the way there. Lines are never changed, only replaced.
  *
@@ -193,6 +193,15 @@ export class Drawing {
   /** Lines of which the model was less sure than that. */
   below(confidence) {
     return this.lines.filter((line) => line.confidence !== null && line.confidence < confidence);
+  }
+
+  /** All lines with as few vertices as keep them within `tolerance` rows; those that a person has set stay. */
+  simplify(tolerance) {
+    const anew = this.lines.map((line) => {
+      const vertices = simplified(line.vertices, tolerance);
+      return vertices.length < line.vertices.length ? { ...line, vertices } : line;
+    });
+    return anew.some((line, i) => line !== this.lines[i]) && this.change(anew);
   }
 
   startOver() {

@@ -23,6 +23,7 @@ const CROSSING_SCALE = 3; // at which a crossing is shown, at least
 const SAME_PLACE_PX = 2; // on the screen, between two presses that are one
 const MEND_PX = 12; // on the screen, between a line and the place where a stretch of it starts
 const TOUCH_PX = 6; // rows within which a line touches another
+const LESSENED_PX = 1; // by which a line may move when vertices are left out of a drawing that is too large
 const ANSWER_MS = 400; // after a change, before the hidden fields of a form that reads nothing else are written
 
 /** The element that lines of an echogram are drawn and mended in. Its `value` is what `crowd-polyline` gives. */
@@ -310,6 +311,11 @@ export class LayerEditor extends HTMLElement {
     this.follows = !this.follows;
     this.rubber = null;
     this.render("live", "panel");
+  }
+
+  /** Leave out vertices that a line hardly needs, for a drawing that is too large to be sent. */
+  lessen() {
+    this.do("lessen", () => this.drawing.simplify(LESSENED_PX));
   }
 
   startOver() {

@@ -5,6 +5,9 @@ import { actionButton, download, element, whenParsed } from "./page.js";
 const SUBMIT_MS = 30_000; // after which a submission is given up
 const CLAIM_MS = 300_000; // between two claims of the task
 const FOCUS_CLAIM_MS = 60_000; // a page that gets the focus again claims no more often
+const THROTTLED = 429; // API Gateway's answers, whose bodies are {message} and not {error}
+const TOO_LARGE = 413;
+const PAUSES_S = [2, 4, 8, 16, 30]; // between tries of a submission that was one request too many
 const GONE = [404, 409, 410]; // statuses of a task that takes no answer any more
 
 const STYLE = `
@@ -22,6 +25,7 @@ const STYLE = `
 
 export class CrowdForm extends HTMLElement {
   seconds = 0;
+  edits = 0;
   confirmed = false; // an unedited proposal was submitted twice
 
   connectedCallback() {
@@ -48,6 +52,7 @@ export class CrowdForm extends HTMLElement {
     this.addEventListener("crowd-change", () => {
       this.changed = true;
       this.confirmed = false;
+      this.edits += 1;
       this.say("");
       this.keep();
     });
@@ -166,10 +171,15 @@ export class CrowdForm extends HTMLElement {
     this.button.disabled = true;
     this.say("Sending …");
     try {
-      let answer = await this.post("submit", document.body.dataset.token, this.body);
-      if (answer.status === 403) answer = await this.post("submit", await this.freshToken(), this.body);
-      const content = await answer.json().catch(() => ({ error: `The server answered with status ${answer.status}.` }));
-      if (!answer.ok) throw Object.assign(new Error(content.error), { gone: GONE.includes(answer.status) });
+      const answer = await this.send();
+      if (!answer) {
+        this.say("You have gone on drawing, and nothing was sent. Submit again when it is done.", true);
+        this.button.disabled = false;
+        return;
+      }
+      const content = await answer.json().catch(() => ({}));
+      const { status } = answer;
+      if (!answer.ok) throw Object.assign(new Error(content.error ?? `The server answered with status ${status}.`), { status });
       this.changed = false;
       await this.draft.drop();
       this.say("Saved. On to the next one …");
@@ -180,10 +190,44 @@ export class CrowdForm extends HTMLElement {
     }
   }
 
+  /** The server's answer to the submission. One that came while there were too many requests is sent again after a pause, unless the
+   * person goes on drawing meanwhile: then there is no answer. */
+  async send() {
+    const { edits } = this;
+    for (const pause of [...PAUSES_S, 0]) {
+      let answer = await this.post("submit", document.body.dataset.token, this.body);
+      if (answer.status === 403) answer = await this.post("submit", await this.freshToken(), this.body);
+      if (answer.status !== THROTTLED || !pause) return answer;
+      this.say(`Too many people send at once. Nothing is lost: your drawing is kept here, and is sent again in ${pause} seconds.`);
+      await new Promise((resolve) => setTimeout(resolve, 1000 * pause));
+      if (this.edits !== edits) return null;
+      this.say("Sending …");
+    }
+  }
+
   explain(error) {
+    if (error.status === TOO_LARGE) {
+      this.explainSize();
+      return;
+    }
+    const gone = GONE.includes(error.status);
     const causes = { TypeError: "The server did not answer.", AbortError: "The server did not answer within 30 seconds." };
-    const cause = causes[error.name] ?? error.message;
-    this.say(`${cause} Nothing is lost: your drawing is kept here.${error.gone ? "" : " Submit again to try once more."}`, true);
+    const cause = error.status === THROTTLED ? "Too many people send at once, for a minute now." : (causes[error.name] ?? error.message);
+    this.say(`${cause} Nothing is lost: your drawing is kept here.${gone ? "" : " Submit again to try once more."}`, true);
+    this.offerDownload(this.message);
+  }
+
+  explainSize() {
+    const editor = this.fields.find((one) => one.lessen);
+    const count = () => editor.drawing.lines.reduce((sum, { vertices }) => sum + vertices.length, 0);
+    this.say(`Your drawing has ${count()} vertices, more than can be sent at once. Nothing is lost: it is kept here. Delete lines that you do not need, or `, true);
+    const fewer = actionButton("lessen", "leave out vertices", { class: "plain", title: "No line moves by more than a pixel; what you have set stays. Can be undone with Ctrl+Z" });
+    fewer.addEventListener("click", () => {
+      const before = count();
+      editor.lessen();
+      this.say(before > count() ? `${before - count()} vertices are left out, ${count()} stay. Submit again.` : "Every vertex is needed. Delete lines, then submit again.", before === count());
+    });
+    this.message.append(fewer, ".");
     this.offerDownload(this.message);
   }
 

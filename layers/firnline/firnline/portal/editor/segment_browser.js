@@ -9,12 +9,12 @@ const svg = find("radargram");
 const scroller = find("scroller");
 const times = find("times");
 
-// Colours of Okabe and Ito's palette, which people who see colours differently tell apart; the dashes tell it once more.
+// Told apart with each of the three colour blindnesses (tests/unit/test_colours.py); the dashes tell it once more.
 const STYLES = {
   reviewed: { colour: "#56b4e9", dash: "", said: "reviewed: a person's" },
-  imported: { colour: "#e58fc0", dash: "9 3 2 3", said: "imported: a person's, uploaded" },
+  imported: { colour: "#a855f7", dash: "9 3 2 3", said: "imported: a person's, uploaded" },
   accepted: { colour: "#f0e442", dash: "7 4", said: "accepted: a model's, nobody looked at them" },
-  unreviewed: { colour: "#ffa733", dash: "2 3.5", said: "unreviewed: a model's, not decided yet" },
+  unreviewed: { colour: "#ff6a2a", dash: "2 3.5", said: "unreviewed: a model's, not decided yet" },
 };
 // Lines of a narrow frame lie close together, and what they lie on is to be seen, too.
 const NARROW_PX = 100;
