@@ -47,7 +47,7 @@ WORTH_THE_SLIDER = 2
 """Wrong lines; more are deleted by their confidence, if no right one is as unsure."""
 TRIES = 3
 """Rounds of looking for what is still wrong."""
-WORTH_A_CLICK = 12
+WORTH_A_CLICK = 30
 """Traces; where the next click would bring fewer, the expert draws on by hand."""
 SETTLED_LOOKS = 100
 """At the view, for which the browser may be late with a turn of the wheel."""
@@ -80,13 +80,14 @@ LOOK = """async ([from, start, rows, ends, within, far, few]) => {
     const raw = { x, y: rows[x - start] };
     const to = editor.snapped(raw);
     const wire = off(await editor.tracker.between(from, to), x);
+    const aside = off(await editor.tracker.aside(from, to), x);
     const straight = off(from.x <= x ? [from, raw] : [raw, from], x);
-    seen.push([wire, straight, Math.abs(to.y - raw.y)]);
+    seen.push([wire, aside, straight, Math.abs(to.y - raw.y)]);
   }
   return seen;
 }"""
-"""Whether the ways from a place to each of some traces of a layer stay on it, along the ridge and straight, and what snapping
-to the crest would move the click by."""
+"""Whether the ways from a place to each of some traces of a layer stay on it, along the ridge, as the lines beside it run and
+straight, and what snapping to the crest would move the click by."""
 
 
 @dataclass
@@ -148,12 +149,12 @@ class Expert:
             x, last = last, x
         self.click(x, rows[x - start])
         while x != last:
-            to, straight, snap = self.farthest(start, rows, x, last)
-            if self.strokes and abs(to - x) < WORTH_A_CLICK <= abs(last - x):
+            to, way, snap = self.farthest(start, rows, x, last)
+            if self.strokes and abs(to - x) < WORTH_A_CLICK and to != last:
                 x = self.stroke(start, rows, x, last)
                 continue
             x = to
-            held = (["Alt"] if straight else []) + ([] if snap else ["Control"])
+            held = [way] * bool(way) + ["Control"] * (not snap)
             self.click(x, rows[x - start], *held)
             self.editor.get("1")
         self.hold()
@@ -171,7 +172,7 @@ class Expert:
         end = x + way * min(abs(last - x), STROKE_TRACES)
         # Zoomed in along the track, the hand shakes by fewer traces. About the end that keeps both in sight.
         left = self.editor.at(x, 0)[0] < self.tab.viewport_size["width"] / 2
-        about = x if left else end
+        about = x if left == (way > 0) else end
         spot = self.editor.at(about, rows[about - start])
         self.tab.mouse.move(*spot)
         self.hold("Shift")
@@ -199,19 +200,22 @@ class Expert:
                 self.tab.wait_for_timeout(5)
         self.turns += ZOOM_TURNS
 
-    def farthest(self, start: int, rows: np.ndarray, x: int, last: int) -> tuple[int, bool, bool]:
-        """The farthest trace to click at, up to `last`: (trace, whether straight, whether snapping to the crest helps)."""
+    def farthest(self, start: int, rows: np.ndarray, x: int, last: int) -> tuple[int, str, bool]:
+        """The farthest trace to click at, up to `last`: (trace, the key that is held, whether snapping to the crest helps)."""
         origin = self.editor.get("editor.stroke.last")
         way, room = (1 if last > x else -1), abs(last - x)
         steps = (3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1100)
         ends = [x + way * step for step in sorted({min(room, step) for step in steps})]
         seen = self.tab.evaluate(LOOK, [origin, start, rows.tolist(), ends, WITHIN_PX, FAR_PX, FEW])
-        best = (ends[0], True, False)
-        for end, (wire, straight, snapped) in zip(ends, seen, strict=True):
-            if wire and end != best[0]:
-                best = (end, False, snapped <= AIM_PX)
-            elif straight and end != best[0]:
-                best = (end, True, False)
+        best = (ends[0], "Alt", False)
+        for end, (wire, aside, straight, snapped) in zip(ends[1:], seen[1:], strict=True):
+            snap = snapped <= AIM_PX
+            if wire:
+                best = (end, "", snap)
+            elif aside:
+                best = (end, "Shift", snap)
+            elif straight:
+                best = (end, "Alt", False)
         return best
 
 
