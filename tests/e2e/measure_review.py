@@ -51,8 +51,8 @@ WORTH_A_CLICK = 30
 """Traces; where the next click would bring fewer, the expert draws on by hand."""
 SETTLED_LOOKS = 100
 """At the view, for which the browser may be late with a turn of the wheel."""
-ZOOM_TURNS = 3
-"""Of the wheel, before a stroke; they are told, and are no operations."""
+ZOOM_TURNS, ZOOM = 3, float(np.exp(3 * 200 * 0.0022))
+"""Turns of the wheel before a stroke, which are told and are no operations, and how much larger they make things."""
 STROKE_TRACES, STROKE_STEP = 80, 1
 """Of one stroke, and between the places that the mouse tells of."""
 SHORTEST_STRETCH = 4
@@ -147,6 +147,9 @@ class Expert:
         x, last = start, start + len(rows) - 1
         if leftwards:
             x, last = last, x
+        if self.strokes and len(rows) <= WORTH_A_CLICK:
+            self.stroke(start, rows, x, last)
+            return
         self.click(x, rows[x - start])
         while x != last:
             to, way, snap = self.farthest(start, rows, x, last)
@@ -170,17 +173,19 @@ class Expert:
         self.hold()
         way = 1 if last > x else -1
         end = x + way * min(abs(last - x), STROKE_TRACES)
-        # Zoomed in along the track, the hand shakes by fewer traces. About the end that keeps both in sight.
+        # Zoomed in, the hand shakes by fewer traces and rows. About the end that keeps both in sight.
         left = self.editor.at(x, 0)[0] < self.tab.viewport_size["width"] / 2
         about = x if left == (way > 0) else end
         spot = self.editor.at(about, rows[about - start])
         self.tab.mouse.move(*spot)
-        self.hold("Shift")
+        if not self.in_sight(spot[1], rows[min(x, end) - start : max(x, end) - start + 1]):
+            self.hold("Shift")  # along the track only
         self.turn(-200)
-        for trace in [*range(x + way, end, way * STROKE_STEP), end]:
+        first = x + way if self.editor.get("Boolean(editor.stroke.last)") else x
+        for trace in [*range(first, end, way * STROKE_STEP), end]:
             at = np.array(self.editor.at(trace, rows[trace - start])) + self.random.normal(0, HAND_PX, 2)
             self.tab.mouse.move(*at)
-            if trace == x + way:
+            if trace == first:
                 self.tab.mouse.down()
         self.tab.mouse.up()
         self.operations["stroke"] += 1
@@ -189,6 +194,12 @@ class Expert:
         self.turn(200)
         self.hold()
         return end
+
+    def in_sight(self, spot: float, rows: np.ndarray) -> bool:
+        """Whether rows of a layer stay on the stage when it is zoomed about a place at `spot` pixels on the screen."""
+        box = self.tab.locator(".stage").bounding_box()
+        y = spot + ZOOM * (np.array([self.editor.at(0, row)[1] for row in (rows.min(), rows.max())]) - spot)
+        return bool(y[0] > box["y"] + 1 and y[1] < box["y"] + box["height"] - 1)
 
     def turn(self, by: int) -> None:
         for _ in range(ZOOM_TURNS):

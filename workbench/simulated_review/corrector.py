@@ -58,7 +58,8 @@ def correct(
     `complete`: whatever is no layer of the truth is false, and goes; of a partial truth the other lines stay.
     """
     hand = _Hand(grey, rng)
-    mended, labels, taken = [], [], np.zeros(len(proposal.rows), bool)
+    mended: list[np.ndarray] = []
+    labels, taken = [], np.zeros(len(proposal.rows), bool)
     owner = _owners(proposal.rows, truth.rows)
     for layer, (row, label) in enumerate(zip(truth.rows, truth.labels, strict=True)):
         own = np.flatnonzero(owner == layer)
@@ -166,8 +167,8 @@ class _Hand:
             to = at + reach
             aim = self._click(to, truth)
             known = truth[at : at + reach + 1]
-            ways = (("live_wire", self._between(where, aim)), ("parallel", self._parallel(where, aim)), ("click", []))
-            for kind, between in ways:
+            ways = {"live_wire": self._between(where, aim), "parallel": self._parallel(where, aim), "click": []}
+            for kind, between in ways.items():
                 if reach <= NEAREST or not _strays(_dense([where, *between, aim]), known):
                     self.do(kind)
                     return to, [*between, aim]

@@ -78,7 +78,7 @@ def _fall(beside: np.ndarray, start: int, end: int, row: float, chord: float) ->
     """By how many rows a layer at a row goes down from one trace to another: as the nearest line above and the nearest
     below do, the nearer the more, and as `chord` says where none is near.
     """
-    if not (len(beside) and 0 <= min(start, end) and max(start, end) < beside.shape[1]):
+    if not (len(beside) and min(start, end) >= 0 and max(start, end) < beside.shape[1]):
         return chord
     at = beside[:, start]
     falls = beside[:, end] - at
@@ -88,10 +88,9 @@ def _fall(beside: np.ndarray, start: int, end: int, row: float, chord: float) ->
     down = np.where(known & (at > row), apart, np.inf)
     above, below = int(up.argmin()), int(down.argmin())
     to_above, to_below = float(up[above]), float(down[below])
-    if np.isfinite(to_above) and np.isfinite(to_below):
+    share = float(np.isfinite(to_above))
+    if share and np.isfinite(to_below):
         share = to_below / (to_above + to_below)
-    else:
-        share = 1.0 if np.isfinite(to_above) else 0.0
     trusted_above = share * max(0.0, 1 - to_above / TOLD_PX) if share else 0.0
     trusted_below = (1 - share) * max(0.0, 1 - to_below / TOLD_PX) if share < 1 else 0.0
     fall = (1 - trusted_above - trusted_below) * chord
