@@ -47,12 +47,12 @@ WORTH_THE_SLIDER = 2
 """Wrong lines; more are deleted by their confidence, if no right one is as unsure."""
 TRIES = 3
 """Rounds of looking for what is still wrong."""
-WORTH_A_CLICK = 12
+WORTH_A_CLICK = 30
 """Traces; where the next click would bring fewer, the expert draws on by hand."""
 SETTLED_LOOKS = 100
 """At the view, for which the browser may be late with a turn of the wheel."""
-ZOOM_TURNS = 3
-"""Of the wheel, before a stroke; they are told, and are no operations."""
+ZOOM_TURNS, ZOOM = 3, float(np.exp(3 * 200 * 0.0022))
+"""Turns of the wheel before a stroke, which are told and are no operations, and how much larger they make things."""
 STROKE_TRACES, STROKE_STEP = 80, 1
 """Of one stroke, and between the places that the mouse tells of."""
 SHORTEST_STRETCH = 4
@@ -80,13 +80,14 @@ LOOK = """async ([from, start, rows, ends, within, far, few]) => {
     const raw = { x, y: rows[x - start] };
     const to = editor.snapped(raw);
     const wire = off(await editor.tracker.between(from, to), x);
+    const aside = off(await editor.tracker.aside(from, to), x);
     const straight = off(from.x <= x ? [from, raw] : [raw, from], x);
-    seen.push([wire, straight, Math.abs(to.y - raw.y)]);
+    seen.push([wire, aside, straight, Math.abs(to.y - raw.y)]);
   }
   return seen;
 }"""
-"""Whether the ways from a place to each of some traces of a layer stay on it, along the ridge and straight, and what snapping
-to the crest would move the click by."""
+"""Whether the ways from a place to each of some traces of a layer stay on it, along the ridge, as the lines beside it run and
+straight, and what snapping to the crest would move the click by."""
 
 
 @dataclass
@@ -146,14 +147,17 @@ class Expert:
         x, last = start, start + len(rows) - 1
         if leftwards:
             x, last = last, x
+        if self.strokes and len(rows) <= WORTH_A_CLICK:
+            self.stroke(start, rows, x, last)
+            return
         self.click(x, rows[x - start])
         while x != last:
-            to, straight, snap = self.farthest(start, rows, x, last)
-            if self.strokes and abs(to - x) < WORTH_A_CLICK <= abs(last - x):
+            to, way, snap = self.farthest(start, rows, x, last)
+            if self.strokes and abs(to - x) < WORTH_A_CLICK and to != last:
                 x = self.stroke(start, rows, x, last)
                 continue
             x = to
-            held = (["Alt"] if straight else []) + ([] if snap else ["Control"])
+            held = [way] * bool(way) + ["Control"] * (not snap)
             self.click(x, rows[x - start], *held)
             self.editor.get("1")
         self.hold()
@@ -169,17 +173,19 @@ class Expert:
         self.hold()
         way = 1 if last > x else -1
         end = x + way * min(abs(last - x), STROKE_TRACES)
-        # Zoomed in along the track, the hand shakes by fewer traces. About the end that keeps both in sight.
+        # Zoomed in, the hand shakes by fewer traces and rows. About the end that keeps both in sight.
         left = self.editor.at(x, 0)[0] < self.tab.viewport_size["width"] / 2
-        about = x if left else end
+        about = x if left == (way > 0) else end
         spot = self.editor.at(about, rows[about - start])
         self.tab.mouse.move(*spot)
-        self.hold("Shift")
+        if not self.in_sight(spot[1], rows[min(x, end) - start : max(x, end) - start + 1]):
+            self.hold("Shift")  # along the track only
         self.turn(-200)
-        for trace in [*range(x + way, end, way * STROKE_STEP), end]:
+        first = x + way if self.editor.get("Boolean(editor.stroke.last)") else x
+        for trace in [*range(first, end, way * STROKE_STEP), end]:
             at = np.array(self.editor.at(trace, rows[trace - start])) + self.random.normal(0, HAND_PX, 2)
             self.tab.mouse.move(*at)
-            if trace == x + way:
+            if trace == first:
                 self.tab.mouse.down()
         self.tab.mouse.up()
         self.operations["stroke"] += 1
@@ -188,6 +194,12 @@ class Expert:
         self.turn(200)
         self.hold()
         return end
+
+    def in_sight(self, spot: float, rows: np.ndarray) -> bool:
+        """Whether rows of a layer stay on the stage when it is zoomed about a place at `spot` pixels on the screen."""
+        box = self.tab.locator(".stage").bounding_box()
+        y = spot + ZOOM * (np.array([self.editor.at(0, row)[1] for row in (rows.min(), rows.max())]) - spot)
+        return bool(y[0] > box["y"] + 1 and y[1] < box["y"] + box["height"] - 1)
 
     def turn(self, by: int) -> None:
         for _ in range(ZOOM_TURNS):
@@ -199,19 +211,22 @@ class Expert:
                 self.tab.wait_for_timeout(5)
         self.turns += ZOOM_TURNS
 
-    def farthest(self, start: int, rows: np.ndarray, x: int, last: int) -> tuple[int, bool, bool]:
-        """The farthest trace to click at, up to `last`: (trace, whether straight, whether snapping to the crest helps)."""
+    def farthest(self, start: int, rows: np.ndarray, x: int, last: int) -> tuple[int, str, bool]:
+        """The farthest trace to click at, up to `last`: (trace, the key that is held, whether snapping to the crest helps)."""
         origin = self.editor.get("editor.stroke.last")
         way, room = (1 if last > x else -1), abs(last - x)
         steps = (3, 5, 8, 12, 18, 27, 40, 60, 90, 135, 200, 300, 450, 700, 1100)
         ends = [x + way * step for step in sorted({min(room, step) for step in steps})]
         seen = self.tab.evaluate(LOOK, [origin, start, rows.tolist(), ends, WITHIN_PX, FAR_PX, FEW])
-        best = (ends[0], True, False)
-        for end, (wire, straight, snapped) in zip(ends, seen, strict=True):
-            if wire and end != best[0]:
-                best = (end, False, snapped <= AIM_PX)
-            elif straight and end != best[0]:
-                best = (end, True, False)
+        best = (ends[0], "Alt", False)
+        for end, (wire, aside, straight, snapped) in zip(ends[1:], seen[1:], strict=True):
+            snap = snapped <= AIM_PX
+            if wire:
+                best = (end, "", snap)
+            elif aside:
+                best = (end, "Shift", snap)
+            elif straight:
+                best = (end, "Alt", False)
         return best
 
 

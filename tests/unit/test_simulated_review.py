@@ -9,7 +9,7 @@ from firnline.portal import scripts
 from tests.support.review_editor import CHROMIUM, needs_chromium
 from workbench.simulated_review import Drawn, correct
 from workbench.simulated_review.corrector import share_right
-from workbench.simulated_review.live_wire import Place, crest, ridge_path
+from workbench.simulated_review.live_wire import Place, crest, guide, ridge_path
 
 WIDTH, HEIGHT = 120, 60
 MODULES = Path(scripts.__file__).parent / "editor"
@@ -121,6 +121,11 @@ def test_a_click_snaps_to_the_crest_near_it():
     assert crest(grey, Place(50, 28.0)).y == pytest.approx(30.25, abs=0.1)
 
 
+def _on_page(row: np.ndarray) -> dict:
+    known = np.flatnonzero(np.isfinite(row))
+    return {"start": int(known[0]), "rows": row[known[0] : known[-1] + 1].tolist()}
+
+
 @needs_chromium
 def test_the_live_wire_is_the_pages():
     from playwright.sync_api import sync_playwright
@@ -128,19 +133,30 @@ def test_the_live_wire_is_the_pages():
     rng = np.random.default_rng(4)
     grey = np.uint8(np.clip(picture(truth().rows) + rng.normal(0, 25, (HEIGHT, WIDTH)), 0, 255))
     ends = [(Place(2, 10.3), Place(117, 9.0)), (Place(5, 30.0), Place(60, 33.1)), (Place(10, 49.0), Place(14, 48.0))]
-    here = [ridge_path(grey, a, b) for a, b in ends]
+    beside = truth().rows.copy()
+    beside[0, 70:] = np.nan
+    lines = [beside[:0], beside[[0, 2]], beside[[0]]]
+    here = [ridge_path(grey, a, b, drawn) for a, b in ends for drawn in lines]
+    flat = Place(5, 14.0), Place(60, 16.5)
+    aside = [guide(drawn, *flat, np.arange(6, 60)) for drawn in (beside[[0, 2]], beside[[2]])]
     snapped = [crest(grey, Place(x, 28.0)) for x in (0, 40, 119)]
     source = (MODULES / "live_wire.js").read_text().replace("export ", "")
-    body = f"""([grey, ends]) => {{ {source}
+    body = f"""([grey, ends, lines, [from, to], others]) => {{ {source}
       const pixels = Uint8Array.from(grey);
-      return [ends.map(([a, b]) => ridgePath(pixels, {WIDTH}, {HEIGHT}, a, b)),
-              [0, 40, 119].map((x) => crest(pixels, {WIDTH}, {HEIGHT}, {{ x, y: 28 }}))]; }}"""
+      return [ends.flatMap(([a, b]) => lines.map((beside) => ridgePath(pixels, {WIDTH}, {HEIGHT}, a, b, beside))),
+              [0, 40, 119].map((x) => crest(pixels, {WIDTH}, {HEIGHT}, {{ x, y: 28 }})),
+              others.map((beside) => [...guideOf(beside, from, to, 6, 59)])]; }}"""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
         places = [[a._asdict(), b._asdict()] for a, b in ends]
-        paths, crests = browser.new_page().evaluate(body, [grey.ravel().tolist(), places])
+        drawn = [[_on_page(row) for row in rows] for rows in lines]
+        arguments = [grey.ravel().tolist(), places, drawn, [place._asdict() for place in flat]]
+        arguments.append([[_on_page(row) for row in rows] for rows in (beside[[0, 2]], beside[[2]])])
+        paths, crests, guides = browser.new_page().evaluate(body, arguments)
         browser.close()
     for (traces, rows), path in zip(here, paths, strict=True):
         assert traces.tolist() == [place["x"] for place in path]
         np.testing.assert_allclose(rows, [place["y"] for place in path], atol=1e-3)
     np.testing.assert_allclose([place.y for place in snapped], [place["y"] for place in crests], atol=1e-3)
+    for rows, found in zip(aside, guides, strict=True):
+        np.testing.assert_allclose(rows, found, atol=1e-9)

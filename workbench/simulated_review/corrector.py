@@ -14,7 +14,7 @@ import numpy as np
 from firnline.geometry import runs, simplified
 from firnline.learning import scoring
 
-from .live_wire import Place, crest, ridge_path
+from .live_wire import NO_LINES, Place, crest, guide, ridge_path
 
 HAND_PX = 0.8
 """Standard deviation of a click, along and across the track."""
@@ -58,11 +58,14 @@ def correct(
     `complete`: whatever is no layer of the truth is false, and goes; of a partial truth the other lines stay.
     """
     hand = _Hand(grey, rng)
-    mended, labels, taken = [], [], np.zeros(len(proposal.rows), bool)
+    mended: list[np.ndarray] = []
+    labels, taken = [], np.zeros(len(proposal.rows), bool)
     owner = _owners(proposal.rows, truth.rows)
     for layer, (row, label) in enumerate(zip(truth.rows, truth.labels, strict=True)):
         own = np.flatnonzero(owner == layer)
         taken[own] = True
+        later = proposal.rows[owner > layer] if complete else proposal.rows[(owner > layer) | (owner < 0)]
+        hand.beside = np.vstack([*mended, *later]) if len(mended) + len(later) else NO_LINES
         mended.append(hand.layer(row, proposal.rows[own], [proposal.labels[i] for i in own], label))
         labels.append(label)
     for line in np.flatnonzero(~taken & np.isfinite(proposal.rows).any(axis=1)):
@@ -95,6 +98,8 @@ class _Hand:
 
     grey: np.ndarray
     rng: np.random.Generator
+    beside: np.ndarray = field(default_factory=lambda: NO_LINES)
+    """The other lines that are drawn, (lines, traces)."""
     operations: Counter[str] = field(default_factory=Counter)
 
     def do(self, *kinds: str) -> None:
@@ -146,7 +151,7 @@ class _Hand:
         a, b = Place(start - 1, drawn[start - 1]), Place(end, drawn[end])
         if not (np.isfinite(a.y) and np.isfinite(b.y)):
             return False
-        filled = _dense([a, *_between(self.grey, a, b), b])[1:-1]
+        filled = _dense([a, *self._between(a, b), b])[1:-1]
         if _strays(filled, truth[start:end]):
             return False
         self.do("click", "click", "join")
@@ -154,19 +159,27 @@ class _Hand:
         return True
 
     def _next(self, where: Place, at: int, last: int, truth: np.ndarray) -> tuple[int, list[Place]]:
-        """The farthest click whose line, shown before the click, follows the layer, by live-wire or, with Alt, straight:
-        (its trace, the line there). Tried from `last` on nearer and nearer.
+        """The farthest click whose line, shown before the click, follows the layer, by live-wire or, with Shift, as the lines
+        beside it run, or, with Alt, straight: (its trace, the line there). Tried from `last` on nearer and nearer.
         """
         reach = last - at
         while True:
             to = at + reach
             aim = self._click(to, truth)
             known = truth[at : at + reach + 1]
-            for kind, between in (("live_wire", _between(self.grey, where, aim)), ("click", [])):
+            ways = {"live_wire": self._between(where, aim), "parallel": self._parallel(where, aim), "click": []}
+            for kind, between in ways.items():
                 if reach <= NEAREST or not _strays(_dense([where, *between, aim]), known):
                     self.do(kind)
                     return to, [*between, aim]
             reach = max(reach // 2, 1)
+
+    def _between(self, a: Place, b: Place) -> list[Place]:
+        return [Place(int(x), float(y)) for x, y in zip(*ridge_path(self.grey, a, b, self.beside), strict=True)]
+
+    def _parallel(self, a: Place, b: Place) -> list[Place]:
+        traces = np.arange(int(a.x) + 1, int(b.x))
+        return [Place(int(x), float(y)) for x, y in zip(traces, guide(self.beside, a, b, traces), strict=True)]
 
     def _click(self, trace: int, truth: np.ndarray) -> Place:
         """Where a click on the layer lands: the hand strays, the click snaps to the crest."""
@@ -199,10 +212,6 @@ def _stretches(faulty: np.ndarray) -> list[tuple[int, int]]:
         else:
             merged.append((start, end))
     return [(start, end) for start, end in merged if end - start >= SHORTEST]
-
-
-def _between(grey: np.ndarray, a: Place, b: Place) -> list[Place]:
-    return [Place(int(x), float(y)) for x, y in zip(*ridge_path(grey, a, b), strict=True)]
 
 
 def _dense(line: list[Place]) -> np.ndarray:

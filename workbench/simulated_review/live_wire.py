@@ -1,8 +1,10 @@
 """The review page's live-wire (portal/editor/live_wire.js), for a corrector without a browser.
 
 Between two places the line follows the echogram by dynamic programming from trace to trace (after Mortensen & Barrett
-1995): the crest of a bright reflection, and what looks along a trace as it does at the two places. Every number is the
-page's; tests hold the two against each other.
+1995): the crest of a bright reflection, and what looks along a trace as it does at the two places. Among lines that are
+drawn it runs as they run, and not onto them. Every number is the page's; tests hold the two against each other.
+
+Lines beside a way are dense: (lines, traces) rows, NaN where a line is not.
 """
 
 from typing import NamedTuple
@@ -18,6 +20,12 @@ BEND = 0.12
 """What a step of one row costs; a pixel that does not suit at all costs 1."""
 CREST_SHARE = 0.35
 """What the crest counts for in how well a pixel suits; the likeness to the two places counts for the rest."""
+TOLD_PX = 160
+"""Rows in which a line tells of the layers beside it."""
+OWN_PX, TAKEN = 1.5, 0.5
+"""Rows to each side that belong to a line, and by how much less a pixel there suits another one."""
+ASTRAY, FARTHEST_PX = 0.01, 30
+"""By how much less a pixel suits for each row that it lies from the guide, and the rows beyond which it is no less."""
 LEAST_SPREAD = 1e-6
 SNAP_PX = 3
 
@@ -29,21 +37,76 @@ class Place(NamedTuple):
     y: float
 
 
-def ridge_path(grey: np.ndarray, a: Place, b: Place) -> tuple[np.ndarray, np.ndarray]:
+NO_LINES = np.empty((0, 0))
+
+
+def ridge_path(grey: np.ndarray, a: Place, b: Place, beside: np.ndarray = NO_LINES) -> tuple[np.ndarray, np.ndarray]:
     """The way from a to b, a.x < b.x, that suits an echogram (rows, traces) best: traces (n,) int and rows (n,) float at
-    every whole trace between them; both empty where there is no way.
+    every whole trace between them; both empty where there is no way. `beside`: the other lines that are drawn.
     """
     traces = np.arange(int(np.ceil(a.x + 0.5)), int(np.floor(b.x - 0.5)) + 1)
     if not traces.size:
         return traces, np.empty(0)
     margin = _rounded(min(max((b.x - a.x) / 3, 12), 120))
-    tops = np.array([_rounded(a.y + (b.y - a.y) * (x - a.x) / (b.x - a.x)) for x in traces]) - margin
-    suits = fitness(grey, traces, tops, 2 * margin + 1, a, b)
+    tops = np.array([_rounded(row) for row in guide(beside, a, b, traces)]) - margin
+    alone = fitness(grey, traces, tops, 2 * margin + 1, a, b)
+    suits = _among(alone, tops, beside[:, traces]) if len(beside) else alone
     rows = _cheapest(suits, tops, a.y, b.y)
     if rows is None:
         return traces[:0], np.empty(0)
-    found = [tops[c] + r + _peak(suits[c], r) for c, r in enumerate(rows)]
+    found = [tops[c] + r + _peak(alone[c], r) for c, r in enumerate(rows)]
     return traces, np.clip(found, 0, len(grey) - 1)
+
+
+def guide(beside: np.ndarray, a: Place, b: Place, traces: np.ndarray) -> np.ndarray:
+    """Rows (n,) at whole traces (n,) between a and b of a layer that runs as the lines beside it do."""
+    chord = (b.y - a.y) / (b.x - a.x)
+    there, back = np.empty(len(traces)), np.empty(len(traces))
+    row = a.y
+    for k, x in enumerate(traces):
+        row += _fall(beside, x - 1, x, row, chord)
+        there[k] = row
+    row = b.y
+    for k, x in reversed(list(enumerate(traces))):
+        row += _fall(beside, x + 1, x, row, -chord)
+        back[k] = row
+    share = (traces - a.x) / (b.x - a.x)
+    return (1 - share) * there + share * back
+
+
+def _fall(beside: np.ndarray, start: int, end: int, row: float, chord: float) -> float:
+    """By how many rows a layer at a row goes down from one trace to another: as the nearest line above and the nearest
+    below do, the nearer the more, and as `chord` says where none is near.
+    """
+    if not (len(beside) and min(start, end) >= 0 and max(start, end) < beside.shape[1]):
+        return chord
+    at = beside[:, start]
+    falls = beside[:, end] - at
+    known = np.isfinite(falls)
+    apart = np.abs(at - row)
+    up = np.where(known & (at <= row), apart, np.inf)
+    down = np.where(known & (at > row), apart, np.inf)
+    above, below = int(up.argmin()), int(down.argmin())
+    to_above, to_below = float(up[above]), float(down[below])
+    share = float(np.isfinite(to_above))
+    if share and np.isfinite(to_below):
+        share = to_below / (to_above + to_below)
+    trusted_above = share * max(0.0, 1 - to_above / TOLD_PX) if share else 0.0
+    trusted_below = (1 - share) * max(0.0, 1 - to_below / TOLD_PX) if share < 1 else 0.0
+    fall = (1 - trusted_above - trusted_below) * chord
+    fall += trusted_above * falls[above] if trusted_above else 0
+    fall += trusted_below * falls[below] if trusted_below else 0
+    return float(fall)
+
+
+def _among(suits: np.ndarray, tops: np.ndarray, beside: np.ndarray) -> np.ndarray:
+    """(traces, rows): how well pixels suit among the lines (lines, traces): less well on those, and far from the guide."""
+    rows = np.arange(suits.shape[1])
+    found = suits - ASTRAY * np.minimum(np.abs(rows - (len(rows) - 1) / 2), FARTHEST_PX)
+    for line in beside:
+        with np.errstate(invalid="ignore"):
+            found -= TAKEN * (np.abs(tops[:, None] + rows - line[:, None]) <= OWN_PX)
+    return found
 
 
 def crest(grey: np.ndarray, place: Place) -> Place:

@@ -120,6 +120,7 @@ export class LayerEditor extends HTMLElement {
     this.picture = new Picture(grey, width, height);
     this.picture.set(this.settings);
     this.tracker = new Tracker(grey, width, height);
+    this.tracker.others = () => this.shown.filter((line) => !this.drawing.selected.includes(line.id));
     this.loaded = true;
     this.resize();
     this.render("panel");
@@ -326,8 +327,9 @@ export class LayerEditor extends HTMLElement {
 
   // -- drawing --
 
-  /** The tracker if a line is to follow the ridge, for an event with its modifier keys. */
+  /** What finds the way of a line, for an event with its modifier keys: nothing where it is straight. */
   guide(event) {
+    if (event?.shiftKey && this.tracker) return { between: (from, to) => this.tracker.aside(from, to) };
     return this.follows && !event?.altKey ? this.tracker : null;
   }
 
@@ -341,7 +343,7 @@ export class LayerEditor extends HTMLElement {
     const { last } = this.stroke;
     if (last && Math.hypot((point.x - last.x) * this.view.sx, (point.y - last.y) * this.view.sy) < SAME_PLACE_PX) return;
     const guide = this.stroke.last ? this.guide(event) : null;
-    this.effort.count(guide ? "live_wire" : "click");
+    this.effort.count(!guide ? "click" : guide === this.tracker ? "live_wire" : "parallel");
     this.rubber = null;
     this.after(this.stroke.goTo(point, guide), () => this.render("live", "panel"));
     this.render("live", "panel");
@@ -650,7 +652,7 @@ export class LayerEditor extends HTMLElement {
   pressAtCursor(event) {
     const { cursor } = this;
     if (!cursor) return;
-    if (this.mode === "erase" || event.shiftKey || this.corner) this.pressCorner(cursor);
+    if (this.mode === "erase" || (event.shiftKey && this.mode === "edit") || this.corner) this.pressCorner(cursor);
     else if (this.mode !== "edit") this.placePoint(cursor, event);
     else if (this.looksAtOthers) this.overlays.pickAt(this.view.toScreen(cursor));
     else {
@@ -812,7 +814,7 @@ export class LayerEditor extends HTMLElement {
     if (this.verdict?.kind === "polarity_wrong") return ["Submit sends the frame back: it is predicted anew the other way round.", true];
     if (this.verdict) return [`Submit closes the frame as unusable (${this.verdict.reason}).`, true];
     const hints = {
-      draw: `Click along the ${this.label}: the line follows it. Alt: straight. Hold the button to draw freely. Enter or a double-click ends it.`,
+      draw: `Click along the ${this.label}: the line follows it. Shift: as its neighbours run. Alt: straight. Hold the button to draw freely. Enter or a double-click ends it.`,
       mend: "Click on a line where it goes wrong, and where it is right again. M goes on with the next stretch, Enter ends.",
       extend: "Click where the line goes on. Enter or a double-click ends it.",
       erase: "Drag a box: what lies in it goes, of the selected lines, or of all.",

@@ -1,7 +1,8 @@
 // Live-wire (Mortensen & Barrett 1995) for layers: between two places the line follows the echogram, by dynamic programming from trace
 // to trace, since a layer has one row in each. It follows the crest of a bright reflection, and what looks along a trace as it does
-// at the two places, as seismic autotrackers do: so a line that is put on the flank of an echo stays there. The functions stand
-// alone, so that a worker can be made of their text.
+// at the two places, as seismic autotrackers do: so a line that is put on the flank of an echo stays there. Layers were laid down one
+// upon the other: where lines are drawn already, it runs between them as they run, and not onto them. The functions stand alone, so
+// that a worker can be made of their text.
 
 /** The echogram in bands {x, top} of `tall` rows each, averaged over five traces: (bands, tall) Float32Array. */
 export function bandsOf(grey, width, height, bands, tall) {
@@ -86,16 +87,72 @@ export function fitness(grey, width, height, bands, rows, a, b) {
   return crests.map((crest, i) => 0.35 * (1 - 1 / (1 + (crest / mean) ** 1.5)) + 0.65 * alike[i] ** 2);
 }
 
-/** The way from a to b, a.x < b.x, that suits best: [{x, y}] at every whole trace between them. */
-export function ridgePath(grey, width, height, a, b) {
+/** By how many rows a layer at a row goes down from one trace to another: as the nearest line above and the nearest below do, the
+ * nearer the more, and as `chord` says where none is near. */
+export function fallOf(beside, from, to, row, chord) {
+  const reach = 160; // rows in which a line tells of the layers beside it
+  let above = null;
+  let below = null;
+  for (const { start, rows } of beside) {
+    const at = rows[from - start];
+    const fall = rows[to - start] - at;
+    if (Number.isNaN(fall)) continue; // outside the line both are undefined
+    const apart = Math.abs(at - row);
+    if (at <= row && !(above?.apart <= apart)) above = { apart, fall };
+    if (at > row && !(below?.apart <= apart)) below = { apart, fall };
+  }
+  const share = above && below ? below.apart / (above.apart + below.apart) : above ? 1 : 0; // of the line above
+  const trust = (line, part) => (line ? part * Math.max(0, 1 - line.apart / reach) : 0);
+  const [up, down] = [trust(above, share), trust(below, 1 - share)];
+  return (up && up * above.fall) + (down && down * below.fall) + (1 - up - down) * chord;
+}
+
+/** Rows at the whole traces from `first` to `last` of a layer from a to b that runs as the lines beside it do. */
+export function guideOf(beside, a, b, first, last) {
+  const chord = (b.y - a.y) / (b.x - a.x);
+  const guide = new Float64Array(last - first + 1);
+  const share = (x) => (x - a.x) / (b.x - a.x);
+  for (let x = first, row = a.y; x <= last; x++) {
+    row += fallOf(beside, x - 1, x, row, chord);
+    guide[x - first] = (1 - share(x)) * row;
+  }
+  for (let x = last, row = b.y; x >= first; x--) {
+    row += fallOf(beside, x + 1, x, row, -chord);
+    guide[x - first] += share(x) * row;
+  }
+  return guide;
+}
+
+/** How well pixels of bands of `rows` rows suit a line among others: less well on those, and far from the middle of the bands. */
+export function amongLines(suits, bands, rows, beside) {
+  const own = 1.5; // rows to each side that belong to a line
+  const taken = 0.5;
+  const astray = 0.01; // for each row
+  const farthest = 30; // rows; what lies farther off costs no more
+  const found = suits.slice();
+  bands.forEach(({ x, top }, c) => {
+    for (let r = 0; r < rows; r++) found[c * rows + r] -= astray * Math.min(Math.abs(r - (rows - 1) / 2), farthest);
+    for (const line of beside) {
+      const row = line.rows[x - line.start];
+      for (let r = Math.max(0, Math.ceil(row - own - top)); r <= Math.min(rows - 1, row + own - top); r++) found[c * rows + r] -= taken;
+    }
+  });
+  return found;
+}
+
+/** The way from a to b, a.x < b.x, that suits best: [{x, y}] at every whole trace between them. `beside` are the other lines that are
+ * drawn, [{start, rows}] at whole traces. */
+export function ridgePath(grey, width, height, a, b, beside = []) {
   const first = Math.ceil(a.x + 0.5);
   const last = Math.floor(b.x - 0.5);
   if (last < first) return [];
   const margin = Math.round(Math.min(Math.max((b.x - a.x) / 3, 12), 120));
   const rows = 2 * margin + 1;
+  const guide = guideOf(beside, a, b, first, last);
   const bands = [];
-  for (let x = first; x <= last; x++) bands.push({ x, top: Math.round(a.y + ((b.y - a.y) * (x - a.x)) / (b.x - a.x)) - margin });
-  const suits = fitness(grey, width, height, bands, rows, a, b);
+  for (let x = first; x <= last; x++) bands.push({ x, top: Math.round(guide[x - first]) - margin });
+  const alone = fitness(grey, width, height, bands, rows, a, b);
+  const suits = beside.length ? amongLines(alone, bands, rows, beside) : alone;
   const steepest = 4; // rows a trace, beside the slope of the chord
   const bend = 0.12; // what a step of one row costs; a pixel that does not suit at all costs 1
   const bends = Array.from({ length: 2 * steepest + 1 }, (_, k) => bend * Math.abs(k - steepest) ** 1.5);
@@ -129,7 +186,7 @@ export function ridgePath(grey, width, height, a, b) {
   const path = [];
   for (let c = bands.length - 1; c >= 0; c--) {
     const at = c * rows + r;
-    const shift = r > 0 && r < rows - 1 ? peakOffset(suits[at - 1], suits[at], suits[at + 1]) : 0;
+    const shift = r > 0 && r < rows - 1 ? peakOffset(alone[at - 1], alone[at], alone[at + 1]) : 0;
     path.push({ x: bands[c].x, y: Math.min(Math.max(bands[c].top + r + shift, 0), height - 1) });
     r += from[at];
   }

@@ -75,7 +75,7 @@ export const EDITOR_HTML = `
       ${tool("mend", "Redraw", "M", "Draw a stretch of a line anew; again: the next stretch")}
       ${tool("extend", "Extend", "E", "Draw on from the nearer end of the selected line")}
       ${tool("erase", "Erase", "B", "Erase what lies in a box, of the selected lines or of all")}
-      ${tool("wire", "Follow", "W", "Lines follow the reflection; off, or Alt held: straight")}
+      ${tool("wire", "Follow", "W", "Lines follow the reflection; off, or Alt held: straight; Shift held: as the lines beside run")}
     </span>
     <span class="group labels" role="group" aria-label="Label"></span>
     <span class="group">
@@ -145,7 +145,7 @@ export const EDITOR_HTML = `
         <dt>Click</dt><dd>select a line, a vertex</dd><dt>Shift+click</dt><dd>select several</dd><dt>Shift+drag</dt><dd>select by a box</dd>
         <dt>Drag line</dt><dd>bend it there (selected)</dd><dt>Alt+click</dt><dd>delete a vertex</dd><dt>Double-click</dt><dd>insert a vertex</dd>
         <dt>Right, middle, Space + drag</dt><dd>pan, always</dd><dt>Wheel</dt><dd>zoom (Shift: track, Alt: depth)</dd>
-        <dt>Alt</dt><dd>straight</dd><dt>Ctrl</dt><dd>no snap to the crest</dd></dl>
+        <dt>Shift, drawing</dt><dd>as the lines beside run</dd><dt>Alt</dt><dd>straight</dd><dt>Ctrl</dt><dd>no snap to the crest</dd></dl>
       <h2>Keys</h2><dl>
         <dt>N M E B</dt><dd>new, redraw, extend, erase</dd><dt>Enter</dt><dd>end the drawing</dd><dt>Backspace</dt><dd>take back a click</dd>
         <dt>Arrows</dt><dd>vertex 1 px, cursor 10 px (Shift: 0.2, 1)</dd><dt>Space</dt><dd>press at the cursor</dd><dt>Shift+Space</dt><dd>corner of a selection box</dd>
