@@ -226,6 +226,48 @@ def test_a_line_is_drawn_with_the_keyboard_alone(address, tab):
     assert editor.lines[3] == drawn
 
 
+def test_with_shift_a_line_runs_as_those_beside_it_by_mouse_and_by_keyboard(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.press("n")
+    editor.click(0, 150, "Control")
+    editor.click(160, 150, "Control", "Shift")
+    editor.press("Enter")
+    rows = {round(vertex["x"]): vertex["y"] for vertex in editor.lines[3]["vertices"]}
+    above = [vertex["y"] for vertex in editor.lines[2]["vertices"][:3]]
+    assert above == [120, 121, 120]
+    assert rows[80] - rows[0] == pytest.approx(
+        0.8, abs=0.4
+    )  # the line above is 30 rows away, and trusted for most of its course
+    assert editor.get("editor.effort.operations.parallel") == 1
+
+    editor.press("n")
+    editor.click(0, 170, "Control")
+    editor.get("(editor.cursor = { x: 160, y: 170 }, 1)")
+    editor.press("Shift+Space", "Enter")
+    assert [line["label"] for line in editor.lines] == ["surface", "layer", "layer", "layer", "layer"]
+    assert editor.get("editor.effort.operations.parallel") == 2
+
+
+def test_a_stretch_is_redrawn_on_the_line_under_the_mouse_and_not_on_the_one_at_hand(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.press("n")
+    for x in (100, 200):
+        editor.click(x, 83, "Alt", "Control")
+    editor.press("Enter")
+    close = editor.lines[3]
+    assert editor.get("editor.drawing.hand") == 3
+    editor.press("m")
+    for x, y in ((120, 80.5), (150, 78), (180, 80.3)):
+        editor.click(x, y, "Alt", "Control")
+    editor.press("Enter")
+    assert editor.lines[3] == close
+    assert any(
+        (vertex["x"], vertex["y"]) == pytest.approx((150, 78), abs=0.7) for vertex in editor.lines[1]["vertices"]
+    )
+
+
 def test_many_lines_are_selected_labelled_joined_erased_and_deleted(address, tab):
     tab.goto(f"{address}/review/next")
     editor = Editor(tab)

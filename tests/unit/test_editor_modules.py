@@ -160,6 +160,39 @@ class TestLiveWire:
         assert ways[1] == ways[2]
         assert (ways[1][0]["x"], ways[1][-1]["x"]) == (2, 50)
 
+    BESIDE = """[{ start: 0, rows: Array.from({ length: 60 }, (_, x) => 20 + Math.round(6 * Math.sin(x / 10))) }]"""
+
+    def test_where_nothing_is_seen_the_line_runs_as_the_one_beside_it(self, call):
+        blank = "new Uint8Array(60 * 80).fill(20), 60, 80"
+        ends = [{"x": 0, "y": 36}, {"x": 59, "y": 34}]
+        path = call("live_wire", f"m.ridgePath({blank}, a[0], a[1], {self.BESIDE})", *ends)
+        off = call("live_wire", "a.map(({x, y}) => Math.abs(y - 36 - Math.round(6 * Math.sin(x / 10))))", *path)
+        assert max(off) < 2
+        alone = call("live_wire", f"m.ridgePath({blank}, a[0], a[1])", *ends)
+        assert max(abs(place["y"] - 35) for place in alone) < 2
+
+    LEVEL = ({"start": 4, "rows": [12, 12]}, {"start": 9, "rows": [15]})
+
+    def test_pixels_on_a_line_and_far_from_the_guide_suit_another_line_less(self, call):
+        found = call(
+            "live_wire", "[...m.amongLines(new Float64Array(7).fill(1), [{ x: 5, top: 10 }], 7, a)]", *self.LEVEL
+        )
+        assert found == pytest.approx([0.97, 0.48, 0.49, 0.5, 0.99, 0.98, 0.97])
+
+    def test_as_the_lines_beside_run_whichever_way_it_is_drawn(self, call):
+        steps = f"""await (async () => {{
+            const tracker = new m.Tracker(...{self.RIDGE});
+            const straight = await tracker.aside(a[0], a[1]);
+            tracker.others = () => [a[2]];
+            return [straight, await tracker.aside(a[0], a[1]), await tracker.aside(a[1], a[0])];
+        }})()"""
+        bent = line((0, 5), (30, 11), (59, 5))
+        straight, there, back = call("tracker", steps, {"x": 0, "y": 9}, {"x": 59, "y": 9}, bent)
+        assert places(straight) == [(0, 9), (59, 9)]
+        assert there == back
+        assert 13.5 < max(place["y"] for place in there) < 15
+        assert max(there, key=lambda place: place["y"])["x"] == pytest.approx(30, abs=1)
+
 
 @needs_chromium
 class TestDrawing:

@@ -641,7 +641,7 @@ export class LayerEditor extends HTMLElement {
     this.follow(this.cursor);
     this.showPlace(this.cursor);
     if (this.corner) this.showBox(boxOf(this.corner, this.cursor));
-    else this.pull(this.cursor, event);
+    else this.pull(this.cursor, { altKey: event.altKey }); // Shift makes the cursor's steps small here
     this.render("live");
   }
 
