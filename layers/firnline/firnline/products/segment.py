@@ -3,7 +3,8 @@
 Frames are taken in the order of flight. What is known of the layers so far is a stack, by depth; the lines of the next frame
 are assigned to it so that their order is kept. Below a seam a layer lies where it lay above it, but for the pick. Across
 frames that are missing it may have sunk or risen, but the pattern of the layers' thicknesses stays: each is stretched
-about as much as what lies above it. How much less is alike at a distance is measured on the segment's own lines. Of all
+about as much as the one above it. How much, and how alike neighbours are, is measured on the segment's own lines, and a
+Kalman filter down the layers follows it. Of all
 assignments that keep the order the probability of each pair is summed (forward and backward over the lattice of pairs, as
 in hidden Markov models; Durbin et al. 1998, Biological Sequence Analysis, 4.4), and those pairs are joined that are the
 most probable together. A join's confidence is its probability.
@@ -23,7 +24,7 @@ from firnline.products.track import distance_along
 
 _ELLIPSOID = Geod(ellps="WGS84")
 
-_EDGE_TRACES = 9
+_EDGE_TRACES = 5
 """Traces over which the place and the slope of a line at its end are taken."""
 _AT_EDGE = 3
 """Traces within which it may begin to be there at the frame's edge."""
@@ -36,12 +37,13 @@ _GROWTH = (0.3, 1.0)
 """Least and greatest power by which the stretch grows with distance, where it was not measured."""
 _LEAST_DISTANCE = 1.0
 """m."""
-_LEAST_DRIFT, _MOST_DRIFT = 0.002, 0.5
-_NO_LINES_DRIFT = (0.10, 0.10)
+_LEAST_DRIFT, _MOST_DRIFT = 0.002, 0.6
+_MOST_MEMORY = 0.95
+_NO_LINES_DRIFT, _NO_LINES_MEMORY = 0.14, 0.5
 """Of a segment whose lines are too few or too short to measure it on: at a kilometre."""
 _KILOMETRE = 1000.0
 
-_SEEN_AGAIN, _FORGOTTEN, _LEAST_SEEN = 0.85, 0.6, 0.05
+_SEEN_AGAIN, _FORGOTTEN, _LEAST_SEEN = 0.8, 0.6, 0.05
 """Probability that a layer of the frame before is drawn in the next, by how much less for each frame that it was not
 drawn in, and at least."""
 _SHORT_SEEN = 0.5
@@ -65,20 +67,31 @@ many."""
 
 
 @dataclass(frozen=True)
-class Drift:
-    """How layers stretch between two places: standard deviations of the logarithm at distances `lag_m` (lags,).
-
-    whole : of a layer's depth below the surface
-    step : of a layer's thickness, beyond what is above it
+class Stretch:
+    """How layers stretch between two places: the standard deviation of the logarithm of a layer's `thickness`, and `memory`,
+    its correlation with that of the layer above.
     """
 
-    lag_m: np.ndarray
-    whole: np.ndarray
-    step: np.ndarray
+    thickness: float
+    memory: float
 
-    def at(self, distance_m: float) -> tuple[float, float]:
-        """(whole, step) at a distance: a power of it through what was measured."""
-        return _grown(self.lag_m, self.whole, distance_m), _grown(self.lag_m, self.step, distance_m)
+    @property
+    def step(self) -> float:
+        """Standard deviation beyond what the layer above tells."""
+        return self.thickness * float(np.sqrt(1 - self.memory**2))
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How layers stretch with distance: `thickness` (lags,) as of `Stretch`, at distances `lag_m` (lags,)."""
+
+    lag_m: np.ndarray
+    thickness: np.ndarray
+    memory: float
+
+    def at(self, distance_m: float) -> Stretch:
+        """At a distance: a power of it through what was measured."""
+        return Stretch(_grown(self.lag_m, self.thickness, distance_m), self.memory)
 
 
 @dataclass(frozen=True)
@@ -91,7 +104,8 @@ class FrameLines:
     begins_off, ends_off : (lines,) their standard deviations, s
     share : (lines,) of the frame's traces that each is drawn in
     first, last : (latitude, longitude) of the first and last trace with a position, NaN where there is none
-    lags, whole, step : (lags,) distances, m, and mean squares that `Drift` is made of; NaN where nothing was measured
+    lags, thickness, neighbours : (lags,) distances, m, and mean squares that `Drift` is made of: of the logarithm by which a
+        thickness changes over them, and of the product of two such, one layer below the other; NaN where nothing was measured
     """
 
     name: str
@@ -104,8 +118,8 @@ class FrameLines:
     first: tuple[float, float]
     last: tuple[float, float]
     lags: np.ndarray
-    whole: np.ndarray
-    step: np.ndarray
+    thickness: np.ndarray
+    neighbours: np.ndarray
 
     def line_of(self, row: int) -> int | None:
         """The line that a row of the frame belongs to."""
@@ -179,8 +193,8 @@ def frame_lines(
     along = np.interp(np.arange(along.size), known, along[known])
     rows = np.flatnonzero(np.isfinite(below_s).any(axis=1))
     drawn = below_s[rows]
-    lags, whole, step = _measured(drawn, along)
-    drift = _fitted(lags, whole, step)
+    lags, thickness, neighbours = _measured(drawn, along)
+    drift = _fitted(lags, thickness, neighbours)
     at_begin = _at_edge(drawn, off_s[rows], along, drift, first=True)
     at_end = _at_edge(drawn, off_s[rows], along, drift, first=False)
     under = (at_begin[0] > 0) & (at_end[0] > 0)
@@ -197,43 +211,46 @@ def frame_lines(
     first, last = edge or [(np.nan, np.nan)] * 2
     return FrameLines(
         name, tuple(tuple(int(rows[piece]) for piece in group) for group in groups), begins, ends, begins_off, ends_off,
-        share, first, last, lags, whole, step,
+        share, first, last, lags, thickness, neighbours,
     )  # fmt: skip
 
 
 def _measured(below: np.ndarray, along: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(lags,) distances, and mean squares of how layers stretch over them; NaN where no two places show the same layers."""
     traces = below.shape[1]
-    lags, whole, step = (np.full(len(_LAGS), np.nan) for _ in range(3))
+    lags, thickness, neighbours = (np.full(len(_LAGS), np.nan) for _ in range(3))
     for place, share in enumerate(_LAGS):
         lag = max(1, round(share * (traces - 1)))
-        wholes, steps, apart = [], [], []
+        squares, products, apart = [], [], []
         for start in np.unique(np.linspace(0, traces - 1 - lag, _PLACES).astype(int)).tolist():
             one, two = below[:, start], below[:, start + lag]
             both = np.flatnonzero((one > 0) & (two > 0))
-            if both.size < 2:
-                continue
-            stretch = np.log(two[both] / one[both])
-            thickness = np.diff(one[both]), np.diff(two[both])
-            sound = (thickness[0] > 0) & (thickness[1] > 0)
-            wholes.append(stretch**2)
-            steps.append((np.log(thickness[1][sound] / thickness[0][sound]) - stretch[:-1][sound]) ** 2)
+            change = _stretches(np.append(0.0, one[both]), np.append(0.0, two[both]))
+            squares.append(change[np.isfinite(change)] ** 2)
+            product = change[1:] * change[:-1]
+            products.append(product[np.isfinite(product)])
             apart.append(along[start + lag] - along[start])
-        if apart and np.concatenate(steps).size:
+        if (of_one := np.concatenate(squares)).size and (of_two := np.concatenate(products)).size:
             lags[place] = float(np.mean(apart))
-            whole[place], step[place] = (float(np.mean(np.concatenate(values))) for values in (wholes, steps))
-    return lags, whole, step
+            thickness[place], neighbours[place] = float(of_one.mean()), float(of_two.mean())
+    return lags, thickness, neighbours
 
 
-def _fitted(lags: np.ndarray, whole: np.ndarray, step: np.ndarray) -> Drift:
+def _stretches(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    """Logarithms by which the thicknesses between lines grow from one place to the other; NaN where lines meet."""
+    above, below = np.diff(one), np.diff(two)
+    sound = (above > 0) & (below > 0)
+    return np.asarray(np.log(np.where(sound, below, np.nan) / np.where(sound, above, np.nan)))
+
+
+def _fitted(lags: np.ndarray, thickness: np.ndarray, neighbours: np.ndarray) -> Drift:
     known = np.isfinite(lags) & (lags > 0)
     if known.sum() < 2:
-        return Drift(np.array([_KILOMETRE]), *(np.array([one]) for one in _NO_LINES_DRIFT))
-    jitter = whole[known][0], step[known][0]
-    parts = [
-        np.sqrt(np.maximum(values[known] - nugget, 0.0)) for values, nugget in zip((whole, step), jitter, strict=True)
-    ]
-    return Drift(lags[known][1:], parts[0][1:], parts[1][1:])
+        return Drift(np.array([_KILOMETRE]), np.array([_NO_LINES_DRIFT]), _NO_LINES_MEMORY)
+    squares, products = (values[known][1:] - values[known][0] for values in (thickness, neighbours))  # less the jitter
+    total = float(np.maximum(squares, 0.0).sum())
+    memory = float(np.clip(products.sum() / total, 0.0, _MOST_MEMORY)) if total > 0 else _NO_LINES_MEMORY
+    return Drift(lags[known][1:], np.sqrt(np.maximum(squares, 0.0)), memory)
 
 
 def _grown(lags: np.ndarray, measured: np.ndarray, distance_m: float) -> float:
@@ -266,9 +283,9 @@ def _at_edge(
         begin = int(begins[row])
         anchors = np.flatnonzero(np.isfinite(found) & np.isfinite(below[:, begin]))
         there, to = below[anchors, begin], found[anchors]
-        found[row] = float(carried(np.array([edge[row]]), there, to)[0])
-        nearest = np.min(np.abs(np.append(there, 0.0) - edge[row]))
-        widths[row] = np.hypot(off[row], drift.at(float(along[begin] - along[0]))[1] * nearest)
+        found[row] = float(carried(edge[[row]], there, to, drift.memory)[0])
+        stretch = drift.at(float(along[begin] - along[0]))
+        widths[row] = np.hypot(off[row], _carried_off(edge[[row]], there, stretch)[0])
     return found, widths
 
 
@@ -278,14 +295,22 @@ def _straight_on(near: np.ndarray) -> float:
     return float(near[0]) if drawn.size < 3 else float(np.polyfit(drawn, near[drawn], 1)[1])
 
 
-def carried(below: np.ndarray, there: np.ndarray, here: np.ndarray) -> np.ndarray:
+def carried(below: np.ndarray, there: np.ndarray, here: np.ndarray, memory: float = 1.0) -> np.ndarray:
     """Where layers at `below` would lie if others that lay `there` lie `here`: straight between them and the surface, and below
-    the last stretched as much as that.
+    the last stretched as the one above it, as far as the stretch of one layer tells that of the next (`memory`, 0 to 1).
     """
     order = np.argsort(there, kind="stable")
     knots, values = np.append(0.0, there[order]), np.maximum.accumulate(np.append(0.0, here[order]))
-    stretch = values[-1] / knots[-1] if knots[-1] > 0 else 1.0
+    apart = (knots[-1] - knots[-2], values[-1] - values[-2]) if knots.size > 1 else (0.0, 0.0)
+    stretch = (apart[1] / apart[0]) ** memory if min(apart) > 0 else 1.0
     return np.where(below > knots[-1], values[-1] + (below - knots[-1]) * stretch, np.interp(below, knots, values))
+
+
+def _carried_off(below: np.ndarray, there: np.ndarray, stretch: Stretch) -> np.ndarray:
+    """Standard deviations of what `carried` tells: between two others the nearest of them tells most, below the last none."""
+    anchors = np.append(0.0, there)
+    nearest = np.abs(below[:, None] - anchors).min(axis=1)
+    return np.asarray(np.where(below > anchors.max(), stretch.thickness, stretch.step) * nearest)
 
 
 def _grouped(below: np.ndarray, begins: np.ndarray) -> list[list[int]]:
@@ -346,13 +371,13 @@ def _pooled(frames: Sequence[FrameLines]) -> tuple[np.ndarray, np.ndarray, np.nd
     """(lags,) distances and mean squares of all frames."""
     if not frames:
         return (np.zeros(0),) * 3
-    all_of = [np.array([getattr(frame, name) for frame in frames]) for name in ("lags", "whole", "step")]
+    all_of = [np.array([getattr(frame, name) for frame in frames]) for name in ("lags", "thickness", "neighbours")]
     known = np.isfinite(all_of[0])
     count = np.maximum(known.sum(axis=0), 1)
-    lags, whole, step = (
+    lags, thickness, neighbours = (
         np.where(known.any(axis=0), np.where(known, values, 0).sum(axis=0) / count, np.nan) for values in all_of
     )
-    return lags, whole, step
+    return lags, thickness, neighbours
 
 
 def _gap(before: FrameLines, frame: FrameLines) -> float:
@@ -394,7 +419,7 @@ def _wanted(stack: list[_Layer], place: int, name: str, said: Sequence[Said], pl
 
 
 def _matched(
-    stack: list[_Layer], frame: FrameLines, place: int, drift: tuple[float, float], wanted: _Wanted
+    stack: list[_Layer], frame: FrameLines, place: int, stretch: Stretch, wanted: _Wanted
 ) -> list[tuple[int, int, float]]:
     """(place in the stack, line, confidence) of the pairs that are joined."""
     unseen = np.array([place - 1 - layer.seen[-1][0] for layer in stack])
@@ -406,7 +431,7 @@ def _matched(
         above_off,
         frame.begins,
         frame.begins_off,
-        drift,
+        stretch,
         seen_again,
         _NEW_PER_LAYER * (1 + _SHORT_NEW * (1 - frame.share)),
         must=wanted.must,
@@ -417,12 +442,15 @@ def _matched(
     return matched
 
 
+_SAME_PLACE = Stretch(_LEAST_DRIFT, 0.0)
+
+
 def matches(
     above: np.ndarray,
     above_off: np.ndarray,
     below: np.ndarray,
     below_off: np.ndarray,
-    drift: tuple[float, float] = (_LEAST_DRIFT, _LEAST_DRIFT),
+    stretch: Stretch = _SAME_PLACE,
     seen_again: np.ndarray | float = _SEEN_AGAIN,
     new: np.ndarray | float = _NEW_PER_LAYER,
     *,
@@ -437,7 +465,7 @@ def matches(
     ----------
     above, above_off : (n,) where the known layers lie, two-way s below the surface, and standard deviations
     below, below_off : (m,) of the lines
-    drift : of depth and thickness from one to the other, as `Drift.at` gives it; of one place if nothing is said
+    stretch : from one to the other; of one place if nothing is said
     seen_again : (n,) probability that a known layer is drawn again
     new : (m,) how often there is a line of no known layer, for each layer
     must, never : line -> layer, and (layer, line), that were decided before
@@ -459,7 +487,7 @@ def matches(
     spacing = max(float(below[-1]) / m, np.finfo(float).tiny)
     log_new = np.log(np.broadcast_to(np.asarray(new, float), m) / spacing)
     log_new[list(must)] = -np.inf
-    chance = pair_chances(above, above_off, below, below_off, drift, log_pair, log_missing, log_new)
+    chance = pair_chances(above, above_off, below, below_off, stretch, log_pair, log_missing, log_new)
     if chance is None:
         return None
     return [(layer, line, float(chance[layer, line])) for layer, line in best_pairs(chance - _WORTH_JOINING)]
@@ -470,64 +498,55 @@ def pair_chances(
     above_off: np.ndarray,
     below: np.ndarray,
     below_off: np.ndarray,
-    drift: tuple[float, float],
+    stretch: Stretch,
     log_pair: np.ndarray,
     log_missing: np.ndarray,
     log_new: np.ndarray,
 ) -> np.ndarray | None:
     """(n, m) the probability of each pair of a known layer and a line, summed over all assignments that keep the order.
 
-    None where all assignments are ruled out. Of a layer in known company the depth is expected where the stretch of the
-    layer above puts it: that stretch as the two picks tell it, drawn towards none as far as the drift is small.
+    None where all assignments are ruled out. A layer is expected below the last one as far as its thickness, stretched by what
+    the layers above it were stretched by, the nearest most: a Kalman filter down the layers (`_Followed`).
 
     Parameters
     ----------
     above, above_off : (n,) where the known layers lie, two-way s below the surface, and standard deviations
     below, below_off : (m,) of the lines
-    drift : standard deviations of the logarithm of a layer's depth, and of a thickness beyond it, from one to the other
+    stretch : of the layers from one to the other
     log_pair : (n, m) logarithm of a layer's probability to be drawn, -inf where the pair is ruled out
     log_missing : (n,) that it is not
     log_new : (m,) logarithm of the density, per s, of lines that are of no known layer
     """
     n, m = len(above), len(below)
     a, b = np.append(0.0, above), np.append(0.0, below)
-    va, vb = np.append(0.0, above_off) ** 2, np.append(0.0, below_off) ** 2
+    noise = np.append(0.0, above_off)[:, None] ** 2 + np.append(0.0, below_off)[None, :] ** 2
     missing, new = (
         np.append(0.0, np.cumsum(np.maximum(each, _RULED_OUT))) for each in (log_missing, log_new)
     )  # of infinities no differences could be made
-    whole, step = drift[0] ** 2, drift[1] ** 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        noise = (va[:, None] + vb[None, :]) / a[:, None] ** 2
-        told = np.where(noise > 0, whole / (whole + noise), 0.0) * np.log(np.maximum(b[None, :], 1e-300) / a[:, None])
-        unsure = np.where(np.isfinite(noise), whole * noise / (whole + noise), whole)
-    told[0, :], told[:, 0], unsure[0, :] = 0.0, 0.0, whole
-    steps: list[tuple[int, np.ndarray]] = []
+    followed = _Followed.from_surface(n + 1, m + 1, stretch)
+    forward = np.full((n + 1, m + 1), -np.inf)
+    forward[0, 0] = 0.0
+    steps: list[tuple[np.ndarray, np.ndarray]] = []
+    later = np.arange(m + 1)[:, None] < np.arange(1, m + 1)[None, :]
     for i in range(1, n + 1):
-        since = max(0, i - _MOST_SKIPPED - 1)
-        before = np.unique(np.append(0, np.arange(since, i)))
-        expected = a[i] * np.exp(told[before])
-        variance = step * (a[i] - a[before, None]) ** 2 + unsure[before] * a[i] ** 2 + va[i]
-        apart = b[None, None, 1:] - expected[:, :, None]
-        width = np.sqrt(variance[:, :, None] + vb[None, None, 1:])
-        density = _log_density(apart, width)
+        before = np.unique(np.append(0, np.arange(max(0, i - _MOST_SKIPPED - 1), i)))
+        expected = followed.down(before, a[i] - a[before], i - before, stretch)
+        apart = b[None, None, 1:] - expected.depth[:, :, None]
+        width = np.sqrt(expected.depth_var[:, :, None] + noise[i, 1:])
         skipped = (missing[i - 1] - missing[before])[:, None, None] + (new[None, None, :-1] - new[None, :, None])
-        weight = density + skipped + log_pair[i - 1][None, None, :]
-        j_before, j = np.arange(m + 1)[:, None], np.arange(1, m + 1)[None, :]
-        weight = np.where((j_before < j)[None], weight, -np.inf)
+        weight = _log_density(apart, width) + skipped + log_pair[i - 1]
+        weight = np.where(later, weight, -np.inf)
         weight[before == 0, 1:, :] = -np.inf  # the surface is the surface
         if before[0] == 0:
             weight[1:, 0, :] = -np.inf
-        steps.append((i, weight))
-    forward = np.full((n + 1, m + 1), -np.inf)
-    forward[0, 0] = 0.0
-    for i, weight in steps:
-        before = np.unique(np.append(0, np.arange(max(0, i - _MOST_SKIPPED - 1), i)))
-        forward[i, 1:] = _summed(forward[before][:, :, None] + weight, (0, 1))
+        steps.append((before, weight))
+        reached = forward[before][:, :, None] + weight
+        forward[i, 1:] = _summed(reached, (0, 1))
+        followed.learn(i, expected, reached, apart, noise[i, 1:])
     ending = (missing[-1] - missing)[:, None] + (new[-1] - new)[None, :]
     ending[0, 1:] = ending[1:, 0] = -np.inf
     backward = ending.copy()
-    for i, weight in reversed(steps):
-        before = np.unique(np.append(0, np.arange(max(0, i - _MOST_SKIPPED - 1), i)))
+    for i, (before, weight) in reversed(list(enumerate(steps, start=1))):
         onward = _summed(weight + backward[i, 1:][None, None, :], (2,))
         backward[before] = np.logaddexp(backward[before], onward)
     total = float(_summed(forward + ending, (0, 1)))
@@ -536,6 +555,49 @@ def pair_chances(
     with np.errstate(invalid="ignore"):
         chance = np.exp(forward + backward - total)
     return np.asarray(np.nan_to_num(chance[1:, 1:]))
+
+
+@dataclass
+class _Followed:
+    """Of each pair of a layer and a line, (n, m) each, what the pairs down to it tell: the layer's depth, s, the logarithm
+    by which layers stretch there, and their variances and covariance (Kalman 1960).
+    """
+
+    depth: np.ndarray
+    stretch: np.ndarray
+    depth_var: np.ndarray
+    covariance: np.ndarray
+    stretch_var: np.ndarray
+
+    @classmethod
+    def from_surface(cls, n: int, m: int, stretch: Stretch) -> "_Followed":
+        depth, found, depth_var, covariance = np.zeros((4, n, m))
+        return cls(depth, found, depth_var, covariance, np.full((n, m), stretch.thickness**2))
+
+    def down(self, before: np.ndarray, thickness: np.ndarray, layers: np.ndarray, stretch: Stretch) -> "_Followed":
+        """From the layers `before` by a thickness and a number of layers, (before,) each."""
+        kept = (stretch.memory**layers)[:, None]
+        found = kept * self.stretch[before]
+        var = kept**2 * self.stretch_var[before] + (1 - kept**2) * stretch.thickness**2
+        grown = thickness[:, None] * np.exp(found)
+        covariance = kept * self.covariance[before]
+        return _Followed(
+            self.depth[before] + grown, found, self.depth_var[before] + 2 * grown * covariance + grown**2 * var,
+            covariance + grown * var, var,
+        )  # fmt: skip
+
+    def learn(self, i: int, expected: "_Followed", reached: np.ndarray, apart: np.ndarray, noise: np.ndarray) -> None:
+        """Of layer `i` with each line, coming from the most probable of the pairs above."""
+        lines = np.arange(reached.shape[2])
+        k, above = np.unravel_index(reached.reshape(-1, lines.size).argmax(axis=0), reached.shape[:2])
+        var, covariance = expected.depth_var[k, above], expected.covariance[k, above]
+        to_depth, to_stretch = var / (var + noise), covariance / (var + noise)
+        off = apart[k, above, lines]
+        self.depth[i, 1:] = expected.depth[k, above] + to_depth * off
+        self.stretch[i, 1:] = expected.stretch[k, above] + to_stretch * off
+        self.depth_var[i, 1:] = (1 - to_depth) * var
+        self.covariance[i, 1:] = (1 - to_depth) * covariance
+        self.stretch_var[i, 1:] = expected.stretch_var[k, above] - to_stretch * covariance
 
 
 def best_pairs(gain: np.ndarray) -> list[tuple[int, int]]:
@@ -573,13 +635,12 @@ def _carry_on(stack: list[_Layer], frame: FrameLines, place: int, layer_of: dict
     """Move the stack to the end of a frame, and put in the lines that are of no known layer, each where it lies."""
     lines = sorted(layer_of)
     known = np.array([stack[layer_of[line]].below for line in lines])
-    at_begin = carried(np.array([layer.below for layer in stack]), known, frame.begins[lines])
-    at_end = carried(at_begin, frame.begins, frame.ends)
+    at_begin = carried(np.array([layer.below for layer in stack]), known, frame.begins[lines], drift.memory)
+    at_end = carried(at_begin, frame.begins, frame.ends, drift.memory)
     through = _ELLIPSOID.inv(frame.first[1], frame.first[0], frame.last[1], frame.last[0])[2]
-    step = drift.at(float(through) if np.isfinite(through) else 0.0)[1]
-    anchors = np.append(0.0, frame.begins)
-    for layer, begin, end in zip(stack, at_begin.tolist(), at_end.tolist(), strict=True):
-        layer.below, layer.off = end, float(np.hypot(layer.off, step * np.min(np.abs(anchors - begin))))
+    off = _carried_off(at_begin, frame.begins, drift.at(float(through) if np.isfinite(through) else 0.0))
+    for layer, end, more in zip(stack, at_end.tolist(), off.tolist(), strict=True):
+        layer.below, layer.off = end, float(np.hypot(layer.off, more))
     found = list(zip(stack, at_begin.tolist(), strict=True))
     for line, owner in layer_of.items():
         stack[owner].below, stack[owner].off = float(frame.ends[line]), float(frame.ends_off[line])
