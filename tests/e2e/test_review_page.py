@@ -500,13 +500,19 @@ def gateways(status, message):
     return {"status": status, "json": {"message": message}}
 
 
-def test_one_request_too_many_is_sent_again_after_a_pause(world, address, tab):
+def without_a_line(address, tab):
+    """The editor of a page whose clock only the test moves on, with one line deleted."""
     tab.clock.install()
     tab.goto(f"{address}/review/next")
     tab.clock.run_for(3_000)
     editor = Editor(tab)
     editor.select(1)
     editor.press("Delete")
+    return editor
+
+
+def test_one_request_too_many_is_sent_again_after_a_pause(world, address, tab):
+    without_a_line(address, tab)
     refused = []
 
     def throttle_twice(route):
@@ -530,12 +536,7 @@ def test_one_request_too_many_is_sent_again_after_a_pause(world, address, tab):
 
 
 def test_who_goes_on_drawing_in_the_pause_sends_again_themselves(world, address, tab):
-    tab.clock.install()
-    tab.goto(f"{address}/review/next")
-    tab.clock.run_for(3_000)
-    editor = Editor(tab)
-    editor.select(1)
-    editor.press("Delete")
+    editor = without_a_line(address, tab)
     tab.route("**/submit", lambda route: route.fulfill(**gateways(429, "Too Many Requests")))
     tab.click("[data-action=submit]")
     tab.wait_for_selector("text=sent again in 2 seconds")
