@@ -98,15 +98,20 @@ def truths_on_pictures(
     return found
 
 
+PATIENCE_MS = 20_000
+"""How long a test waits for what a page is to show, on a machine that is busy with other things."""
+
+
 @pytest.fixture
 def tab():
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
         tab = browser.new_context(viewport={"width": 1400, "height": 850}).new_page()
-        tab.set_default_timeout(20_000)
+        tab.set_default_timeout(PATIENCE_MS)
         errors = []
         tab.on("pageerror", lambda error: errors.append(str(error)))
         yield tab

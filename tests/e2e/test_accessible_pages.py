@@ -6,6 +6,7 @@ from threading import Thread
 
 import pytest
 import uvicorn
+from playwright.sync_api import expect
 
 from firnline.events import LayersPredicted
 from firnline.portal.application import make_app
@@ -68,7 +69,7 @@ def submitted(world, name, by="ada"):
 def test_of_the_list_of_tasks(world, address, tab):
     """Empty, full with every note that a row can have, and filtered down to nothing."""
     tab.goto(f"{address}/review/")
-    assert tab.locator(".empty").count() == 1
+    expect(tab.locator(".empty")).to_have_count(1)
     assert violations(tab) == []
 
     asked(world, "2012_Greenland/20120330_04/0939")
@@ -78,18 +79,20 @@ def test_of_the_list_of_tasks(world, address, tab):
     TableStore(world.table, world.bucket, world.bus).claim(held, "ben")
     submitted(world, given)
     tab.goto(f"{address}/review/")
-    assert tab.locator("[data-task]").count() == 4
+    expect(tab.locator("[data-task]")).to_have_count(4)
     assert sorted(tab.locator("[data-note]").all_inner_texts()) == [
         "0 of 2 answers", "answered by you; waits for another", "ben at work",
     ]  # fmt: skip
     assert violations(tab) == []
 
     tab.click('[data-campaign="2012_Greenland"]')
+    tab.wait_for_url("**campaign=2012_Greenland")
     tab.click('[data-segment="20120330_04"]')
-    assert tab.locator("[data-task]").count() == 2
+    tab.wait_for_url("**segment=20120330_04")
+    expect(tab.locator("[data-task]")).to_have_count(2)
     assert violations(tab) == []
     tab.goto(f"{address}/review/?order=track&campaign=2012_Greenland&segment=20120330_99")
-    assert tab.locator(".empty").count() == 1
+    expect(tab.locator(".empty")).to_have_count(1)
     assert violations(tab) == []
 
 
@@ -103,7 +106,7 @@ def test_names_of_any_length_leave_the_list_in_the_window(world, address, tab, s
     asked(world, "2012_Greenland/20120330_04/0939")
     tab.set_viewport_size({"width": size[0], "height": size[1]})
     tab.goto(f"{address}/review/")
-    assert tab.locator("[data-task]").count() == 3
+    expect(tab.locator("[data-task]")).to_have_count(3)
     assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
     overflowing = "all => all.filter(one => one.scrollWidth > one.clientWidth + 1).map(one => one.textContent)"
     assert tab.locator(".tasks td, .tasks th").evaluate_all(overflowing) == []
@@ -113,7 +116,7 @@ def test_names_of_any_length_leave_the_list_in_the_window(world, address, tab, s
     assert reasons.evaluate_all("all => Math.min(...all.map(one => one.clientWidth))") > 90
     for where in (f"?campaign={long.split('/')[0]}", long):
         tab.goto(f"{address}/review/segments/{where}")
-        assert tab.locator("[data-total], [data-radargram]").count() == 1
+        expect(tab.locator("[data-total], [data-radargram]")).to_have_count(1)
         assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), where
 
 
@@ -137,15 +140,16 @@ def test_of_the_list_of_segments_and_of_a_segment(world, address, tab):
 def test_of_what_says_that_something_is_not_there_any_more(world, address, tab):
     name = asked(world, "2012_Greenland/20120330_04/0939")
     tab.goto(f"{address}/review/tasks/{name}")
-    Editor(tab).press("Escape", "]", "Delete")
-    tab.wait_for_timeout(300)
+    editor = Editor(tab)
+    editor.press("Escape", "]", "Delete")
+    editor.kept()
     submitted(world, name)
     tab.reload()
     tab.wait_for_selector("[data-action=download]")
-    assert "has been answered" in tab.inner_text("h1")
+    expect(tab.locator("h1")).to_contain_text("has been answered")
     assert violations(tab) == []
     tab.goto(f"{address}/review/nowhere")
-    assert tab.locator("[data-problem]").count() == 1
+    expect(tab.locator("[data-problem]")).to_have_count(1)
     assert violations(tab) == []
 
 
@@ -153,7 +157,7 @@ def test_of_what_says_that_somebody_may_not(world, tab):
     nobody = Reviewer("dee", frozenset(), sign_out="/sign-out")
     with served(page_of(world, lambda _request: nobody)) as address:
         tab.goto(f"{address}/review/")
-        assert "not in the group reviewer" in tab.inner_text("h1")
+        expect(tab.locator("h1")).to_contain_text("not in the group reviewer")
         assert violations(tab) == []
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.exceptions import ClientError
 from conftest import deployed_stack, wait_until, with_policy
+from playwright.sync_api import expect
 from typer.testing import CliRunner
 
 from firnline.portal.pictures import SIGNED_SECONDS
@@ -139,7 +140,7 @@ def test_somebody_without_the_group_is_told_whom_to_ask(stack: Connection, tab) 
     )
     first_password(stack, "new")
     sign_in(tab, stack.outputs["ReviewPageAddress"], "new")
-    assert "signed in as new, who is not in the group reviewer" in tab.inner_text("[data-problem]")
+    expect(tab.locator("[data-problem]")).to_contain_text("signed in as new, who is not in the group reviewer")
     assert re.search(r"new +new@example.org +none: sees nothing", firnline("reviewers"))
 
 
@@ -167,7 +168,7 @@ def test_signing_out_leaves_no_token_in_the_browser(stack: Connection, tab) -> N
     address = stack.outputs["ReviewPageAddress"]
     sign_in(tab, address, "bob")
     tab.click("[data-sign-out]")
-    assert "You are signed out" in tab.inner_text("[data-problem]")
+    expect(tab.locator("[data-problem]")).to_contain_text("You are signed out")
     assert [one for one in tab.context.cookies() if "firnline-" in one["name"]] == []
 
 

@@ -6,6 +6,7 @@ from threading import Thread
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 from scipy.ndimage import gaussian_filter
 
 from complete_review import app
@@ -17,7 +18,7 @@ from firnline.review.policy import Policy
 from firnline.review.providers import Portal
 from start_review.review import ReviewStarter
 from tests.support.accessible import violations
-from tests.support.review_editor import Editor, needs_chromium
+from tests.support.review_editor import ELEMENT, Editor, needs_chromium
 from tests.support.review_world import MODEL, REVISION, Context, sqs_event
 
 FRAME = "2012_Greenland/20120330_04/0939"
@@ -137,9 +138,10 @@ def test_zoomed_in_a_click_still_hits_its_pixel(address, tab):
     tab.goto(f"{address}/review/next")
     editor = Editor(tab)
     tab.mouse.move(*editor.at(100, 80))
-    for _ in range(4):
+    turns, before = 4, editor.get("editor.view.sx")
+    for _ in range(turns):
         tab.mouse.wheel(0, -200)
-    tab.wait_for_timeout(100)
+    editor.wait(f"{ELEMENT}.view.sx > {1.5**turns * before}")
     editor.press("n")
     editor.click(95, 84, "Control")
     editor.click(105, 86, "Alt", "Control")
@@ -158,7 +160,7 @@ def test_crossing_lines_are_shown_and_not_submitted(world, address, tab):
     editor.drag((160, 80), (160, 135), "Control")
     tab.wait_for_selector("[data-crossing]")
     tab.click("[data-action=submit]")
-    assert "cross at trace" in tab.inner_text("[data-message]")
+    expect(tab.locator("[data-message]")).to_contain_text("cross at trace")
     assert world.events() == []
 
 
@@ -189,7 +191,7 @@ def test_a_failed_submission_keeps_the_work(world, address, tab):
     tab.route("**/submit", lambda route: route.abort())
     tab.click("[data-action=submit]")
     tab.wait_for_selector("[data-message].wrong")
-    assert "Nothing is lost" in tab.inner_text("[data-message]")
+    expect(tab.locator("[data-message]")).to_contain_text("Nothing is lost")
     assert editor.lines == moved
 
 
@@ -343,7 +345,7 @@ def test_lines_below_a_confidence_are_hidden_and_deleted_in_one_step(world, addr
     tab.evaluate("document.querySelector('layer-editor').hideBelow(0.5)")
     tab.click("[data-action=submit]")
     tab.click("[data-action=submit]")
-    assert "2 lines are hidden" in tab.inner_text("[data-message]")
+    expect(tab.locator("[data-message]")).to_contain_text("2 lines are hidden")
     tab.evaluate("document.querySelector('layer-editor').act('delete-below')")
     assert len(editor.lines) == 1
     editor.press("Control+z")
@@ -355,12 +357,32 @@ def test_an_unedited_proposal_is_submitted_only_after_asking_once(world, address
     tab.goto(f"{address}/review/next")
     Editor(tab)
     tab.click("[data-action=submit]")
-    assert "You have changed nothing" in tab.inner_text("[data-message]")
+    expect(tab.locator("[data-message]")).to_contain_text("You have changed nothing")
     assert world.events() == []
     tab.click("[data-action=submit]")
     tab.wait_for_url(lambda url: "0940" in url)
     complete(world)
     assert world.register.get(FRAME).status == "CORRECTED"
+
+
+def test_a_double_click_does_not_submit_an_unedited_proposal(world, address, tab):
+    tab.goto(f"{address}/review/next")
+    Editor(tab)
+    tab.dblclick("[data-action=submit]")
+    expect(tab.locator("[data-message]")).to_contain_text("You have changed nothing")
+    assert world.events() == []
+
+
+def test_a_drawing_is_sent_once_however_often_submit_is_pressed(world, address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.click(120, 80)
+    editor.press("Delete")
+    sent = []
+    tab.on("request", lambda request: sent.append(request.url) if request.url.endswith("/submit") else None)
+    tab.evaluate("for (let k = 0; k < 3; k += 1) document.querySelector('[data-action=submit]').click()")
+    tab.wait_for_url(lambda url: "0940" in url)
+    assert len(sent) == 1
 
 
 def test_a_verdict_goes_with_the_answer_and_can_be_taken_back(world, address, tab):
@@ -400,10 +422,10 @@ def test_a_second_tab_says_so_and_may_take_over(address, tab):
     other = tab.context.new_page()
     other.goto(tab.url)
     other.wait_for_selector("text=open in another tab")
-    assert other.is_disabled("[data-action=submit]")
+    expect(other.locator("[data-action=submit]")).to_be_disabled()
     editor.click(120, 80)
     editor.press("Delete")
-    tab.wait_for_timeout(300)
+    editor.kept()
     other.click("[data-action=work-here]")
     assert len(Editor(other).lines) == 2
     tab.wait_for_selector("text=open in another tab")
@@ -425,7 +447,7 @@ def test_a_draft_comes_back_with_its_history(address, tab):
     editor = Editor(tab)
     editor.click(120, 80)
     editor.press("Delete")
-    tab.wait_for_timeout(300)
+    editor.kept()
     tab.reload()
     editor = Editor(tab)
     assert len(editor.lines) == 2
@@ -468,12 +490,12 @@ def test_the_page_of_a_task_that_is_gone_still_has_the_drawing(world, address, t
     editor = Editor(tab)
     editor.click(120, 80)
     editor.press("Delete")
-    tab.wait_for_timeout(300)
+    editor.kept()
     TableStore(world.table, world.bucket, world.bus).submit(
         tab.url.split("/")[-1], {"annotatedResult": {"polylines": []}}, "ada", 1
     )
     tab.reload()
-    assert tab.locator("[data-problem]").count() == 1
+    expect(tab.locator("[data-problem]")).to_have_count(1)
     with tab.expect_download() as got:
         tab.click("[data-action=download]")
     document = LayersDocument.model_validate_json(Path(got.value.path()).read_bytes())
@@ -492,7 +514,7 @@ def test_a_server_that_does_not_answer_is_given_up_after_thirty_seconds(address,
     tab.click("[data-action=submit]")
     tab.clock.run_for(31_000)
     tab.wait_for_selector("text=did not answer within 30 seconds")
-    assert tab.is_enabled("[data-action=submit]")
+    expect(tab.locator("[data-action=submit]")).to_be_enabled()
 
 
 def gateways(status, message):
@@ -526,8 +548,8 @@ def test_one_request_too_many_is_sent_again_after_a_pause(world, address, tab):
     tab.click("[data-action=submit]")
     for pause in (2, 4):
         tab.wait_for_selector(f"text=sent again in {pause} seconds")
-        assert "Nothing is lost" in tab.inner_text("[data-message]")
-        assert tab.is_disabled("[data-action=submit]")
+        expect(tab.locator("[data-message]")).to_contain_text("Nothing is lost")
+        expect(tab.locator("[data-action=submit]")).to_be_disabled()
         tab.clock.run_for(1_000 * pause)
     tab.wait_for_url(lambda url: "0940" in url)
     assert len(refused) == 3
@@ -549,8 +571,8 @@ def test_who_goes_on_drawing_in_the_pause_sends_again_themselves(world, address,
         tab.wait_for_selector(f"text=sent again in {pause} seconds")
         tab.clock.run_for(1_000 * pause)
     tab.wait_for_selector("text=Submit again to try once more")
-    assert "Too many people send at once" in tab.inner_text("[data-message]")
-    assert tab.is_enabled("[data-action=submit]")
+    expect(tab.locator("[data-message]")).to_contain_text("Too many people send at once")
+    expect(tab.locator("[data-action=submit]")).to_be_enabled()
     assert world.events() == []
 
 
@@ -564,12 +586,12 @@ def test_of_a_drawing_that_is_too_large_vertices_are_left_out(address, tab):
     tab.route("**/submit", lambda route: route.fulfill(**gateways(413, "Request Entity Too Large")))
     tab.click("[data-action=submit]")
     tab.wait_for_selector(f"text=Your drawing has {before} vertices")
-    assert tab.is_visible("[data-message] [data-action=download]")
+    expect(tab.locator("[data-message] [data-action=download]")).to_be_visible()
     tab.click("[data-action=lessen]")
     left = sum(len(line["vertices"]) for line in editor.lines)
     assert left < before
-    assert f"{before - left} vertices are left out, {left} stay" in tab.inner_text("[data-message]")
-    assert tab.is_enabled("[data-action=submit]")
+    expect(tab.locator("[data-message]")).to_contain_text(f"{before - left} vertices are left out, {left} stay")
+    expect(tab.locator("[data-action=submit]")).to_be_enabled()
     editor.press("Control+z")
     assert sum(len(line["vertices"]) for line in editor.lines) == before
 
@@ -580,7 +602,7 @@ def test_a_claim_that_somebody_else_has_is_told(address, tab):
     tab.route("**/claim", lambda route: route.fulfill(status=409, json={"error": "Ada works on this task now."}))
     tab.evaluate("document.querySelector('crowd-form').claim()")
     tab.wait_for_selector("text=Ada works on this task now.")
-    assert tab.is_visible("[data-message] [data-action=download]")
+    expect(tab.locator("[data-message] [data-action=download]")).to_be_visible()
 
 
 def test_the_echogram_has_most_of_the_window_and_submit_is_near(address, tab):
@@ -596,7 +618,7 @@ def test_the_echogram_has_most_of_the_window_and_submit_is_near(address, tab):
     assert tab.evaluate("document.activeElement.dataset.action") == "submit"
     for width, height in ((1280, 720), (700, 425)):  # the second is 1400 x 850 at 200 %
         tab.set_viewport_size({"width": width, "height": height})
-        tab.wait_for_timeout(200)
+        editor.wait(f"innerWidth === {width} && {ELEMENT}.view.stage.width === {ELEMENT}.stage.clientWidth")
         assert editor.get(share) > 0.45
         assert tab.evaluate(
             "document.documentElement.scrollWidth <= innerWidth && document.documentElement.scrollHeight <= innerHeight"
@@ -619,7 +641,7 @@ def test_the_plain_template_of_aws_works_on_the_same_page(world, tab):
     try:
         tab.goto(f"http://127.0.0.1:{server.port}/review/next")
         editor = Editor(tab)
-        assert tab.locator("crowd-polyline").count() == 1
+        expect(tab.locator("crowd-polyline")).to_have_count(1)
         assert len(editor.lines) == 3
     finally:
         server.stop()
@@ -661,11 +683,11 @@ def test_an_arbiter_chooses_between_the_reviewers_with_keys(disputed, world, add
     tab.goto(f"{address}/review/tasks/{disputed}")
     editor = Editor(tab)
     assert rows(editor) == [("surface", 40.5), ("layer", 80), ("layer", 150)]
-    assert tab.locator("[data-answers] b").all_inner_texts() == ["ada", "ben"]
-    assert tab.locator("[data-difference]").all_inner_texts() == ["1 layer", "2 layer"]
+    expect(tab.locator("[data-answers] b")).to_have_text(["ada", "ben"])
+    expect(tab.locator("[data-difference]")).to_have_text(["1 layer", "2 layer"])
     editor.press("d")
     assert "Difference 1 of 2" in editor.hint
-    assert tab.get_attribute('[data-take="answer-0"]', "aria-pressed") == "true", "the proposal has ada's line there"
+    expect(tab.locator('[data-take="answer-0"]')).to_have_attribute("aria-pressed", "true")
     editor.press("o")
     assert "as ada has it" in editor.hint
     editor.press("v")
@@ -673,7 +695,7 @@ def test_an_arbiter_chooses_between_the_reviewers_with_keys(disputed, world, add
     editor.press("t")
     assert rows(editor) == [("surface", 40.5), ("layer", 150), ("layer", 86)]
     assert "as ben has them here" in editor.hint
-    assert tab.get_attribute('[data-take="answer-1"]', "aria-pressed") == "true"
+    expect(tab.locator('[data-take="answer-1"]')).to_have_attribute("aria-pressed", "true")
     editor.press("d", "o", "t")
     assert rows(editor) == [("surface", 40.5), ("layer", 86)], "ben has no line there, and that is taken"
     editor.press("Control+z")
@@ -735,7 +757,7 @@ def test_lines_of_the_proposal_can_be_taken_back_one_by_one(address, tab):
     """An overlay is not drawn on: a press there picks a line, and T takes it into one's own."""
     tab.goto(f"{address}/review/next")
     editor = Editor(tab)
-    assert tab.is_hidden("[data-differences]")
+    expect(tab.locator("[data-differences]")).to_be_hidden()
     editor.select(1)
     editor.press("Delete", "o", "[", "]", "]")
     assert "T takes this layer" in editor.hint

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from playwright.sync_api import expect
 
 from firnline.geodesy import distance_along
 from firnline.portal.segment_store import SegmentStore
@@ -91,7 +92,7 @@ def test_a_segment_is_one_radargram_and_leads_to_its_frames(world, address, tab)
     assert back == pytest.approx(there, abs=0.05 * length)
 
     tab.wait_for_selector("[data-land] path[d^=M]", state="attached")
-    assert tab.locator("[data-inset] path[d$=Z]").count() == 1, "and on the small map"
+    expect(tab.locator("[data-inset] path[d$=Z]")).to_have_count(1)  # and on the small map
 
     tab.click("[data-legend-of=reviewed] input")
     assert tab.locator("[data-lines=reviewed]").evaluate_all("all => all.every(one => one.style.display === 'none')")
@@ -100,7 +101,7 @@ def test_a_segment_is_one_radargram_and_leads_to_its_frames(world, address, tab)
     tab.click(f'[data-frame="{stem(2)}"]')
     tab.wait_for_url(f"**/{stem(2)}")
     tab.wait_for_selector(f'[data-frame="{stem(2)}"][data-pictured] [data-lines=reviewed]', state="attached")
-    assert tab.locator("[data-frame]").count() == 1
+    expect(tab.locator("[data-frame]")).to_have_count(1)
     tab.click("[data-whole]")
     tab.click(f'[data-frame="{stem(3)}"]')
     tab.wait_for_url(f"**/review/tasks/{name}")
@@ -129,4 +130,4 @@ def test_a_frame_that_cannot_be_read_is_named_and_the_others_are_shown(world, ad
     tab.route(f"**/{stem(2)}/shown", lambda route: route.fulfill(status=500, body="no"))
     opened(tab, address, (1,))
     tab.wait_for_selector("text=1 of them not shown", timeout=20_000)
-    assert "answer 500" in tab.inner_text("[data-progress]")
+    expect(tab.locator("[data-progress]")).to_contain_text("answer 500")

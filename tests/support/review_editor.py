@@ -17,13 +17,21 @@ class Editor:
     def __init__(self, tab):
         self.tab = tab
         tab.wait_for_selector("crowd-form[data-ready]", state="attached")
+        self.wait(f"{ELEMENT}.loaded")
+
+    def wait(self, condition):
+        """Wait until an expression of the page is true."""
         # Not wait_for_function: when it has to look twice it evaluates a string, which the page's policy forbids.
-        tab.evaluate(
+        self.tab.evaluate(
             f"""() => new Promise(done => {{
-                const look = () => {ELEMENT}.loaded ? done() : setTimeout(look, 20);
+                const look = () => {condition} ? done() : setTimeout(look, 20);
                 look();
             }})"""
         )
+
+    def kept(self):
+        """Wait until the browser's database has the drawing as it is."""
+        self.wait("document.querySelector('crowd-form').draft.kept")
 
     def get(self, expression):
         """What an expression of `editor`, the element, comes to once nothing is being traced any more."""

@@ -39,7 +39,8 @@ export class CrowdForm extends HTMLElement {
     this.message = element("p", { role: "status", "data-message": "" });
     this.storage = element("p", { class: "kept wrong", role: "status", "data-storage": "" });
     this.button = actionButton("submit", "Submit", { title: "Ctrl+Enter" });
-    this.button.addEventListener("click", () => this.submit());
+    // The second click of a double click is not a second thought.
+    this.button.addEventListener("click", (event) => event.detail < 2 && this.submit());
     this.foot.append(...this.querySelectorAll("[data-foot]"), this.message, this.storage, this.button);
     this.append(element("style", {}, STYLE), this.foot);
     this.draft = new Draft(location.pathname, (sentence) => this.warnOfStorage(sentence));
@@ -60,7 +61,7 @@ export class CrowdForm extends HTMLElement {
       if (this.changed && !this.draft.kept) event.preventDefault();
     });
     addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) this.submit();
+      if (event.key === "Enter" && !event.repeat && (event.ctrlKey || event.metaKey)) this.submit();
     });
     this.claimed = Date.now(); // opening the page claims the task
     await this.work(false);
@@ -156,7 +157,16 @@ export class CrowdForm extends HTMLElement {
   }
 
   async submit() {
-    if (this.button.disabled) return;
+    if (this.button.disabled || this.submitting) return;
+    this.submitting = true;
+    try {
+      await this.submitOnce();
+    } finally {
+      this.submitting = false;
+    }
+  }
+
+  async submitOnce() {
     await Promise.all(this.fields.map((field) => field.settled?.()));
     const problem = this.fields.map((field) => field.problem).find(Boolean);
     if (problem) {
