@@ -270,6 +270,63 @@ def test_a_stretch_is_redrawn_on_the_line_under_the_mouse_and_not_on_the_one_at_
     )
 
 
+def rows_at(line, *traces):
+    x, y = zip(*[(vertex["x"], vertex["y"]) for vertex in line["vertices"]], strict=True)
+    return np.interp(traces, x, y)
+
+
+def test_the_brush_mends_one_line_after_the_other(address, tab):
+    """Given one key, then each stroke is a step: on a line it mends that one, from either end, and off the lines it is a new one."""
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.press("g")
+    editor.drag((60, 81), (140, 92))
+    assert rows_at(editor.lines[1], 70, 110, 200) == pytest.approx([82.4, 87.9, 80.5], abs=0.8)
+    editor.drag((200, 130), (140, 121))
+    assert rows_at(editor.lines[2], 170) == pytest.approx(125.5, abs=0.8)
+    editor.drag((40, 160), (90, 164))
+    assert [line["label"] for line in editor.lines] == ["surface", "layer", "layer", "layer"]
+    assert rows_at(editor.lines[3], 65) == pytest.approx(162, abs=0.8)
+    assert editor.get("editor.effort.operations") == {"key": 1, "brush": 3}
+    editor.press("Control+z", "Control+z")
+    assert rows_at(editor.lines[2], 170) == pytest.approx(120, abs=1)
+    editor.click(200, 40)
+    editor.press("Delete")
+    assert [line["label"] for line in editor.lines] == ["layer", "layer"], "a click selects as ever"
+    editor.press("Enter")
+    assert editor.get("editor.mode") == "edit"
+
+
+def test_a_stroke_from_one_piece_to_the_next_makes_them_one_line(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.press("b")
+    editor.drag((100, 70), (140, 90))
+    assert len(editor.lines) == 4
+    editor.press("g")
+    editor.drag((150, 80), (90, 81))
+    whole = editor.lines[1]
+    assert [line["label"] for line in editor.lines] == ["surface", "layer", "layer"]
+    assert (whole["vertices"][0]["x"], whole["vertices"][-1]["x"]) == (0, 319)
+    assert rows_at(whole, 120) == pytest.approx(80.5, abs=0.8)
+    editor.drag((150, 80), (170, 41))
+    assert len(editor.lines) == 3, "a stroke that ends on a line which runs beside makes nothing one"
+    editor.press("Control+z", "Control+z")
+    assert len(editor.lines) == 4
+
+
+def test_a_stroke_of_the_brush_with_alt_deletes_what_it_crosses_out(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.press("g")
+    editor.drag((200, 60), (202, 135), "Alt")
+    assert [line["label"] for line in editor.lines] == ["surface"]
+    editor.drag((200, 60), (260, 70), "Alt")
+    assert len(editor.lines) == 1, "it crossed nothing"
+    editor.press("Control+z")
+    assert len(editor.lines) == 3, "one step"
+
+
 def test_many_lines_are_selected_labelled_joined_erased_and_deleted(address, tab):
     tab.goto(f"{address}/review/next")
     editor = Editor(tab)

@@ -105,6 +105,15 @@ export class Drawing {
     return this.change(replaced(this.lines, index, { ...line, vertices: mended(line.vertices, stretch) }));
   }
 
+  /** Two lines of one label as one, with a stretch between them, if neither goes on beside the other outside it. */
+  bridge(lines, stretch) {
+    const [left, right] = [...lines].sort((a, b) => firstOf(a).x - firstOf(b).x);
+    if (!right || left === right || left.label !== right.label) return false;
+    if (lastOf(left).x > lastOf({ vertices: stretch }).x || firstOf(right).x < firstOf({ vertices: stretch }).x) return false;
+    const whole = { ...left, vertices: mended([...left.vertices, ...right.vertices], stretch) };
+    return this.change(this.lines.filter((line) => line !== right).map((line) => (line === left ? whole : line)), [whole.id]);
+  }
+
   moveVertex(index, to, merging = "") {
     return this.change(this.withVertices(replaced(this.line.vertices, index, { ...to, set: true })), this.selected, index, merging);
   }
