@@ -488,6 +488,60 @@ def test_a_second_tab_says_so_and_may_take_over(address, tab):
     tab.wait_for_selector("text=open in another tab")
 
 
+def test_a_second_tab_changes_no_draft_before_it_knows_that_it_may(world, address, tab):
+    """Given work in one tab, when another is opened and clicked in at once, then the draft is what it was, and nothing was sent."""
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    for line in (1, 1):
+        editor.select(line)
+        editor.press("Delete")
+    editor.kept()
+    other = tab.context.new_page()
+    other.goto(tab.url)
+    box = other.locator("crowd-checkbox input").bounding_box()
+    other.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    for _ in range(2):
+        other.keyboard.press("Control+Enter")
+    other.wait_for_selector("text=open in another tab")
+    tab.close()
+    other.click("[data-action=work-here]")
+    again = Editor(other)
+    assert [line["label"] for line in again.lines] == ["surface"]
+    again.press("Control+z")
+    assert len(again.lines) == 2
+    assert world.events() == []
+
+
+def test_what_the_hand_goes_on_to_while_a_way_is_found_stays_as_it_is(address, tab):
+    """Given a slow computer, when another line is chosen right after a drag or a join, then the first ones are bent and joined."""
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.click(120, 80)
+    editor.press("r")
+    before = editor.lines
+    tab.evaluate(f"""() => {{
+        const {{ tracker }} = {ELEMENT};
+        const between = tracker.between.bind(tracker);
+        tracker.between = async (...places) => {{ await new Promise(done => setTimeout(done, 60)); return between(...places); }};
+    }}""")
+    at = editor.vertex(1, len(before[1]["vertices"]) // 2)
+    editor.drag(at, (at[0], at[1] + 9), "Control")
+    editor.press("]")
+    after = editor.lines
+    assert [after[0], after[2]] == [before[0], before[2]]
+    assert rows_at(after[1], at[0]) == pytest.approx(at[1] + 9, abs=1)
+    assert editor.get("editor.drawing.hand") == 2
+    editor.press("Escape", "b")
+    editor.drag((100, 110), (140, 130))
+    editor.press("Escape")
+    pieces = [index for index, line in enumerate(editor.lines) if line["vertices"][0]["y"] > 110]
+    assert len(pieces) == 2
+    editor.select(pieces[0])
+    tab.click(f'[data-select-layer="{pieces[1]}"]', modifiers=["Shift"])
+    editor.press("j", "Escape")
+    assert len(editor.lines) == 3
+
+
 def test_start_over_can_be_undone(address, tab):
     tab.goto(f"{address}/review/next")
     editor = Editor(tab)

@@ -290,6 +290,16 @@ class TestAnswers:
         assert self.differences(call, [self.HIGH], [self.HIGH], [self.LOW]) == [("layer", [0, 0, 1], 46)]
         assert self.differences(call, [self.HIGH], [self.HIGH]) == []
 
+    def test_a_layer_that_one_follows_much_farther_is_a_place_and_each_is_told_from_the_other(self, call):
+        short = line((0, 40), (50, 40))
+        [place] = call("answers", "m.differences(a)", [self.HIGH], [short])
+        assert [(one["left"], one["right"]) for one in place["stretches"]] == [(51, 99)]
+        asked = "[0, 1].map((who) => m.isAs(a[0], m.differences([a[0], a[1]])[0], who))"
+        assert call("answers", asked, [self.HIGH], [short]) == [True, False]
+        settled = self.differences(call, [self.HIGH, self.SURFACE], [short], [short])
+        assert settled == [("surface", [1, 0, 0], 10)], "on the other a majority has decided"
+        assert self.differences(call, [self.HIGH, self.SURFACE], [line((0, 40), (95, 40))]) == [("surface", [1, 0], 10)]
+
     def test_a_line_in_two_pieces_and_a_whole_one_are_one_place(self, call):
         pieces = [line((0, 46), (40, 46)), line((60, 46), (99, 46))]
         assert self.differences(call, [self.HIGH], pieces) == [("layer", [1, 2], 43)]

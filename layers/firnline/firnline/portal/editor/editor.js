@@ -473,14 +473,14 @@ export class LayerEditor extends HTMLElement {
 
   join() {
     const { drawing } = this;
-    const { gaps } = drawing;
+    const { gaps, chosen } = drawing;
     if (!gaps.length) {
       this.say("Select two lines or more (Shift+click) to join them.", true);
       return;
     }
     const guide = this.guide(null);
     const ways = gaps.map(([from, to]) => (guide && to.x - from.x > 2 ? guide.between(from, to) : []));
-    this.after(Promise.all(ways), (between) => this.do("join", () => drawing.join(between)));
+    this.after(Promise.all(ways), (between) => this.do("join", () => drawing.join(between, chosen)));
   }
 
   part() {
@@ -517,10 +517,11 @@ export class LayerEditor extends HTMLElement {
     };
     const [before, behind] = [step(-1), step(1)];
     const moved = replaced(vertices, index, to);
+    const { id } = drawing.line; // the person may go on to another one while the way is found
     const commit = (anew) => {
       this.shownAs = null;
-      this.effort.moved += 1;
-      this.do("drag", () => drawing.change(drawing.withVertices(anew), drawing.selected, anew.indexOf(to)));
+      if (this.do("drag", () => drawing.redraw(id, anew, anew.indexOf(to)))) this.effort.moved += 1;
+      else this.render("live");
     };
     if (!this.follows || !tracker || !reach || behind - before <= 2) {
       commit(moved);
@@ -567,6 +568,7 @@ export class LayerEditor extends HTMLElement {
   // -- selection --
 
   select(ids) {
+    this.shownAs = null;
     this.drawing.select(ids);
     if (this.drawing.line) this.label = this.drawing.line.label;
     this.panel.draw();
