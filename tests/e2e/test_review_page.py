@@ -553,6 +553,20 @@ def test_start_over_can_be_undone(address, tab):
     assert len(editor.lines) == 2
 
 
+def test_start_over_takes_a_verdict_back_for_good(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    tab.click("summary:has-text('Cannot be traced')")
+    tab.click("[data-action=polarity-wrong]")
+    editor.kept()
+    for verdict in ({"kind": "polarity_wrong"}, None):
+        tab.reload()
+        editor = Editor(tab)
+        assert editor.get("editor.verdict") == verdict
+        tab.click("[data-action=start-over]")
+        editor.kept()
+
+
 def test_a_draft_comes_back_with_its_history(address, tab):
     tab.goto(f"{address}/review/next")
     editor = Editor(tab)

@@ -322,9 +322,9 @@ export class LayerEditor extends HTMLElement {
   }
 
   startOver() {
-    this.do("start_over", () => this.drawing.startOver());
+    const { verdict } = this;
     this.verdict = null;
-    this.render("panel");
+    if (!this.do("start_over", () => this.drawing.startOver()) && verdict) this.changed();
   }
 
   // -- drawing --
