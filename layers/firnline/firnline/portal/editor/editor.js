@@ -398,6 +398,7 @@ export class LayerEditor extends HTMLElement {
   /** Show what is being drawn; what crosses lines out need not run along the track. */
   sketch(points, crossesOut = false) {
     this.sketched = crossesOut ? points : alongTrack(points);
+    this.crossesOut = crossesOut;
     this.render("live");
   }
 
@@ -826,7 +827,8 @@ export class LayerEditor extends HTMLElement {
       painter.handles(this.stroke.steps.map((step) => step.to), view, -1);
       if (this.rubber) painter.rubber(this.rubber, view);
     } else if (shown) painter.handles(shown.vertices, view, this.shownAs?.vertex ?? drawing.vertex);
-    if (this.sketched) painter.rubber(this.sketched, view);
+    if (this.sketched && this.crossesOut) painter.crossOut(this.sketched, view);
+    else if (this.sketched) painter.rubber(this.sketched, view);
     if (this.box) painter.box(this.box, view);
     if (this.cursor) painter.cross(this.cursor, view);
   }
