@@ -90,7 +90,9 @@ def connect(stack_name: str | None = None) -> Connection:
         stacks = client.describe_stacks(StackName=stack_name)["Stacks"]
     except (BotoCoreError, ClientError) as error:
         deploy = "`make up` deploys it" if local else "`sam build && sam deploy --guided` deploys it"
-        raise NotConnected(f"There is no stack '{stack_name}' to talk to ({error}): {deploy}.") from error
+        raise NotConnected(
+            f"There is no stack '{stack_name}' to talk to ({error}): {deploy}. If yours has another name, set FIRNLINE_STACK to it."
+        ) from error
     outputs = {output["OutputKey"]: output["OutputValue"] for output in stacks[0].get("Outputs", [])}
     if not outputs:
         again = "`make up`" if local else "`sam deploy`"

@@ -117,10 +117,12 @@ def export(
     command: str,
     credits: Credits = Credits(),  # noqa: B008 (it is frozen)
 ) -> Exported:
-    """Write the frames that are wanted in every form, and `export.json`, which says what they are."""
+    """Write the frames that are wanted in every form, and `export.json`, which says what they are; `Refused` where there are none."""
     finding = stages.begin("finding frames")
     frames = frames_named(connection, wanted)
     finding.end()
+    if not frames:
+        raise Refused("No frame is of what is asked for: `firnline status` shows what there is.")
     return write_products(
         connection, wanted, stages.track(frames, "exporting", len(frames)), forms, physics, out, command, credits
     )

@@ -7,15 +7,24 @@ from rich.markup import escape
 from rich.table import Table as Listing
 
 from firnline.documents.polarity import polarity_of_row
+from firnline.errors import Refused
 from firnline.store.rows import STATUSES, FrameRow
 from workbench.connection import Connection
 
 
 def rows_of(connection: Connection, segment: str | None) -> list[FrameRow]:
-    """The rows of a `<campaign>/<segment>`, or of all frames."""
+    """The rows of a `<campaign>/<segment>`, or of all frames; `Refused` for a name that is none."""
     if segment:
-        return list(connection.register.of_segment(*segment.split("/", 1)))
+        return list(connection.register.of_segment(*named_segment(segment)))
     return [row for name in STATUSES for row in connection.register.of_status(name)]
+
+
+def named_segment(segment: str) -> tuple[str, str]:
+    """(campaign, segment) of `<campaign>/<segment>`; `Refused` for anything else."""
+    campaign, slash, name = segment.partition("/")
+    if not (campaign and slash and name) or "/" in name:
+        raise Refused(f"'{segment}' names no segment: give <campaign>/<segment>.")
+    return campaign, name
 
 
 def counted(rows: Iterable[FrameRow]) -> str:

@@ -18,6 +18,7 @@ from firnline.portal.segment_store import SegmentStore
 from firnline.portal.store import View
 from firnline.portal.table_store import TableStore
 from firnline.review.providers import Portal
+from firnline.review.trends import standings_of
 from firnline.store import keys
 from firnline.store.frame_register import FrameRegister
 from firnline.store.joins import Joins
@@ -71,6 +72,7 @@ def test_a_reviewer_can_review(deployed: Connection, task: str) -> None:
     store.release(task, "somebody")
     store.submit(task, {"annotatedResult": {}}, "worker", 12.0)
     assert deployed.table.get(f"LOOP#{task}", "LOOP")["state"] == "COMPLETED"
+    assert isinstance(standings_of(reviewer.corrections.all(), reviewer.corrections.golds()), list)  # --stats
 
 
 @pytest.mark.parametrize("lines", ["unreviewed", "accepted", "imported", "reviewed"])

@@ -220,16 +220,30 @@ def test_a_frame_whose_objects_are_gone_is_left_out_with_a_reason(
     assert "without its layers.json in the bucket" in " ".join(ran.output.split())
 
 
-def test_no_frame_is_no_success(frames: dict[str, str], firnline: Callable[..., Result]) -> None:
+@pytest.mark.usefixtures("frames")
+def test_no_frame_is_no_success_and_leaves_the_folder_to_the_next_try(
+    firnline: Callable[..., Result], tmp_path: Path
+) -> None:
     ran = firnline("nowhere")
     assert ran.exit_code == 1
-    assert "Nothing was exported" in ran.output
+    assert "No frame is of what is asked for" in ran.output
+    assert list((tmp_path / "out").iterdir()) == []
+    assert firnline("greenland_2012").exit_code == 0
 
 
 @pytest.fixture
 def layers(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.setattr(terminal, "connect", lambda: connection)
     return lambda *words: CliRunner().invoke(app, ["layers", *words], env={"COLUMNS": "200"})
+
+
+@pytest.mark.parametrize("words", [["status"], ["layers", "list"]])
+@pytest.mark.parametrize("name", ["greenland_2012", "/20120330_04", "greenland_2012/20120330_04/001"])
+@pytest.mark.usefixtures("layers")
+def test_a_name_that_is_no_segments_is_told(words: list[str], name: str) -> None:
+    ran = CliRunner().invoke(app, [*words, name], env={"COLUMNS": "200"})
+    assert ran.exit_code == 1
+    assert f"'{name}' names no segment: give <campaign>/<segment>." in " ".join(ran.output.split())
 
 
 def test_layers_keep_their_numbers_along_the_segment(

@@ -33,7 +33,10 @@ Parallel = Annotated[int, typer.Option(min=1, max=16, help="files at a time")]
 Keep = Annotated[bool, typer.Option("--keep", help="leave the files in the folder after their upload")]
 Again = Annotated[bool, typer.Option("--again", help="fetch also what the journal says was uploaded")]
 Only = Annotated[bool, typer.Option("--list", help="print what would be fetched, and end")]
-Dated = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"])]
+Since = Annotated[
+    datetime | None, typer.Option(formats=["%Y-%m-%d"], help="first day, as 2012-03-30; goes with --until")
+]
+Until = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="last day; goes with --since")]
 
 DEFAULT_FOLDER = Path("fetched")
 _MEGABYTE = 1_000_000
@@ -90,8 +93,8 @@ def fetch_nsidc(
     short_name: Annotated[str, typer.Argument(help="of the dataset, IRSNO1B for example")],
     version: Annotated[str | None, typer.Option(help="of the dataset; by default all there are")] = None,
     box: options.InBox = None,
-    since: Dated = None,
-    until: Dated = None,
+    since: Since = None,
+    until: Until = None,
     campaign: Campaign = None,
     segment: Segment = None,
     folder: Folder = DEFAULT_FOLDER,
@@ -119,8 +122,8 @@ def fetch_opr(
     segments: Annotated[list[str] | None, typer.Option("--segment", help="YYYYMMDD_NN; may be repeated")] = None,
     product: Annotated[str, typer.Option(help="CSARP_standard, CSARP_qlook …")] = "CSARP_standard",
     box: options.InBox = None,
-    since: Dated = None,
-    until: Dated = None,
+    since: Since = None,
+    until: Until = None,
     catalogue: Annotated[str | None, typer.Option(help="another catalogue than theirs: a STAC GeoParquet file")] = None,
     campaign: Campaign = None,
     folder: Folder = DEFAULT_FOLDER,

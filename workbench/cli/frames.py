@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from firnline.documents.polarity import Polarity
+from firnline.errors import Refused
 from workbench.cli import terminal
 from workbench.cli.terminal import console, fail, last_words
 
@@ -129,7 +130,10 @@ def status(
     from workbench import frame_status
 
     connection, out = terminal.connect(), console()
-    rows = frame_status.rows_of(connection, segment)
+    try:
+        rows = frame_status.rows_of(connection, segment)
+    except Refused as refusal:
+        raise fail(str(refusal)) from refusal
     out.print(frame_status.counted(rows))
     out.print(frame_status.listing(rows, limit))
     out.print(frame_status.corrections(connection))

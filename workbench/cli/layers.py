@@ -33,9 +33,11 @@ def list_joins(
     from firnline.exports.segment_numbers import JOIN_COLUMNS
     from firnline.store.joins import Joins
     from workbench import exporting
+    from workbench.frame_status import named_segment
 
     connection, out = terminal.connect(), wide_console()
     try:
+        named_segment(segment)
         wanted = exporting.Wanted.of([segment], [one.value for one in status or []], None)
         numbers = exporting.numbers_of(connection, wanted, segment, exporting.Assumptions(), keep=lambda _: False)
     except Refused as refusal:

@@ -118,20 +118,16 @@ def export(
     if out is None:
         raise fail("Say with --out where to: a folder, new or empty.")
     connection, shown = terminal.connect(), console()
-    with (
-        last_words(lambda: f"{out} holds what was finished; files named part-… are not whole"),
-        Stages(shown) as stages,
-    ):
-        exported = exporting.export(
-            connection,
-            wanted,
-            forms,
-            assumptions,
-            out,
-            stages,
-            terminal.command_line(),
-            credits,
-        )
+    try:
+        with (
+            last_words(lambda: f"{out} holds what was finished; files named part-… are not whole"),
+            Stages(shown) as stages,
+        ):
+            exported = exporting.export(
+                connection, wanted, forms, assumptions, out, stages, terminal.command_line(), credits
+            )  # fmt: skip
+    except Refused as refusal:
+        raise fail(str(refusal)) from refusal
     for sentence in exported.sentences:
         shown.print(sentence, markup=False, soft_wrap=True)
     if not exported.frames:

@@ -1,5 +1,6 @@
 """The frames of the demonstration: a simulated campaign, or real frames with expert picks."""
 
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from rich.console import Console
@@ -57,5 +58,7 @@ def on_real_frames(folder: Path, retrain_every: int, console: Console) -> None:
     if not frames:
         raise DidNotHappen(f"{folder} has no <stem>.png with a <stem>.picks.csv beside it.")
     begin(console, minutes=REAL_MINUTES)
-    holdout = ",".join(REAL_HOLDOUT)
+    # Of frames that are none of these, Firnline itself chooses some to judge by.
+    held_out = [pattern for pattern in REAL_HOLDOUT if any(fnmatchcase(frame.segment, pattern) for frame in frames)]
+    holdout = ",".join(held_out)
     run(frames, Course("real", retrain_every, len(frames), REAL_TRAINING, must_improve=False, holdout=holdout), console)

@@ -1,5 +1,6 @@
 """Watching a retraining that a full batch of corrections starts."""
 
+import json
 from typing import Any
 
 from workbench import report
@@ -19,6 +20,11 @@ def watch_batch(connection: Connection, batch: int, timeline: Timeline) -> dict:
     if execution["status"] != "SUCCEEDED":
         cause = execution.get("cause", "no cause given")
         raise DidNotHappen(f"execution {arn} ended as {execution['status']}: {execution.get('error', '')} {cause}")
+    ended = json.loads(execution.get("output", "{}"))
+    if ended.get("outcome") == "skipped":
+        raise DidNotHappen(
+            f"batch {batch} was not trained on: {ended.get('reason')}. Give more frames, of more segments."
+        )
     comparison = report.comparison(connection, arn.rsplit(":", 1)[1])
     timeline.console.print(f"  {comparison['reason']}")
     return {

@@ -45,7 +45,7 @@ def subject(body: str) -> dict[str, str]:
 
 FIRST_WAIT_SECONDS = 30
 LONGEST_WAIT_SECONDS = 900
-"""With ten receives a message is tried for an hour and a half, longer than an endpoint takes to start."""
+"""With ten receives a message is tried for an hour and a quarter, longer than an endpoint takes to start."""
 
 
 def wait_before_receive(received: int) -> int:

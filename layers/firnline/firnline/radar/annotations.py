@@ -63,7 +63,7 @@ def read_annotation(
 ) -> LayersDocument:
     """The annotation as a layers document of `frame`; nothing but `Refused` is raised over its content.
 
-    `suffix` is one of `firnline.documents.frame.ANNOTATION_SUFFIXES`; `created` is when it was uploaded; `organiser` is the
+    `suffix` is one of `firnline.documents.upload_key.ANNOTATION_SUFFIXES`; `created` is when it was uploaded; `organiser` is the
     content of the `layer_<segment>.mat` beside a layer file. A layers document says itself what it covers; all other
     forms are partial.
     """

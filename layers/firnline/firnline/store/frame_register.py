@@ -1,8 +1,8 @@
 """The register of frames: which revision counts, how far it has come, and its reviews.
 
-A frame's status only moves along READY → PREDICTED → IN_REVIEW → CORRECTED, or PREDICTED → ACCEPTED; a new revision
-starts again at READY (or REJECTED). Every move is conditional on the revision and on the status it comes from, so that
-an event that comes twice, late or out of order moves nothing.
+A frame's status moves as the `_Move`s below say: READY → PREDICTED → ACCEPTED, or IN_REVIEW → CORRECTED; back to PREDICTED
+where a review failed; and to REJECTED. A new revision starts again at READY (or REJECTED). Every move is conditional on
+the revision and on the status it comes from, so that an event that comes twice, late or out of order moves nothing.
 """
 
 from collections.abc import Iterator
