@@ -20,7 +20,7 @@ from firnline.review.agreement import agreement
 from firnline.review.answer import first_problem
 from firnline.review.arbitration import arbitration_input
 from firnline.review.decision import Disputed, Drawn, Judged, decide, lines_of
-from firnline.review.gold import truth_for
+from firnline.review.gold import truths_for
 from firnline.review.human_loop import PORTAL_SOURCE, LoopEvent, LoopOutput, loop_name
 from firnline.review.providers import Portal, loop_input_key
 from firnline.review.verdict import Unusable
@@ -129,14 +129,14 @@ class ReviewCompleter:
         )  # fmt: skip
         self.register.complete_review(frame_id, name)
         self.register.corrected(frame_id, revision, name)
-        if on_our_page:
-            self._give_gold(name, frame_id)
         claimed = self.corrections.claim_batches(self.retrain_every)
         if not fresh and not claimed:
             # The delivery before this one may have died between its claim and its event. One event is enough: it makes
             # `start_retraining` go through all that waits.
             claimed = [batch.batch for batch in self.corrections.batches("PENDING")[:1]]
         self.bus.send(*(CorrectionBatchClaimed(batch=batch) for batch in claimed))
+        if on_our_page:  # after the batch, which a fault in giving gold out does not hold up
+            self._give_gold(name, frame_id)
         return "corrected" if fresh else "known"
 
     def _judge(self, review: ReviewRow, judged: Judged) -> str:
@@ -172,11 +172,12 @@ class ReviewCompleter:
         return "disputed" if self.loops.ask_arbiter(task.loop_name, key, disputed.sentence) else "known"
 
     def _give_gold(self, trigger: str, frame_id: str) -> None:
-        """After some corrections, give a frame of known layers out once more."""
+        """After some corrections, give a frame of known layers out once more, as its task of Firnline's page showed it."""
         if not self.gold_share:
             return
-        truth = truth_for(trigger, frame_id, self.gold_share, self.corrections.newest(gold.NEWEST))
-        if truth is None:
+        truths = truths_for(trigger, frame_id, self.gold_share, self.corrections.newest(gold.NEWEST))
+        truth = next((row for row in truths if self.loops.get(row.loop_name)), None)
+        if truth is None:  # there is none, or A2I had the tasks of all of them
             return
         shown = json.loads(self.bucket.read(loop_input_key(truth.loop_name), MAX_OUTPUT_BYTES))
         name = loop_name(self.bucket.name, truth.frame_id, truth.revision, f"gold after {trigger}")

@@ -6,16 +6,18 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from complete_review import app
 from firnline.documents.layers import LayersDocument
 from firnline.documents.polarity import polarity_of_row
 from firnline.portal.store import View
 from firnline.portal.table_store import TableStore
+from firnline.review.gold import is_truth
 from firnline.store import keys
 from firnline.store.loops import Loops
 from firnline.store.rows import FrameRow, LoopRow, ReviewRow
 from tests.support.functions import HEIGHT, WIDTH, Functions, echoes, functions_on_moto
 from tests.support.ingest_files import picture
-from tests.support.review_world import answer, polyline
+from tests.support.review_world import Context, answer, polyline, sqs_event, start_functions_anew
 from tests.support.template import functions_that_take
 from tests.support.uploads_bucket import FRAME_ID
 from workbench.frame_status import listing
@@ -267,6 +269,44 @@ def test_where_two_disagree_an_arbiter_decides() -> None:
         assert gold.work.agreement == pytest.approx(2 / 3)
         assert functions.world.corrections.counts() == before
         assert store.open_tasks(View(), 10) == []
+
+
+def test_a_truth_of_a2i_whose_task_the_page_never_had_is_no_gold_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a stack that had two workers of A2I draw each frame, and that people now review on Firnline's page."""
+    with functions_on_moto(REVIEW_PROVIDER="a2i", GOLD_SHARE="1", RETRAIN_EVERY="2") as functions:
+        truth = functions.review("c/s/a2i")
+        given = json.loads(functions.start_human_loop[0]["HumanLoopInput"]["InputContent"])
+        functions.deliver(functions.world.answered(truth, drawn(SURFACE), drawn(SURFACE), inputContent=given))
+        stored = functions.world.corrections.get(truth)
+        assert stored is not None
+        assert is_truth(stored)
+        monkeypatch.setenv("REVIEW_PROVIDER", "portal")
+        start_functions_anew()
+        functions.correct(FRAME_ID, drawn(SURFACE))
+        assert functions.the_event("CorrectionBatchClaimed")["detail"] == {"batch": 1}
+        assert list(Loops(functions.world.table).of_state("OPEN")) == []
+
+
+def test_a_fault_in_giving_gold_out_does_not_hold_up_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    with functions_on_moto(REVIEWERS_PER_TASK="2", GOLD_SHARE="1", RETRAIN_EVERY="2") as functions:
+        loops = [functions.review(f"c/s/{number}") for number in range(2)]
+        for loop in loops:
+            functions.answer_as("ada", loop, drawn(SURFACE))
+        functions.deliver(functions.submit(loops[0], drawn(SURFACE), by="ben"))
+        second = functions.submit(loops[1], drawn(SURFACE), by="ben")
+
+        def fails(*_: Any, **__: Any) -> None:
+            raise ConnectionError("S3 is away")
+
+        with monkeypatch.context() as away:
+            away.setattr("firnline.review.providers.Portal.start", fails)
+            answered = app.handler(sqs_event(second), Context())
+        assert answered == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+        assert functions.the_event("CorrectionBatchClaimed")["detail"] == {"batch": 1}
+        assert list(Loops(functions.world.table).of_state("OPEN")) == []
+        functions.deliver(second)  # the message comes again
+        [given_out] = Loops(functions.world.table).of_state("OPEN")
+        assert (given_out.frame_id, given_out.gold) == ("c/s/0", loops[0])
 
 
 def test_verdicts_are_counted_and_a_tie_is_an_arbiters() -> None:
