@@ -24,6 +24,7 @@ from firnline.review.gold import truths_for
 from firnline.review.human_loop import PORTAL_SOURCE, LoopEvent, LoopOutput, loop_name
 from firnline.review.providers import Portal, loop_input_key
 from firnline.review.verdict import Unusable
+from firnline.review.withdrawal import WITHDRAWN
 from firnline.store import keys
 from firnline.store.bucket import Bucket, split_uri
 from firnline.store.corrections import Corrections
@@ -78,7 +79,7 @@ class ReviewCompleter:
             decided = decide(output.humanAnswers, review.frame_id, grey.shape[1], grey.shape[0], source)
             if isinstance(decided, Disputed):
                 if task is not None:
-                    return self._ask_arbiter(task, output, decided)
+                    return self._ask_arbiter(review, task, output, decided)
                 decided = _without_arbiter(decided)
         except Refused as refused:
             return self._fail(review, f"{refused} What was submitted is kept at {address}.")
@@ -163,13 +164,30 @@ class ReviewCompleter:
         self.register.complete_review(frame_id, name, judged.verdict.sentence)
         return "turned"
 
-    def _ask_arbiter(self, task: LoopRow, output: LoopOutput, disputed: Disputed) -> str:
-        """Give the task out once more, to an arbiter, with what the reviewers drew."""
+    def _ask_arbiter(self, review: ReviewRow, task: LoopRow, output: LoopOutput, disputed: Disputed) -> str:
+        """Give the task out once more, to an arbiter, with what the reviewers drew, unless its frame was uploaded anew.
+
+        Ingest withdraws open tasks. It may have looked for them before this one was open again, so whether somebody still
+        waits for the answer is asked once more afterwards.
+        """
         key = f"reviews/{task.loop_name}/arbitration.json"
         shown = output.inputContent if isinstance(output.inputContent, dict) else {}
-        if not task.for_arbiter:
-            self.bucket.write(key, json.dumps(arbitration_input(shown, disputed)).encode(), "application/json")
-        return "disputed" if self.loops.ask_arbiter(task.loop_name, key, disputed.sentence) else "known"
+        asked = False
+        if waits := self._waits(review):
+            if not task.for_arbiter:
+                self.bucket.write(key, json.dumps(arbitration_input(shown, disputed)).encode(), "application/json")
+            asked = self.loops.ask_arbiter(task.loop_name, key, disputed.sentence)
+            waits = self._waits(review)
+        if not waits:
+            self.portal.withdraw(task.loop_name, WITHDRAWN)
+            self.register.withdraw_review(review.frame_id, review.loop_name, WITHDRAWN)
+            return "stale"
+        return "disputed" if asked else "known"
+
+    def _waits(self, review: ReviewRow) -> bool:
+        """Whether an answer to the review is still wanted: it is open, and its revision counts."""
+        now, frame = self.register.review(review.frame_id, review.loop_name), self.register.get(review.frame_id)
+        return now is not None and now.state == "STARTED" and frame is not None and frame.revision == review.revision
 
     def _give_gold(self, trigger: str, frame_id: str) -> None:
         """After some corrections, give a frame of known layers out once more, as its task of Firnline's page showed it."""

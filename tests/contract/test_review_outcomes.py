@@ -12,6 +12,7 @@ from firnline.documents.polarity import polarity_of_row
 from firnline.portal.store import View
 from firnline.portal.table_store import TableStore
 from firnline.review.gold import is_truth
+from firnline.review.withdrawal import WITHDRAWN
 from firnline.store import keys
 from firnline.store.loops import Loops
 from firnline.store.rows import FrameRow, LoopRow, ReviewRow
@@ -269,6 +270,70 @@ def test_where_two_disagree_an_arbiter_decides() -> None:
         assert gold.work.agreement == pytest.approx(2 / 3)
         assert functions.world.corrections.counts() == before
         assert store.open_tasks(View(), 10) == []
+
+
+def upload_anew(functions: Functions, *, other: bool = True) -> None:
+    """Upload another picture in place of the frame's, or once more the first one; its events stay in the queue."""
+    grey = echoes()
+    grey[5, 5] += other
+    functions.uploads.deliver(functions.uploads.put(f"{FRAME_ID}.png", picture(grey)))
+
+
+def disagree(functions: Functions, loop: str) -> dict[str, Any]:
+    """Two reviewers answer differently; returns the event that says so."""
+    functions.answer_as("ada", loop, drawn(SURFACE, BED))
+    return functions.submit(loop, drawn(SURFACE), by="ben")
+
+
+def test_a_dispute_that_comes_after_a_new_upload_asks_no_arbiter_until_the_first_file_counts_again() -> None:
+    with functions_on_moto(REVIEWERS_PER_TASK="2") as functions:
+        loop = functions.review()
+        ended = disagree(functions, loop)
+        upload_anew(functions)
+        for _ in range(2):
+            functions.deliver(ended)
+        row = task(functions, loop)
+        assert (row.state, row.for_arbiter, review(functions, loop).state) == ("COMPLETED", False, "WITHDRAWN")
+        upload_anew(functions, other=False)
+        functions.deliver(functions.world.events("FrameReady")[-1])
+        functions.deliver(functions.the_event("LayersPredicted"))
+        store = TableStore(functions.world.table, functions.world.bucket, functions.world.bus)
+        store.overview(View())  # somebody looks at the list of tasks
+        functions.deliver(functions.the_event(ENDED))
+        assert (task(functions, loop).state, task(functions, loop).for_arbiter) == ("OPEN", True)
+        functions.deliver(functions.submit(loop, drawn(SURFACE), by="cy"))
+        assert (frame(functions).status, frame(functions).review) == ("CORRECTED", loop)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_an_arbiters_task_that_opens_while_its_frame_is_uploaded_anew_ends_at_once(
+    dies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ingest looks for open tasks before this one is open again; the process may die right after it opened it."""
+    with functions_on_moto(REVIEWERS_PER_TASK="2") as functions:
+        loop = functions.review()
+        ended = disagree(functions, loop)
+        ask = Loops.ask_arbiter
+
+        def overtaken(self: Loops, loop_name: str, input_key: str, reason: str) -> bool:
+            upload_anew(functions)
+            asked = ask(self, loop_name, input_key, reason)
+            assert asked
+            if dies:
+                raise ConnectionError("the process died here")
+            return asked
+
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(Loops, "ask_arbiter", overtaken)
+            app.handler(sqs_event(ended), Context())
+        assert task(functions, loop).state == ("OPEN" if dies else "WITHDRAWN")
+        functions.deliver(ended)  # once more
+        row = task(functions, loop)
+        assert (row.state, row.withdrawn_because, review(functions, loop).state) == (
+            "WITHDRAWN",
+            WITHDRAWN,
+            "WITHDRAWN",
+        )
 
 
 def test_a_truth_of_a2i_whose_task_the_page_never_had_is_no_gold_task(monkeypatch: pytest.MonkeyPatch) -> None:
