@@ -14,8 +14,11 @@ from firnline.portal.table_store import TableStore
 from firnline.review.gold import is_truth
 from firnline.review.withdrawal import WITHDRAWN
 from firnline.store import keys
+from firnline.store.frame_register import FrameRegister
+from firnline.store.line_status import line_statuses
 from firnline.store.loops import Loops
 from firnline.store.rows import FrameRow, LoopRow, ReviewRow
+from start_review import app as start_review
 from tests.support.functions import HEIGHT, WIDTH, Functions, echoes, functions_on_moto
 from tests.support.ingest_files import picture
 from tests.support.review_world import Context, answer, polyline, sqs_event, start_functions_anew
@@ -138,6 +141,13 @@ def test_effort_stands_beside_the_correction_and_a_faulty_one_costs_nothing(func
 # ------------------------------------------------------------------------------------------------ a new upload
 
 
+def upload_anew(functions: Functions, *, other: bool = True) -> None:
+    """Upload another picture in place of the frame's, or once more the first one; its events stay in the queue."""
+    grey = echoes()
+    grey[5, 5] += other
+    functions.uploads.deliver(functions.uploads.put(f"{FRAME_ID}.png", picture(grey)))
+
+
 def test_a_new_upload_withdraws_the_open_task_of_the_old_one(functions: Functions) -> None:
     loop = functions.review()
     other = echoes()
@@ -156,15 +166,69 @@ def test_a_new_upload_withdraws_the_open_task_of_the_old_one(functions: Function
 
 def test_the_first_file_uploaded_once_more_has_its_task_again(functions: Functions) -> None:
     loop = functions.review()
-    other = echoes()
-    other[5, 5] += 1
-    functions.uploads.deliver(functions.uploads.put(f"{FRAME_ID}.png", picture(other)))
-    functions.uploads.deliver(functions.uploads.put(f"{FRAME_ID}.png", picture(echoes())))
+    upload_anew(functions)
+    upload_anew(functions, other=False)
     functions.deliver(functions.world.events("FrameReady")[-1])
     functions.deliver(functions.the_event("LayersPredicted"))
     assert (task(functions, loop).state, review(functions, loop).state) == ("OPEN", "STARTED")
     functions.deliver(functions.submit(loop, drawn(SURFACE)))
     assert frame(functions).status == "CORRECTED"
+
+
+UNUSABLE = {"verdict": {"kind": "unusable", "reason": "nothing but noise"}}
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "reason"),
+    [
+        (drawn(SURFACE), "CORRECTED", ""),
+        (UNUSABLE, "REJECTED", "A reviewer called the frame unusable: nothing but noise."),
+        (POLARITY_WRONG, "PREDICTED", "A reviewer said that the polarity is wrong. Upload it again, with --polarity."),
+    ],
+)
+def test_what_was_said_of_a_file_counts_again_when_it_is_uploaded_once_more(
+    functions: Functions, said: dict[str, Any], status: str, reason: str
+) -> None:
+    loop = functions.review()
+    revision = frame(functions).revision
+    functions.deliver(functions.submit(loop, said))
+    if said is POLARITY_WRONG:
+        functions.deliver(functions.the_event("PolarityDecided"))
+    upload_anew(functions)
+    upload_anew(functions, other=False)
+    functions.deliver(functions.world.events("FrameReady")[-1])
+    assert (frame(functions).status, frame(functions).revision) == ("PREDICTED", revision)
+    predicted = functions.the_event("LayersPredicted")
+    for _ in range(2):
+        functions.deliver(predicted)
+    row = frame(functions)
+    assert (row.status, row.reason or row.review_reason) == (status, reason)
+    store = TableStore(functions.world.table, functions.world.bucket, functions.world.bus)
+    assert store.open_tasks(View(), 10) == []
+    if status != "PREDICTED":
+        assert row.review == loop
+    assert line_statuses(row) == {"CORRECTED": ["reviewed"], "REJECTED": [], "PREDICTED": ["unreviewed"]}[status]
+
+
+def test_a_correction_counts_again_although_a_delivery_died_before_it_did(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = functions.correct(FRAME_ID, drawn(SURFACE))
+    upload_anew(functions)
+    upload_anew(functions, other=False)
+    functions.deliver(functions.world.events("FrameReady")[-1])
+    predicted = functions.the_event("LayersPredicted")
+
+    def dies(*_: Any) -> bool:
+        raise ConnectionError("the process died here")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(FrameRegister, "corrected", dies)
+        answered = start_review.handler(sqs_event(predicted), Context())
+    assert answered == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+    functions.deliver(predicted)
+    assert (frame(functions).status, frame(functions).review) == ("CORRECTED", loop)
+    assert functions.world.corrections.counts().total == 1
 
 
 def test_a_review_that_starts_while_its_frame_is_uploaded_anew_ends_at_once(
@@ -270,13 +334,6 @@ def test_where_two_disagree_an_arbiter_decides() -> None:
         assert gold.work.agreement == pytest.approx(2 / 3)
         assert functions.world.corrections.counts() == before
         assert store.open_tasks(View(), 10) == []
-
-
-def upload_anew(functions: Functions, *, other: bool = True) -> None:
-    """Upload another picture in place of the frame's, or once more the first one; its events stay in the queue."""
-    grey = echoes()
-    grey[5, 5] += other
-    functions.uploads.deliver(functions.uploads.put(f"{FRAME_ID}.png", picture(grey)))
 
 
 def disagree(functions: Functions, loop: str) -> dict[str, Any]:
