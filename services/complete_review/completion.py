@@ -13,7 +13,7 @@ from firnline.documents.overlay import draw_layers
 from firnline.documents.polarity import OPPOSITE, PICTURE_FORMATS
 from firnline.errors import Refused
 from firnline.events import CorrectionBatchClaimed, EventBus, PolarityDecided
-from firnline.limits import MAX_OUTPUT_BYTES
+from firnline.limits import MAX_DOCUMENT_BYTES, MAX_INPUT_BYTES, MAX_OUTPUT_BYTES
 from firnline.observability import logger
 from firnline.review import gold
 from firnline.review.agreement import agreement
@@ -79,7 +79,7 @@ class ReviewCompleter:
             decided = decide(output.humanAnswers, review.frame_id, grey.shape[1], grey.shape[0], source)
             if isinstance(decided, Disputed):
                 if task is not None:
-                    return self._ask_arbiter(review, task, output, decided)
+                    return self._ask_arbiter(review, task, decided)
                 decided = _without_arbiter(decided)
         except Refused as refused:
             return self._fail(review, f"{refused} What was submitted is kept at {address}.")
@@ -164,17 +164,17 @@ class ReviewCompleter:
         self.register.complete_review(frame_id, name, judged.verdict.sentence)
         return "turned"
 
-    def _ask_arbiter(self, review: ReviewRow, task: LoopRow, output: LoopOutput, disputed: Disputed) -> str:
+    def _ask_arbiter(self, review: ReviewRow, task: LoopRow, disputed: Disputed) -> str:
         """Give the task out once more, to an arbiter, with what the reviewers drew, unless its frame was uploaded anew.
 
         Ingest withdraws open tasks. It may have looked for them before this one was open again, so whether somebody still
         waits for the answer is asked once more afterwards.
         """
         key = f"reviews/{task.loop_name}/arbitration.json"
-        shown = output.inputContent if isinstance(output.inputContent, dict) else {}
         asked = False
         if waits := self._waits(review):
             if not task.for_arbiter:
+                shown = json.loads(self.bucket.read(task.input_key, MAX_INPUT_BYTES))
                 self.bucket.write(key, json.dumps(arbitration_input(shown, disputed)).encode(), "application/json")
             asked = self.loops.ask_arbiter(task.loop_name, key, disputed.sentence)
             waits = self._waits(review)
@@ -197,7 +197,7 @@ class ReviewCompleter:
         truth = next((row for row in truths if self.loops.get(row.loop_name)), None)
         if truth is None:  # there is none, or A2I had the tasks of all of them
             return
-        shown = json.loads(self.bucket.read(loop_input_key(truth.loop_name), MAX_OUTPUT_BYTES))
+        shown = json.loads(self.bucket.read(loop_input_key(truth.loop_name), MAX_INPUT_BYTES))
         name = loop_name(self.bucket.name, truth.frame_id, truth.revision, f"gold after {trigger}")
         self.portal.start(name, shown, gold=truth.loop_name)
 
@@ -207,7 +207,7 @@ class ReviewCompleter:
         if truth is None or event.detail.humanLoopStatus != "Completed":
             return "unknown"
         stored = self.bucket.read(
-            f"{keys.correction_prefix(truth.frame_id, truth.loop_name)}layers.json", MAX_OUTPUT_BYTES
+            f"{keys.correction_prefix(truth.frame_id, truth.loop_name)}layers.json", MAX_DOCUMENT_BYTES
         )
         known = LayersDocument.model_validate_json(stored)
         width, height = known.image.width, known.image.height

@@ -9,6 +9,7 @@ from rich.console import Console
 from complete_review import app
 from firnline.documents.layers import LayersDocument
 from firnline.documents.polarity import polarity_of_row
+from firnline.limits import MAX_ANSWER_BYTES, MAX_OUTPUT_BYTES
 from firnline.portal.store import View
 from firnline.portal.table_store import TableStore
 from firnline.review.gold import is_truth
@@ -429,6 +430,25 @@ def test_a_fault_in_giving_gold_out_does_not_hold_up_the_batch(monkeypatch: pyte
         functions.deliver(second)  # the message comes again
         [given_out] = Loops(functions.world.table).of_state("OPEN")
         assert (given_out.frame_id, given_out.gold) == ("c/s/0", loops[0])
+
+
+def test_answers_of_the_most_bytes_of_three_reviewers_and_an_arbiter_become_a_correction() -> None:
+    with functions_on_moto(REVIEWERS_PER_TASK="3") as functions:
+        loop = functions.review()
+        filling = {"note": "x" * (MAX_ANSWER_BYTES - 10_000)}
+        functions.answer_as("ada", loop, drawn(SURFACE, BED, **filling))
+        functions.answer_as("ben", loop, drawn(SURFACE, polyline("layer", (0, 30), (WIDTH - 1, 30)), **filling))
+        functions.deliver(functions.submit(loop, drawn(SURFACE, **filling), by="cy"))
+        assert task(functions, loop).for_arbiter
+        functions.deliver(functions.submit(loop, drawn(SURFACE, BED, **filling), by="dee"))
+        assert (frame(functions).status, review(functions, loop).reason) == ("CORRECTED", "")
+        stored = functions.world.corrections.get(loop)
+        assert stored is not None
+        assert (stored.answers, stored.arbitrated) == (4, True)
+        output = functions.world.bucket.read(stored.output.removeprefix("s3://workspace/"), MAX_OUTPUT_BYTES)
+        assert len(output) > 4 * len(filling["note"])
+        told = json.loads(output)["inputContent"]
+        assert set(told) == {"frame_id", "revision", "model_version", "confidence", "reason"}
 
 
 def test_verdicts_are_counted_and_a_tie_is_an_arbiters() -> None:
