@@ -61,6 +61,11 @@ def assumptions(physics: Physics, annual_layers: AnnualLayers | None = None, gro
     elif physics.herron_langway is not None:
         medium = _herron_langway(physics.herron_langway)
     else:
+        if annual_layers is not None and physics.index is None:
+            raise Refused(
+                "Accumulation takes the density of the snow and firn between the layers, and that of solid ice is nearly twice as "
+                "much: say --herron-langway or --density with --surface-year, or an --index that you mean."
+            )
         given = {} if physics.index is None else {"index": physics.index}
         correction = physics.firn_correction
         if correction is None:

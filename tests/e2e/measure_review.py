@@ -25,7 +25,7 @@ from firnline.documents.layers import ImageSize, Layer, LayersDocument, Source, 
 from firnline.documents.placement import on_picture
 from firnline.radar import description
 from firnline.radar.formats import read_frame
-from tests.support.review_editor import CHROMIUM, Editor
+from tests.support.review_editor import CHROMIUM, ELEMENT, Editor
 from workbench.expert_picks import read_picks
 from workbench.pictures import review
 from workbench.pictures.frames import UPLOADED, Ice, Traced, traced
@@ -51,10 +51,14 @@ WORTH_A_CLICK = 30
 """Traces; where the next click would bring fewer, the expert draws on by hand."""
 SETTLED_LOOKS = 100
 """At the view, for which the browser may be late with a turn of the wheel."""
-ZOOM_TURNS, ZOOM = 3, float(np.exp(3 * 200 * 0.0022))
-"""Turns of the wheel before a stroke, which are told and are no operations, and how much larger they make things."""
+ZOOM_TURNS, ZOOM = 3, float(np.exp(200 * 0.0022))
+"""Turns of the wheel before a stroke, which are told and are no operations, and how much larger each makes things."""
 STROKE_TRACES, STROKE_STEP = 80, 1
 """Of one stroke, and between the places that the mouse tells of."""
+BRUSHED_TRACES = 3 * STROKE_TRACES
+"""Longer stretches are redrawn click by click: a key and two clicks at least, and a key back to the brush."""
+CROSSED_STEP, CROSSED_ROWS = 2, 6.0
+"""Traces between the places where the expert looks for lines to cross out, and rows by which that goes beyond the outermost."""
 SHORTEST_STRETCH = 4
 """Traces of a wrong stretch that the expert mends; shorter ones do not matter to the share."""
 FRAME_MS = 1000 / 60
@@ -163,6 +167,36 @@ class Expert:
         self.hold()
         self.editor.get("1")
 
+    def brush(self, start: int, rows: np.ndarray, leftwards: bool) -> None:
+        """Draw over a stretch with the brush, from the end at which the line lies on its layer."""
+        x, last = start, start + len(rows) - 1
+        if leftwards:
+            x, last = last, x
+        while x != last:
+            x = self.stroke(start, rows, x, last)
+
+    def take_brush(self) -> None:
+        if self.editor.get("editor.mode") != "brush":
+            self.key("g")
+
+    def cross_out(self, trace: float, low: float, high: float) -> None:
+        """Draw down at a trace, from row `low` to row `high`."""
+        for row in (low, high):
+            self.tab.mouse.move(*(np.array(self.editor.at(trace, row)) + self.random.normal(0, HAND_PX, 2)))
+            if row == low:
+                self.tab.mouse.down()
+        self.tab.mouse.up()
+        self.operations["stroke"] += 1
+
+    def clear(self, stretch: "Stretch") -> bool:
+        """Whether a stroke of the brush there would be a new line with the label at hand: no line is near its ends."""
+        first = stretch.first
+        end = min(stretch.last, first + STROKE_TRACES)
+        ends = [{"x": x, "y": float(stretch.rows[x - first])} for x in (first, end)]
+        with self.zoomed(first, stretch.rows, first, end):
+            near = self.tab.evaluate(f"(ends) => ends.some((end) => {ELEMENT}.lineFor(end))", ends)
+        return not near and self.editor.get("editor.label") == stretch.label
+
     def end(self) -> None:
         """Put in what is being drawn; the key that begins the next one does so too."""
         self.key("Enter")
@@ -173,43 +207,52 @@ class Expert:
         self.hold()
         way = 1 if last > x else -1
         end = x + way * min(abs(last - x), STROKE_TRACES)
-        # Zoomed in, the hand shakes by fewer traces and rows. About the end that keeps both in sight.
+        with self.zoomed(start, rows, x, end):
+            first = x + way if self.editor.get("Boolean(editor.stroke.last)") else x
+            for trace in [*range(first, end, way * STROKE_STEP), end]:
+                at = np.array(self.editor.at(trace, rows[trace - start])) + self.random.normal(0, HAND_PX, 2)
+                self.tab.mouse.move(*at)
+                if trace == first:
+                    self.tab.mouse.down()
+            self.tab.mouse.up()
+            self.operations["stroke"] += 1
+            self.editor.get("1")
+        return end
+
+    @contextmanager
+    def zoomed(self, start: int, rows: np.ndarray, x: int, end: int) -> Iterator[None]:
+        """The view as near as it can be with a layer in sight from trace x to `end`: the hand shakes by fewer traces and rows."""
+        way = 1 if end > x else -1
+        # About the end that keeps both in sight.
         left = self.editor.at(x, 0)[0] < self.tab.viewport_size["width"] / 2
         about = x if left == (way > 0) else end
         spot = self.editor.at(about, rows[about - start])
         self.tab.mouse.move(*spot)
-        if not self.in_sight(spot[1], rows[min(x, end) - start : max(x, end) - start + 1]):
-            self.hold("Shift")  # along the track only
-        self.turn(-200)
-        first = x + way if self.editor.get("Boolean(editor.stroke.last)") else x
-        for trace in [*range(first, end, way * STROKE_STEP), end]:
-            at = np.array(self.editor.at(trace, rows[trace - start])) + self.random.normal(0, HAND_PX, 2)
-            self.tab.mouse.move(*at)
-            if trace == first:
-                self.tab.mouse.down()
-        self.tab.mouse.up()
-        self.operations["stroke"] += 1
-        self.editor.get("1")
+        turns = self.turns_in_sight(spot[1], rows[min(x, end) - start : max(x, end) - start + 1])
+        self.turn(-200, turns)
+        yield
         self.tab.mouse.move(*spot)  # zoomed out about where it was zoomed in, the view is what it was
-        self.turn(200)
-        self.hold()
-        return end
+        self.turn(200, turns)
 
-    def in_sight(self, spot: float, rows: np.ndarray) -> bool:
-        """Whether rows of a layer stay on the stage when it is zoomed about a place at `spot` pixels on the screen."""
+    def turns_in_sight(self, spot: float, rows: np.ndarray) -> int:
+        """How far rows of a layer may be zoomed about a place at `spot` pixels on the screen and stay on the stage."""
         box = self.tab.locator(".stage").bounding_box()
-        y = spot + ZOOM * (np.array([self.editor.at(0, row)[1] for row in (rows.min(), rows.max())]) - spot)
-        return bool(y[0] > box["y"] + 1 and y[1] < box["y"] + box["height"] - 1)
+        ends = np.array([self.editor.at(0, row)[1] for row in (rows.min(), rows.max())])
+        for turns in range(ZOOM_TURNS, 0, -1):
+            y = spot + ZOOM**turns * (ends - spot)
+            if y[0] > box["y"] + 1 and y[1] < box["y"] + box["height"] - 1:
+                return turns
+        return 0
 
-    def turn(self, by: int) -> None:
-        for _ in range(ZOOM_TURNS):
+    def turn(self, by: int, turns: int) -> None:
+        for _ in range(turns):
             before = self.editor.get("editor.view.sx")
             self.tab.mouse.wheel(0, by)
             for _ in range(SETTLED_LOOKS):
                 if self.editor.get("editor.view.sx") != before:
                     break
                 self.tab.wait_for_timeout(5)
-        self.turns += ZOOM_TURNS
+        self.turns += turns
 
     def farthest(self, start: int, rows: np.ndarray, x: int, last: int) -> tuple[int, str, bool]:
         """The farthest trace to click at, up to `last`: (trace, the key that is held, whether snapping to the crest helps)."""
@@ -284,44 +327,118 @@ def from_proposal(expert: Expert, truth: LayersDocument) -> float:
         expert.tab.click("[data-action=delete-below]")
         expert.operations["click"] += 2
         wrong = [index for index, line in enumerate(expert.editor.lines) if _follows_nothing(line, truth)]
-    for index in wrong:
-        # On the list, where every line can be seen and hit; Shift adds to what is selected.
-        expert.hold("Shift")
-        expert.editor.select(index)
-        expert.operations["click"] += 1
     if wrong:
-        expert.hold()
-        expert.key("Delete")
+        expert.take_brush()
+        expert.hold("Alt")
+    while wrong:
+        trace, low, high, crossed = most_crossed(expert.editor.lines, wrong)
+        expert.cross_out(trace, low, high)
+        wrong = [index for index, line in enumerate(expert.editor.lines) if _follows_nothing(line, truth)]
+        assert crossed, "every wrong line can be crossed out"
+    expert.hold()
     return mend(expert, truth)
 
 
+def most_crossed(lines: list[dict], wrong: list[int]) -> tuple[int, float, float, int]:
+    """Where a stroke down crosses most wrong lines, far from their ends, and no other: (trace, upper row, lower row, how many)."""
+    width = 1 + max(round(line["vertices"][-1]["x"]) for line in lines)
+    rows = np.array([_rows([(v["x"], v["y"]) for v in line["vertices"]], width) for line in lines])
+    best, most = (0, 0.0, 0.0, 0), (0, 0)
+    for trace in range(0, width, CROSSED_STEP):
+        order = [k for k in np.argsort(rows[:, trace]) if np.isfinite(rows[k, trace])]
+        for first in range(len(order)):
+            last = first
+            while last < len(order) and order[last] in wrong:
+                last += 1
+            inside = min((_from_ends(lines[k], trace) for k in order[first:last]), default=0)
+            if (last - first, inside) > most:
+                most = (last - first, inside)
+                edges = [rows[order[first - 1], trace] if first else -np.inf, rows[order[first], trace],
+                         rows[order[last - 1], trace], rows[order[last], trace] if last < len(order) else np.inf]  # fmt: skip
+                low = max(edges[1] - CROSSED_ROWS, (edges[0] + edges[1]) / 2)
+                high = min(edges[2] + CROSSED_ROWS, (edges[2] + edges[3]) / 2)
+                best = (trace, low, high, last - first)
+    return best
+
+
+def _from_ends(line: dict, trace: int) -> int:
+    """Traces from a place on a line to the nearer of its ends."""
+    first, last = (round(line["vertices"][k]["x"]) for k in (0, -1))
+    return min(trace - first, last - trace)
+
+
 def mend(expert: Expert, truth: LayersDocument) -> float:
-    """Redraw or add the longest wrong stretches until enough is right."""
+    """Redraw or add the longest wrong stretches until enough is right: long ones click by click, then short ones with the brush."""
     for _ in range(TRIES):
         missing = _missing(expert, truth)
         found = shares(expert.editor.lines, truth)[1]
-        stretches = [(b - a, number, a, b) for number, rows in enumerate(truth.rows())
-                     for a, b in runs(np.isfinite(rows) & ~found[number]) if b - a >= SHORTEST_STRETCH]  # fmt: skip
-        lines = expert.editor.lines
-        for length, number, a, b in sorted(stretches, reverse=True):
+        stretches = [
+            stretch for number in range(len(truth.layers)) for stretch in wrong_stretches(truth, number, found[number])
+        ]
+        chosen = []
+        for stretch in sorted(stretches, key=lambda one: -one.wrong):
             if missing <= 0:
                 break
-            missing -= length
-            label, rows = truth.layers[number].label, truth.rows()[number]
-            picked = np.flatnonzero(np.isfinite(rows[max(0, a - 2) : b + 2])) + max(0, a - 2)
-            first, last = int(picked[0]), int(picked[-1])
-            beside = [_mendable(lines, truth, number, first, last, x) for x in (first, last)]
-            if any(beside):
+            missing -= stretch.wrong
+            chosen.append(stretch)
+        lines = expert.editor.lines
+        begins = {
+            stretch: [_mendable(lines, truth, stretch, x) for x in (stretch.first, stretch.last)] for stretch in chosen
+        }
+        for stretch in sorted(chosen, key=lambda one: len(one.rows) <= BRUSHED_TRACES):
+            on_line = any(begins[stretch])
+            leftwards = on_line and not begins[stretch][0]
+            if expert.strokes and len(stretch.rows) <= BRUSHED_TRACES and (on_line or expert.clear(stretch)):
+                expert.take_brush()
+                expert.brush(stretch.first, stretch.rows, leftwards)
+            elif on_line:
                 expert.key("m")
-                expert.follow(first, rows[first : last + 1], leftwards=not beside[0])
+                expert.follow(stretch.first, stretch.rows, leftwards)
             else:
-                expert.draw(label, first, rows[first : last + 1])
-        if stretches:
+                expert.draw(stretch.label, stretch.first, stretch.rows)
+        if chosen:
             expert.end()
         if _missing(expert, truth) <= 0:
             break
     uncross(expert)
     return shares(expert.editor.lines, truth)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """A part of a layer, from trace `first` to trace `last`, of which `wrong` traces are not as they should be."""
+
+    number: int
+    label: str
+    first: int
+    rows: np.ndarray
+    wrong: int
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.rows) - 1
+
+
+def wrong_stretches(truth: LayersDocument, number: int, found: np.ndarray) -> list[Stretch]:
+    """The wrong stretches of a layer; those that one stroke goes over are one."""
+    rows = truth.rows()[number]
+    picked = np.isfinite(rows)
+    spans: list[tuple[int, int]] = []
+    for a, b in runs(picked & ~found):
+        if b - a < SHORTEST_STRETCH:
+            continue
+        begun = spans[-1][0] if spans else 0
+        if spans and b - begun <= STROKE_TRACES and picked[begun:b].all():
+            spans[-1] = (begun, b)
+        else:
+            spans.append((a, b))
+    stretches = []
+    for a, b in spans:
+        own = np.flatnonzero(picked[max(0, a - 2) : b + 2]) + max(0, a - 2)
+        first, last = int(own[0]), int(own[-1])
+        wrong = int((picked & ~found)[a:b].sum())
+        stretches.append(Stretch(number, truth.layers[number].label, first, rows[first : last + 1], wrong))
+    return stretches
 
 
 def uncross(expert: Expert) -> None:
@@ -341,18 +458,18 @@ def _follows_nothing(line: dict, truth: LayersDocument) -> bool:
     return float(near[drawn].mean()) < 0.5
 
 
-def _mendable(lines: list[dict], truth: LayersDocument, number: int, first: int, last: int, trace: int) -> bool:
-    """Whether a line follows a layer at a trace, and follows no other layer in the stretch from `first` to `last`.
+def _mendable(lines: list[dict], truth: LayersDocument, stretch: Stretch, trace: int) -> bool:
+    """Whether a line follows the layer of a stretch at a trace, and follows no other layer in the stretch.
 
     A line that has hopped on to another layer is right there: redrawn, it would be missing.
     """
     rows = truth.rows()
     for line in lines:
         own = _rows([(v["x"], v["y"]) for v in line["vertices"]], truth.image.width)
-        if line["label"] != truth.layers[number].label or not abs(own[trace] - rows[number, trace]) <= WITHIN_PX:
+        if line["label"] != stretch.label or not abs(own[trace] - rows[stretch.number, trace]) <= WITHIN_PX:
             continue
-        others = np.delete(rows, number, axis=0)[:, first : last + 1]
-        elsewhere = (np.abs(others - own[first : last + 1]) <= WITHIN_PX).any(axis=0)
+        others = np.delete(rows, stretch.number, axis=0)[:, stretch.first : stretch.last + 1]
+        elsewhere = (np.abs(others - own[stretch.first : stretch.last + 1]) <= WITHIN_PX).any(axis=0)
         if elsewhere.sum() < SHORTEST_STRETCH:
             return True
     return False

@@ -270,6 +270,63 @@ def test_a_stretch_is_redrawn_on_the_line_under_the_mouse_and_not_on_the_one_at_
     )
 
 
+def rows_at(line, *traces):
+    x, y = zip(*[(vertex["x"], vertex["y"]) for vertex in line["vertices"]], strict=True)
+    return np.interp(traces, x, y)
+
+
+def test_the_brush_mends_one_line_after_the_other(address, tab):
+    """Given one key, then each stroke is a step: on a line it mends that one, from either end, and off the lines it is a new one."""
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.press("g")
+    editor.drag((60, 81), (140, 92))
+    assert rows_at(editor.lines[1], 70, 110, 200) == pytest.approx([82.4, 87.9, 80.5], abs=0.8)
+    editor.drag((200, 130), (140, 121))
+    assert rows_at(editor.lines[2], 170) == pytest.approx(125.5, abs=0.8)
+    editor.drag((40, 160), (90, 164))
+    assert [line["label"] for line in editor.lines] == ["surface", "layer", "layer", "layer"]
+    assert rows_at(editor.lines[3], 65) == pytest.approx(162, abs=0.8)
+    assert editor.get("editor.effort.operations") == {"key": 1, "brush": 3}
+    editor.press("Control+z", "Control+z")
+    assert rows_at(editor.lines[2], 170) == pytest.approx(120, abs=1)
+    editor.click(200, 40)
+    editor.press("Delete")
+    assert [line["label"] for line in editor.lines] == ["layer", "layer"], "a click selects as ever"
+    editor.press("Enter")
+    assert editor.get("editor.mode") == "edit"
+
+
+def test_a_stroke_from_one_piece_to_the_next_makes_them_one_line(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.press("b")
+    editor.drag((100, 70), (140, 90))
+    assert len(editor.lines) == 4
+    editor.press("g")
+    editor.drag((150, 80), (90, 81))
+    whole = editor.lines[1]
+    assert [line["label"] for line in editor.lines] == ["surface", "layer", "layer"]
+    assert (whole["vertices"][0]["x"], whole["vertices"][-1]["x"]) == (0, 319)
+    assert rows_at(whole, 120) == pytest.approx(80.5, abs=0.8)
+    editor.drag((150, 80), (170, 41))
+    assert len(editor.lines) == 3, "a stroke that ends on a line which runs beside makes nothing one"
+    editor.press("Control+z", "Control+z")
+    assert len(editor.lines) == 4
+
+
+def test_a_stroke_of_the_brush_with_alt_deletes_what_it_crosses_out(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.press("g")
+    editor.drag((200, 60), (202, 135), "Alt")
+    assert [line["label"] for line in editor.lines] == ["surface"]
+    editor.drag((200, 60), (260, 70), "Alt")
+    assert len(editor.lines) == 1, "it crossed nothing"
+    editor.press("Control+z")
+    assert len(editor.lines) == 3, "one step"
+
+
 def test_many_lines_are_selected_labelled_joined_erased_and_deleted(address, tab):
     tab.goto(f"{address}/review/next")
     editor = Editor(tab)
@@ -431,6 +488,60 @@ def test_a_second_tab_says_so_and_may_take_over(address, tab):
     tab.wait_for_selector("text=open in another tab")
 
 
+def test_a_second_tab_changes_no_draft_before_it_knows_that_it_may(world, address, tab):
+    """Given work in one tab, when another is opened and clicked in at once, then the draft is what it was, and nothing was sent."""
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    for line in (1, 1):
+        editor.select(line)
+        editor.press("Delete")
+    editor.kept()
+    other = tab.context.new_page()
+    other.goto(tab.url)
+    box = other.locator("crowd-checkbox input").bounding_box()
+    other.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    for _ in range(2):
+        other.keyboard.press("Control+Enter")
+    other.wait_for_selector("text=open in another tab")
+    tab.close()
+    other.click("[data-action=work-here]")
+    again = Editor(other)
+    assert [line["label"] for line in again.lines] == ["surface"]
+    again.press("Control+z")
+    assert len(again.lines) == 2
+    assert world.events() == []
+
+
+def test_what_the_hand_goes_on_to_while_a_way_is_found_stays_as_it_is(address, tab):
+    """Given a slow computer, when another line is chosen right after a drag or a join, then the first ones are bent and joined."""
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    editor.click(120, 80)
+    editor.press("r")
+    before = editor.lines
+    tab.evaluate(f"""() => {{
+        const {{ tracker }} = {ELEMENT};
+        const between = tracker.between.bind(tracker);
+        tracker.between = async (...places) => {{ await new Promise(done => setTimeout(done, 60)); return between(...places); }};
+    }}""")
+    at = editor.vertex(1, len(before[1]["vertices"]) // 2)
+    editor.drag(at, (at[0], at[1] + 9), "Control")
+    editor.press("]")
+    after = editor.lines
+    assert [after[0], after[2]] == [before[0], before[2]]
+    assert rows_at(after[1], at[0]) == pytest.approx(at[1] + 9, abs=1)
+    assert editor.get("editor.drawing.hand") == 2
+    editor.press("Escape", "b")
+    editor.drag((100, 110), (140, 130))
+    editor.press("Escape")
+    pieces = [index for index, line in enumerate(editor.lines) if line["vertices"][0]["y"] > 110]
+    assert len(pieces) == 2
+    editor.select(pieces[0])
+    tab.click(f'[data-select-layer="{pieces[1]}"]', modifiers=["Shift"])
+    editor.press("j", "Escape")
+    assert len(editor.lines) == 3
+
+
 def test_start_over_can_be_undone(address, tab):
     tab.goto(f"{address}/review/next")
     editor = Editor(tab)
@@ -440,6 +551,20 @@ def test_start_over_can_be_undone(address, tab):
     assert len(editor.lines) == 3
     editor.press("Control+z")
     assert len(editor.lines) == 2
+
+
+def test_start_over_takes_a_verdict_back_for_good(address, tab):
+    tab.goto(f"{address}/review/next")
+    editor = Editor(tab)
+    tab.click("summary:has-text('Cannot be traced')")
+    tab.click("[data-action=polarity-wrong]")
+    editor.kept()
+    for verdict in ({"kind": "polarity_wrong"}, None):
+        tab.reload()
+        editor = Editor(tab)
+        assert editor.get("editor.verdict") == verdict
+        tab.click("[data-action=start-over]")
+        editor.kept()
 
 
 def test_a_draft_comes_back_with_its_history(address, tab):

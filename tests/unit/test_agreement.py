@@ -56,9 +56,17 @@ def test_lines_are_paired_so_that_most_traces_agree():
 
 
 def test_two_people_agree_on_the_mean_where_both_drew():
-    found = consensus([lines([10.0, 10, 10, 10, NAN]), lines([NAN, 11.0, 11, 11, 11])])
+    found = consensus([lines([10.0] * 11 + [NAN]), lines([NAN] + [11.0] * 11)])
     assert found.disputed == ()
-    np.testing.assert_array_equal(found.agreed.rows, [[NAN, 10.5, 10.5, 10.5, NAN]])
+    np.testing.assert_array_equal(found.agreed.rows, [[NAN] + [10.5] * 10 + [NAN]])
+
+
+def test_a_layer_that_one_of_two_follows_much_farther_is_disputed_and_of_three_the_majority_decides():
+    long, short = lines(FLAT), lines([10.0] * 5 + [NAN] * 3)
+    assert consensus([long, short]).disputed == ((0, 0), (1, 0))
+    found = consensus([long, short, short])
+    np.testing.assert_array_equal(found.agreed.rows, [[10.0] * 5 + [NAN] * 3])
+    assert (found.disputed, found.outvoted) == ((), ())
 
 
 def test_three_people_agree_on_the_median_and_two_outvote_one():

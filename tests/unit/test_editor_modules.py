@@ -73,6 +73,21 @@ class TestGeometry:
         found = call("geometry", "m.mended(a[0], a[1])", vertices((0, 0), (4, 0)), vertices((4, 0), (8, 2)))
         assert places(found) == [(0, 0), (4, 0), (8, 2)]
 
+    @pytest.mark.parametrize(
+        ("path", "through"),
+        [
+            ([(5, 0), (5, 9)], True),
+            ([(5, 0), (5, 3)], False),
+            ([(0, 2.5), (10, 4.5)], True),  # the line rises from 2 to 6, and is met between two places
+            ([(12, 0), (12, 9)], False),
+            ([(9, 0), (14, 60)], True),
+            ([(9, 0), (14, 20)], False),  # past the end
+            ([(4, 1), (6, 1), (6, 9)], True),
+        ],
+    )
+    def test_a_path_goes_through_a_line(self, call, path, through):
+        assert call("geometry", "m.goesThrough(a[0], a[1])", vertices(*path), line((0, 2), (10, 6))) is through
+
     @pytest.mark.parametrize(("x", "row"), [(-1, 2), (0, 2), (5, 4), (10, 6), (11, 6)])
     def test_the_row_at_a_trace(self, call, x, row):
         assert call("geometry", "m.rowAt(a[0], a[1])", vertices((0, 2), (10, 6)), x) == row
@@ -215,6 +230,23 @@ class TestDrawing:
         steps = "d.select([1, 0]); d.join(); return d.lines.map((line) => line.vertices.map((v) => v.x));"
         assert self.drawing(call, steps, line((6, 0), (9, 0)), line((0, 0), (4, 0))) == [[0, 4, 6, 9]]
 
+    @pytest.mark.parametrize(
+        ("stretch", "left"),
+        [
+            ([(3, 0), (7, 1)], [[0, 3, 7, 9]]),
+            ([(3, 0), (5, 1)], [[0, 3, 5, 6, 9]]),
+            ([(3, 0), (3.5, 1)], [[6, 9], [0, 4]]),
+        ],
+    )
+    def test_a_stretch_between_two_lines_makes_them_one(self, call, stretch, left):
+        """Unless the first goes on where the stretch has ended."""
+        steps = f"""d.bridge([d.lines[0], d.lines[1]], {[{"x": x, "y": y} for x, y in stretch]});
+            return d.lines.map((line) => line.vertices.map((v) => v.x));"""
+        lines = line((6, 0), (9, 0)), line((0, 0), (4, 0))
+        assert self.drawing(call, steps, *lines) == left
+        labelled = lines[0], line((0, 0), (4, 0), label="bed")
+        assert len(self.drawing(call, steps, *labelled)) == 2
+
     def test_erasing_takes_only_from_chosen_lines_if_there_are_any(self, call):
         steps = """d.select([1]); d.erase({ left: 3, right: 5, top: -9, bottom: 99 });
             return d.lines.map((line) => [line.vertices[0].x, line.vertices[line.vertices.length - 1].x]);"""
@@ -257,6 +289,16 @@ class TestAnswers:
     def test_what_most_people_drew_alike_is_no_place(self, call):
         assert self.differences(call, [self.HIGH], [self.HIGH], [self.LOW]) == [("layer", [0, 0, 1], 46)]
         assert self.differences(call, [self.HIGH], [self.HIGH]) == []
+
+    def test_a_layer_that_one_follows_much_farther_is_a_place_and_each_is_told_from_the_other(self, call):
+        short = line((0, 40), (50, 40))
+        [place] = call("answers", "m.differences(a)", [self.HIGH], [short])
+        assert [(one["left"], one["right"]) for one in place["stretches"]] == [(51, 99)]
+        asked = "[0, 1].map((who) => m.isAs(a[0], m.differences([a[0], a[1]])[0], who))"
+        assert call("answers", asked, [self.HIGH], [short]) == [True, False]
+        settled = self.differences(call, [self.HIGH, self.SURFACE], [short], [short])
+        assert settled == [("surface", [1, 0, 0], 10)], "on the other a majority has decided"
+        assert self.differences(call, [self.HIGH, self.SURFACE], [line((0, 40), (95, 40))]) == [("surface", [1, 0], 10)]
 
     def test_a_line_in_two_pieces_and_a_whole_one_are_one_place(self, call):
         pieces = [line((0, 46), (40, 46)), line((60, 46), (99, 46))]

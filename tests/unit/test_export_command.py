@@ -259,6 +259,17 @@ def test_layers_keep_their_numbers_along_the_segment(
     assert not (tmp_path / "out" / "joins.csv").exists()
 
 
+@pytest.mark.usefixtures("frames")
+def test_the_table_of_joins_has_one_header_also_behind_segments_without_any(
+    firnline: Callable[..., Result], tmp_path: Path
+) -> None:
+    ran = firnline()
+    assert ran.exit_code == 0
+    joins = pd.read_csv(tmp_path / "out" / "joins.csv")
+    assert len(joins) == json.loads((tmp_path / "out" / "export.json").read_text())["joins"]
+    assert joins["confidence"].between(0, 1).all()
+
+
 def test_a_reviewer_overrules_a_join(
     world: World, frames: dict[str, str], firnline: Callable[..., Result], layers: Callable[..., Result], tmp_path: Path
 ) -> None:
@@ -341,6 +352,9 @@ def test_several_reviewers_say_how_far_they_differ(world: World, connection: Con
         (["--density", "{profile}", "--index", "1.5"], "Give one medium"),
         (["--herron-langway", "350"], "is not what --herron-langway takes"),
         (["--first-layer-year", "2011"], "goes with --surface-year"),
+        (["--surface-year", "2012.25"], "that of solid ice is nearly twice"),
+        (["--surface-year", "2012.25", "--firn-correction", "10"], "that of solid ice is nearly twice"),
+        (["--firn-correction", "5", "--firn-depth", "0"], "cannot make ice deeper"),
         (["--box", "1,2"], "is no box"),
         (["a/b/c/d"], "names no frames"),
         (["--density", "{broken}"], "is no depth_m,density_kg_m3"),

@@ -86,6 +86,28 @@ def test_frames_of_a_segment_go_on_after_each_other() -> None:
     assert axes.get_xlim()[1] == pytest.approx(second[1])
 
 
+def without_lines(number: int, **changed: object) -> Panel:
+    frame = made("greenland_2012", 0, number)
+    nothing = frame.truth.model_copy(update={"layers": []})
+    document = frame.frame.model_copy(update=changed)
+    return Panel(frame_product(nothing, document, of_status("reviewed"), PHYSICS), to_grey(frame.picture.power_db))
+
+
+def test_a_frame_without_lines_is_drawn_among_the_others_and_one_without_a_surface_is_named() -> None:
+    """Given three frames of which the middle one was accepted without a line, then the file's surface is enough to draw it."""
+    first, last = (panel(made("greenland_2012", 0, number)) for number in (1, 3))
+    whole = radargram([first, without_lines(2), last])
+    assert [len(axes.images) for axes in whole.axes] == [3]
+    assert whole.axes[0].get_xlabel() == "Distance along the track (km)"
+    unknown = without_lines(2, surface_twtt_s=None)
+    figure = radargram([first, unknown, last])
+    assert len(figure.axes[0].images) == 2
+    assert "2 frames" in figure.axes[0].get_title(loc="left")
+    assert f"not drawn: {unknown.product.stem}" in "".join(text.get_text() for text in figure.texts)
+    with pytest.raises(Refused, match="one frame at a time"):
+        radargram([unknown, without_lines(1, surface_twtt_s=None)])
+
+
 def test_a_frame_without_times_is_drawn_in_its_own_samples(snow: Panel) -> None:
     frame = made("greenland_2012", 0, 1)
     bare = frame.frame.model_copy(update={"dt_s": None, "time_zero_s": None, "surface_twtt_s": None})

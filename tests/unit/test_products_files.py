@@ -24,11 +24,11 @@ from firnline.products.bedmap import COLUMNS as BEDMAP_COLUMNS
 from firnline.products.bedmap import BedmapTables
 from firnline.products.credits import Credits
 from firnline.products.files import Writer
-from firnline.products.frame_product import STATUS_MEANS, Assumptions, FrameProduct
-from firnline.products.geopackage import GeoPackage
+from firnline.products.frame_product import STATUS_MEANS, Assumptions, FrameProduct, frame_product
+from firnline.products.geopackage import GeoPackage, traces_of
 from firnline.products.horizon_tables import HorizonTables
-from firnline.products.netcdf import NetcdfFrames
-from firnline.products.opr import OprLayers
+from firnline.products.netcdf import NetcdfFrames, edges_of
+from firnline.products.opr import OprLayers, layer_file
 from firnline.products.physics import Medium
 from firnline.products.tables import COLUMNS, CsvTable, GeoParquet
 from firnline.products.tracks import GeoJsonTracks, parts_of
@@ -173,6 +173,64 @@ def test_open_polar_radar_files_are_of_the_form_of_genuine_ones(tmp_path: Path, 
     assert [cell[0] for cell in names["lyr_group_name"][0]][:2] == ["standard", "firnline"]
 
 
+def in_pieces(number: int = 1) -> FrameProduct:
+    """A frame whose only internal layer is drawn in its first and its last third."""
+    frame = made("greenland_2012", 0, number)
+    surface, layer = (next(one for one in frame.truth.layers if one.label == label) for label in ("surface", "layer"))
+    third = layer.vertices[len(layer.vertices) // 3].x
+    parts = [
+        [vertex for vertex in layer.vertices if keep(vertex.x)]
+        for keep in (lambda x: x <= third, lambda x: x >= 2 * third)
+    ]
+    layers = [surface, *(layer.model_copy(update={"vertices": part}) for part in parts)]
+    truth = frame.truth.model_copy(update={"layers": layers})
+    found = frame_product(truth, frame.frame, REVIEWER, PHYSICS)
+    assert found.numbers.tolist() == [0, 1, 1]
+    return found
+
+
+def test_a_layer_in_pieces_is_one_row_of_a_layer_file(snow: list[FrameProduct]) -> None:
+    pieces = in_pieces()
+    found = layer_file(pieces)
+    assert found.id.tolist() == [1, 3]
+    np.testing.assert_array_equal(np.isfinite(found.twtt[1]), np.isfinite(pieces.twtt_s[1:]).any(axis=0))
+    assert 0 < np.isfinite(found.twtt[1]).sum() < found.twtt.shape[1]
+    ids = [layer_file(one).id for one in snow]
+    assert all(len(set(own.tolist())) == own.size for own in ids)
+
+
+def test_of_two_frames_of_one_name_the_second_is_refused(tmp_path: Path) -> None:
+    """Open Polar Radar's names have the day, the segment and the frame only."""
+    writer = OprLayers(tmp_path)
+    for number, stem in ((1, "Data_20120330_01_001"), (2, "Data_img_01_20120330_01_001")):
+        frame = made("greenland_2012", 0, number)
+        frame_id = f"greenland_2012/20120330_01/{stem}"
+        named = frame.frame.model_copy(update={"frame_id": frame_id})
+        one = frame_product(frame.truth.model_copy(update={"frame_id": frame_id}), named, REVIEWER)
+        if number == 1:
+            writer.add(one)
+        else:
+            with pytest.raises(
+                Refused, match=r"greenland_2012/20120330_01/Data_20120330_01_001 Data_20120330_01_001\.mat too"
+            ):
+                writer.add(one)
+    assert [file.name for file in writer.close()] == ["Data_20120330_01_001.mat", "layer_20120330_01.mat"]
+
+
+@pytest.mark.parametrize(
+    ("longitude", "edges"),
+    [
+        ([-45.0, -44.0, -46.0], (-46.0, -44.0)),
+        ([179.5, -179.9, -179.0], (179.5, -179.0)),  # the western edge first
+        ([-179.0, 179.5], (179.5, -179.0)),
+        ([359.0, 1.0], (-1.0, 1.0)),
+        ([0.0, 120.0, -120.0, 1.0], (-180.0, 180.0)),  # round the pole
+    ],
+)
+def test_the_edges_of_a_track(longitude: list[float], edges: tuple[float, float]) -> None:
+    assert edges_of(np.array(longitude)) == pytest.approx(edges)
+
+
 def test_netcdf_is_opened_by_xarray(tmp_path: Path, deep: FrameProduct, snow: list[FrameProduct]) -> None:
     files = written(NetcdfFrames, tmp_path, snow[0], deep)
     with xarray.open_dataset(files[1]) as found:
@@ -186,6 +244,8 @@ def test_netcdf_is_opened_by_xarray(tmp_path: Path, deep: FrameProduct, snow: li
         assert {meanings[flag] for flag in found["status"].values} == {"reviewed"}
         assert found.attrs["firnline_correction"] == "loop-1234abcd"
         assert "Herron-Langway" in found.attrs["comment"]
+        above = {found[name].attrs["standard_name"] for name in found if name.endswith("_altitude")}
+        assert above == {"height_above_reference_ellipsoid"}, "CF's surface_altitude is above the geoid"
     with xarray.open_dataset(files[0]) as found:
         assert "land_ice_thickness" not in found
         np.testing.assert_allclose(found["accumulation"], snow[0].accumulation_m_we_a)
@@ -235,6 +295,10 @@ def test_geopackage_is_opened_by_geopandas_and_styled_for_qgis(
     assert len(traces) == sum(int(np.isfinite(one.latitude).sum()) for one in (*snow, deep))
     assert tracks.crs.to_epsg() == traces.crs.to_epsg() == 4326
     assert traces["ice_thickness_sigma_m"].notna().any()
+    pieces = traces_of(in_pieces())
+    assert 0 < pieces["snow_depth_m"].notna().sum() < len(pieces)
+    for width in ("snow_depth_sigma_m", "snow_depth_95_m"):
+        assert pieces[width].notna().tolist() == pieces["snow_depth_m"].notna().tolist()
     with sqlite3.connect(file) as database:
         styles = database.execute(
             "SELECT f_table_name, f_geometry_column, useAsDefault, styleQML FROM layer_styles"

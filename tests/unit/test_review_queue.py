@@ -408,6 +408,27 @@ def test_who_is_no_reviewer_is_told_so_and_claims_nothing(world, store, loops):
     assert loops.get(name).claims == ()
 
 
+def test_who_is_no_arbiter_neither_keeps_nor_decides_what_became_an_arbiters(world, store, loops):
+    """Given a page opened before two others disagreed, then it claims nothing any more, and what it sends is kept and said to be."""
+    name = in_review(world, reviewers=2)
+    cy = browser(store, "cy", frozenset({REVIEWER}))
+    proof = token(cy.get(f"/review/tasks/{name}"))
+    store.release(name, "cy")
+    for who in ("ada", "ben"):
+        submit(browser(store, who, frozenset({REVIEWER})), name, answer(SURFACE))
+    loops.complete(name)
+    assert loops.ask_arbiter(name, loops.get(name).input_key, "They disagree.")
+    claimed = cy.post(f"/review/tasks/{name}/claim")
+    assert (claimed.status_code, "an arbiter decides" in claimed.json()["error"]) == (409, True)
+    assert loops.get(name).claims == ()
+    sent = submit(cy, name, answer(SURFACE), proof)
+    assert (sent.status_code, "an arbiter decides" in sent.json()["error"]) == (409, True)
+    kept = re.search(r"kept at s3://[^/]+/(\S+\.json)", sent.json()["error"]).group(1)
+    assert json.loads(world.bucket.read(kept, 10**6))["workerId"] == "cy"
+    assert [given.by for given in loops.get(name).answers] == ["ada", "ben"]
+    assert next_of(browser(store, "dee")) == name
+
+
 def test_what_reviewers_disagree_on_is_for_arbiters(world, store, loops):
     name = in_review(world, reviewers=2)
     for who in ("ada", "ben"):

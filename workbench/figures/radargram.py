@@ -15,6 +15,7 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 from scipy.ndimage import map_coordinates
 
+from firnline.errors import Refused
 from firnline.products.frame_product import FrameProduct
 from firnline.products.horizons import BED_NUMBER
 from firnline.products.track import distance_along
@@ -49,11 +50,20 @@ def radargram(
 
     years : name layers by their years where they are taken as annual; by their numbers otherwise
     lines : draw the layers; without them, as a reviewer would first see it
+
+    A frame that knows no surface has no depths, and is left out beside others that do: the caption names it. `Refused` where
+    several frames are given and none has depths.
     """
+    deep = [panel for panel in panels if _has_surface(panel.product)]
+    has_depths = any(np.isfinite(panel.product.depth_m).any() for panel in deep)
+    if len(panels) > 1 and not has_depths:
+        raise Refused("None of these frames has a line whose depth is known: draw one frame at a time, in samples.")
+    left_out = [panel.product.stem for panel in panels if not _has_surface(panel.product)] if has_depths else []
+    panels = deep if has_depths else panels
     figure = new_figure(width, height_inches)
     with styled():
         axes = figure.subplots()
-        if all(np.isfinite(panel.product.depth_m).any() for panel in panels):
+        if has_depths:
             _with_depths(axes, panels, years, lines)
             _time_axis(axes, panels[0].product, 1 + _TIME_AXIS_INCHES / figure.get_figwidth())
         else:
@@ -71,13 +81,19 @@ def radargram(
         )
         dashed = any(horizon.number < BED_NUMBER for panel in panels for horizon in panel.product.horizons)
         also = " Dashed: lines in too few frames to be counted." if lines and dashed else ""
-        caption(figure, f"Depth: {first.assumptions.medium.statement}.{also}")
+        without = f" Without a surface, and not drawn: {', '.join(left_out)}." if left_out else ""
+        caption(figure, f"Depth: {first.assumptions.medium.statement}.{also}{without}")
     return figure
+
+
+def _has_surface(product: FrameProduct) -> bool:
+    return bool(product.frame.dt_s) and bool(np.isfinite(product.surface_twtt_s).any())
 
 
 def _with_depths(axes: Axes, panels: Sequence[Panel], years: bool, lines: bool) -> None:
     ways = _distances(panels)
-    deepest = max(float(np.nanmax(panel.product.depth_m)) for panel in panels)
+    depths = np.concatenate([panel.product.depth_m.ravel() for panel in panels])
+    deepest = float(np.nanmax(depths))
     top, bottom = -_ABOVE_SURFACE * deepest, (1 + _BELOW_LINES) * deepest
     whole = float(np.nanmax(ways[-1]))
     scale = _KILOMETRE if whole > 2 * _KILOMETRE else 1.0

@@ -38,7 +38,7 @@ class LoopStore:
         loop = self._reviews.loop(name)
         return None if loop is None else _frame_of(loop)
 
-    def claim(self, name: str, reviewer: str) -> datetime:
+    def claim(self, name: str, reviewer: str, arbiter: bool = False) -> datetime:
         loop = self._reviews.loop(name)
         if loop is None:
             raise UnknownTask(name)
@@ -49,7 +49,9 @@ class LoopStore:
     def release(self, name: str, reviewer: str) -> None:
         self._claims.release(name, reviewer)
 
-    def submit(self, name: str, answer_content: dict[str, Any], worker_id: str, seconds: float) -> None:
+    def submit(
+        self, name: str, answer_content: dict[str, Any], worker_id: str, seconds: float, arbiter: bool = False
+    ) -> None:
         try:
             self._reviews.submit(name, answer_content, worker_id, seconds)
         except ResourceNotFoundException as error:

@@ -55,14 +55,16 @@ class Tasks:
     def frame_of(self, name: str) -> str | None:
         return next((listed.frame_id for listed in self._listed if listed.name == name), None)
 
-    def claim(self, name: str, reviewer: str) -> datetime:
+    def claim(self, name: str, reviewer: str, arbiter: bool = False) -> datetime:
         self._known(name)
         return self._claims.take(name, reviewer)
 
     def release(self, name: str, reviewer: str) -> None:
         self._claims.release(name, reviewer)
 
-    def submit(self, name: str, answer_content: dict[str, Any], worker_id: str, seconds: float) -> None:
+    def submit(
+        self, name: str, answer_content: dict[str, Any], worker_id: str, seconds: float, arbiter: bool = False
+    ) -> None:
         self._known(name)
         if name in self.answers:
             raise AlreadyAnswered("This task has been answered already.")

@@ -111,6 +111,7 @@ class JoinsTable:
 
     def __init__(self, folder: Path) -> None:
         self._file = Unfinished(folder / JOINS)
+        self._begun = False
         self.count = self.unsure = 0
         self.notes: list[str] = []
 
@@ -118,8 +119,9 @@ class JoinsTable:
         self.notes += numbers.notes
         with self._file.part.open("a", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
-            if not self.count:
+            if not self._begun:
                 writer.writerow(JOIN_COLUMNS)
+                self._begun = True
             writer.writerows(map(numbers.row_of, numbers.layers.joins))
         self.count += len(numbers.layers.joins)
         self.unsure += sum(join.confidence < _UNSURE for join in numbers.layers.joins)

@@ -159,7 +159,7 @@ class _Pages:
                 continue
             # A listing lags behind: what was answered or claimed a moment ago may still be free in it.
             with suppress(NotGiven, UnknownTask):
-                self._store.claim(task.name, reviewer.name)
+                self._store.claim(task.name, reviewer.name, ARBITER in reviewer.groups)
                 return task.name
         return None
 
@@ -184,7 +184,7 @@ class _Pages:
     def _keep(self, name: str, reviewer: Reviewer) -> datetime:
         """Until when the task is this reviewer's; raises Problem."""
         try:
-            return self._store.claim(name, reviewer.name)
+            return self._store.claim(name, reviewer.name, ARBITER in reviewer.groups)
         except UnknownTask as error:
             raise Problem(404, NO_SUCH_TASK) from error
         except Withdrawn as error:
@@ -219,9 +219,7 @@ class _Pages:
         submission = read_submission(body)
         if not hmac.compare_digest(submission.token.encode(), _token(reviewer, name).encode()):
             raise Problem(403, "The page is from before a restart. Reload it: your drawing is kept.")
-        task = self._known(name)
-        _check_arbiter(task, reviewer)
-        accept(self._store, task, submission, reviewer.name)
+        accept(self._store, self._known(name), submission, reviewer)
 
     def _known(self, name: str) -> Task:
         task = self._store.get(name)

@@ -116,10 +116,8 @@ class SegmentStore:
         loop = self._loops.get(row.review) if row.status == "IN_REVIEW" and row.review else None
         if loop is None or loop.state != "OPEN":
             return "", ""
-        if loop.for_arbiter and not arbiter:
-            return "", "The reviewers of this frame disagree, and an arbiter decides."
         try:
-            check_claimable(loop, reviewer, datetime.now(UTC))
+            check_claimable(loop, reviewer, datetime.now(UTC), arbiter)
         except NotTheirs as refusal:
             return "", str(refusal)
         return loop.loop_name, ""

@@ -130,13 +130,15 @@ class Store(Protocol):
     def frame_of(self, name: str) -> str | None:
         """The frame_id of a task, whatever has become of it; None if there is no such task."""
 
-    def claim(self, name: str, reviewer: str) -> datetime:
-        """Keep an open task for a reviewer until that moment; `NotGiven` or `UnknownTask`."""
+    def claim(self, name: str, reviewer: str, arbiter: bool = False) -> datetime:
+        """Keep an open task for a reviewer, who may be an arbiter, until that moment; `NotGiven` or `UnknownTask`."""
 
     def release(self, name: str, reviewer: str) -> None:
         """Give it back; it is no error if it is not this reviewer's."""
 
-    def submit(self, name: str, answer_content: dict[str, Any], worker_id: str, seconds: float) -> None:
+    def submit(
+        self, name: str, answer_content: dict[str, Any], worker_id: str, seconds: float, arbiter: bool = False
+    ) -> None:
         """Accept an answer for good; `NotGiven`, `TooLarge` or `UnknownTask` if it cannot be.
 
         The sentence of `NotGiven` says where what was sent is kept.

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from firnline.errors import Refused
+from firnline.portal.identity import ARBITER, Reviewer
 from firnline.portal.problems import TOO_LARGE, Problem
 from firnline.portal.store import NotGiven, Store, Task, TooLarge, UnknownTask
 from firnline.review.answer import first_problem, read_answer
@@ -33,8 +34,8 @@ def read_submission(body: bytes) -> Submission:
         raise Problem(400, f"The answer cannot be read: {first_problem(error)}.") from error
 
 
-def accept(store: Store, task: Task, submission: Submission, reviewer: str) -> None:
-    """Store the answer of a reviewer (by name) that can be read as layers of the task's picture, or as a verdict on it; raises
+def accept(store: Store, task: Task, submission: Submission, reviewer: Reviewer) -> None:
+    """Store the answer of a reviewer that can be read as layers of the task's picture, or as a verdict on it; raises
     Problem for any other.
     """
     try:
@@ -46,7 +47,8 @@ def accept(store: Store, task: Task, submission: Submission, reviewer: str) -> N
     if verdict and verdict.kind == "polarity_wrong" and not task.input_content.get("polarity"):
         raise Problem(422, NO_POLARITY)
     try:
-        store.submit(task.name, submission.answerContent, reviewer, submission.seconds)
+        arbiter = ARBITER in reviewer.groups
+        store.submit(task.name, submission.answerContent, reviewer.name, submission.seconds, arbiter)
     except TooLarge as error:
         raise Problem(413, TOO_LARGE) from error
     except UnknownTask as error:

@@ -115,9 +115,9 @@ class TableStore:
         loop = self._loops.get(name)
         return None if loop is None else loop.frame_id
 
-    def claim(self, name: str, reviewer: str) -> datetime:
+    def claim(self, name: str, reviewer: str, arbiter: bool = False) -> datetime:
         try:
-            loop = self._loops.claim(name, reviewer)
+            loop = self._loops.claim(name, reviewer, arbiter=arbiter)
         except loops.NotTheirs as refusal:
             raise _not_given(refusal, "") from refusal
         if loop is None:
@@ -127,7 +127,9 @@ class TableStore:
     def release(self, name: str, reviewer: str) -> None:
         self._loops.release(name, reviewer)
 
-    def submit(self, name: str, answer_content: dict[str, Any], worker_id: str, seconds: float) -> None:
+    def submit(
+        self, name: str, answer_content: dict[str, Any], worker_id: str, seconds: float, arbiter: bool = False
+    ) -> None:
         loop = self._loops.get(name)
         if loop is None:
             raise UnknownTask(name)
@@ -148,7 +150,8 @@ class TableStore:
             raise TooLarge(name)
         self._bucket.write(key, kept, "application/json")
         try:
-            taken = self._loops.answer(name, GivenAnswer(by=worker_id, key=key, submitted=submitted))
+            given = GivenAnswer(by=worker_id, key=key, submitted=submitted)
+            taken = self._loops.answer(name, given, arbiter=arbiter)
         except loops.NotTheirs as refusal:
             self._finish(refusal.row)
             raise _not_given(refusal, f" What you sent now is kept at {self._bucket.uri(key)}.") from refusal

@@ -89,7 +89,7 @@ def header(product: FrameProduct, credits: Credits) -> list[str]:
         f"source: airborne or ground radar, flight segment {product.segment}; layers by Firnline: {status}",
         f"electromagnetic_wave_speed_in_ice: {deep_speed / 1e6:.3f} (m/microseconds)",
         f"firn_correction: {medium.firn_correction_m(float(medium.index_at(medium.depth_m[-1]))):.2f} (m)",
-        f"comment: {_meaning(status)}; {product.assumptions.statement}; {_uncertainty(product)}",
+        f"comment: {_meaning(status)}; altitudes above the ellipsoid; {product.assumptions.statement}; {_uncertainty(product)}",
         f"history: {product.provenance.source}, {product.provenance.date:%Y-%m-%d}",
         "Conventions: ACDD-1.3",
     ]

@@ -16,6 +16,7 @@ import shapely
 
 from firnline.products.files import Unfinished, utc_texts
 from firnline.products.frame_product import FrameProduct, Status
+from firnline.products.thickness import first_of
 from firnline.products.tracks import parts_of, properties_of
 
 TRACKS, TRACES = "tracks", "traces"
@@ -76,8 +77,8 @@ def traces_of(product: FrameProduct) -> pd.DataFrame:
     placed = np.flatnonzero(np.isfinite(product.latitude) & np.isfinite(product.longitude))
     depth, bed, first = product.depth_interval, product.labels == "bed", product.numbers == 1
     widths = {
-        "snow_depth_sigma_m": _of(depth.sigma, first), "snow_depth_95_m": _of(depth.wide, first),
-        "ice_thickness_sigma_m": _of(depth.sigma, bed), "ice_thickness_95_m": _of(depth.wide, bed),
+        "snow_depth_sigma_m": first_of(depth.sigma, first), "snow_depth_95_m": first_of(depth.wide, first),
+        "ice_thickness_sigma_m": first_of(depth.sigma, bed), "ice_thickness_95_m": first_of(depth.wide, bed),
     }  # fmt: skip
     origin = product.provenance
     return pd.DataFrame({
@@ -89,12 +90,6 @@ def traces_of(product: FrameProduct) -> pd.DataFrame:
         "status": origin.status, "source": origin.source, "correction": origin.correction or "",
         "geometry": shapely.points((product.longitude[placed] + 180.0) % 360.0 - 180.0, product.latitude[placed]),
     })  # fmt: skip
-
-
-def _of(values: np.ndarray, lines: np.ndarray) -> np.ndarray:
-    """(traces,) of the one line that is chosen; NaN without one."""
-    chosen = values[lines]
-    return chosen[0] if len(chosen) else np.full(values.shape[1], np.nan)
 
 
 def _numeric(properties: dict[str, Any]) -> list[str]:

@@ -72,7 +72,8 @@ def dataset(product: FrameProduct) -> xarray.Dataset:
             "flag_values": np.arange(len(_STATUSES), dtype=np.int8), "flag_meanings": " ".join(_STATUSES),
             "comment": "; ".join(f"{name}: {meaning}" for name, meaning in STATUS_MEANS.items())}),
         "surface_altitude": (along, product.surface_m, {
-            "long_name": "height of the surface above the ellipsoid", "standard_name": "surface_altitude", "units": "m"}),
+            "long_name": "height of the surface above the ellipsoid", "standard_name": "height_above_reference_ellipsoid",
+            "units": "m"}),
         "platform_altitude": (along, product.platform_m, {
             "long_name": "height of the antenna above the ellipsoid", "standard_name": "height_above_reference_ellipsoid",
             "units": "m"}),
@@ -149,7 +150,8 @@ def _attributes(product: FrameProduct) -> dict[str, Any]:
     for name, values in (("lat", product.latitude), ("lon", product.longitude)):
         known = values[np.isfinite(values)]
         if known.size:
-            given |= {f"geospatial_{name}_min": float(known.min()), f"geospatial_{name}_max": float(known.max())}
+            least, most = (known.min(), known.max()) if name == "lat" else edges_of(known)
+            given |= {f"geospatial_{name}_min": float(least), f"geospatial_{name}_max": float(most)}
             given[f"geospatial_{name}_units"] = "degrees_north" if name == "lat" else "degrees_east"
     known = product.utc_s[np.isfinite(product.utc_s)]
     if known.size:
@@ -157,3 +159,14 @@ def _attributes(product: FrameProduct) -> dict[str, Any]:
             told = datetime.fromtimestamp(float(moment), UTC).isoformat(timespec="seconds")
             given[f"time_coverage_{name}"] = told.replace("+00:00", "Z")
     return given
+
+
+def edges_of(longitude: np.ndarray) -> tuple[float, float]:
+    """The western and the eastern edge of a track (points,), in degrees from -180 to 180: where it crosses the date line the
+    western one is the larger number, as ACDD has it.
+    """
+    along = np.unwrap(longitude, period=360.0)
+    if np.ptp(along) >= 360.0:
+        return -180.0, 180.0
+    west, east = (along.min() + 180.0) % 360.0 - 180.0, (along.max() + 180.0) % 360.0 - 180.0
+    return float(west), float(east)

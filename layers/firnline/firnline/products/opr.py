@@ -19,6 +19,7 @@ from firnline.errors import Refused
 from firnline.products.files import Unfinished
 from firnline.products.frame_product import NUMBERING_MEANS, FrameProduct
 from firnline.products.horizons import BED_NUMBER
+from firnline.products.thickness import first_of
 
 MANUAL, AUTOMATIC = 1, 2
 GOOD, MODERATE = 1, 2
@@ -99,14 +100,15 @@ class Organiser:
 class OprLayers:
     """`<campaign>/CSARP_layer/<segment>/Data_<segment>_<frame>.mat`, and at the end of each segment `layer_<segment>.mat`.
 
-    The surface has id 1, the bottom 2, the layer of number n has n + 2. A model's lines are of type 2, and of quality 2 as
-    long as nobody accepted them; people's are of type 1. `param.firnline` says where a frame's layers come from.
+    The surface has id 1, the bottom 2, the layer of number n, in as many pieces as it is, n + 2. A model's lines are of type
+    2, and of quality 2 as long as nobody accepted them; people's are of type 1. `param.firnline` says where a frame's layers come from.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._done: list[Path] = []
         self._segment = ""
+        self._frames: dict[Path, str] = {}
         self._layers: dict[int, tuple[str, str, float, str]] = {}
         self._param: dict[str, Any] = {}
 
@@ -118,8 +120,11 @@ class OprLayers:
             self._finish()
             self._segment = key
             self._param = _param_of(product, segment)
-        folder = self._folder / product.campaign / "CSARP_layer" / segment
-        file = Unfinished(folder / name)
+        path = self._folder / product.campaign / "CSARP_layer" / segment / name
+        if path in self._frames:
+            raise Refused(f"Open Polar Radar would call {self._frames[path]} {name} too, which is written already")
+        self._frames[path] = product.frame_id
+        file = Unfinished(path)
         file.part.write_bytes(made.to_mat())
         self._done.append(file.finish())
         for horizon, year in zip(product.horizons, product.years.tolist(), strict=True):
@@ -136,7 +141,7 @@ class OprLayers:
             by_depth = sorted(self._layers.items(), key=lambda item: (item[0] == BOTTOM_ID, item[0]))
             file.part.write_bytes(Organiser(dict(by_depth), self._param).to_mat())
             self._done.append(file.finish())
-        self._layers = {}
+        self._layers, self._frames = {}, {}
 
 
 def layer_file(product: FrameProduct) -> LayerFile:
@@ -144,14 +149,16 @@ def layer_file(product: FrameProduct) -> LayerFile:
     placed = np.isfinite(product.gps_time_s)
     if placed.sum() < 2 or not np.isfinite(product.twtt_s[:, placed]).any():
         raise Refused("it has no GPS times or no travel times, which layer files of Open Polar Radar are made of")
-    lines = product.twtt_s[:, placed]
+    ids = np.array([_id(number) for number in product.numbers.tolist()], dtype=int)
+    own, times = np.unique(ids), product.twtt_s[:, placed]
+    lines = np.array([first_of(times, ids == one) for one in own]).reshape(own.size, times.shape[1])
     by_model, accepted = product.by_model, product.provenance.status != "unreviewed"
     return LayerFile(
         gps_time=product.gps_time_s[placed],
         lat=product.latitude[placed],
         lon=product.longitude[placed],
         elev=product.platform_m[placed],
-        id=np.array([_id(number) for number in product.numbers.tolist()]),
+        id=own,
         twtt=lines,
         type=np.full(lines.shape, AUTOMATIC if by_model else MANUAL),
         quality=np.full(lines.shape, GOOD if accepted else MODERATE),

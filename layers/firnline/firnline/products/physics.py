@@ -73,8 +73,9 @@ class Medium:
         The correction grows evenly down to `firn_depth_m`, so that depths within the firn are right on average, and
         deeper ones by all of it.
         """
-        firn_index = index * (1.0 - correction_m / firn_depth_m)
-        if not 0.0 <= correction_m < firn_depth_m or firn_index <= 1.0:
+        possible = 0.0 <= correction_m < firn_depth_m
+        firn_index = index * (1.0 - correction_m / firn_depth_m) if possible else 0.0
+        if firn_index <= 1.0:
             raise Refused(
                 f"Firn of {firn_depth_m:g} m cannot make ice deeper by {correction_m:g} m: give a smaller correction, or "
                 "deeper firn."

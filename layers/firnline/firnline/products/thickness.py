@@ -26,13 +26,14 @@ def layer_thickness(depth_m: np.ndarray) -> np.ndarray:
     return np.asarray(at_line(depth_m, next_below(depth_m)) - depth_m)
 
 
-def first_of(depth_m: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """(traces,) depth of the uppermost of the `chosen` (lines,) lines in each trace; NaN where there is none.
+def first_of(values: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """(traces,) in each trace the value, of (lines, traces) `values`, of the uppermost of the `chosen` (lines,) lines that has one;
+    NaN where none has.
 
-    Of internal layers this is the snow depth, where the first layer is the last summer's surface; of the bed, the ice
+    The depth of the first internal layer is the snow depth, where that is the last summer's surface; of the bed, the ice
     thickness.
     """
-    found = np.full(depth_m.shape[1:], np.nan)
+    found = np.full(values.shape[1:], np.nan)
     for line in np.flatnonzero(chosen)[::-1]:
-        found = np.where(np.isfinite(depth_m[line]), depth_m[line], found)
+        found = np.where(np.isfinite(values[line]), values[line], found)
     return found

@@ -15,6 +15,8 @@ from scipy.optimize import linear_sum_assignment
 WITHIN_PX = 2.0
 AGREED_SHARE = 0.8
 """Of the traces that two lines share, those within `WITHIN_PX`, from which on they are the same layer."""
+SETTLED_SHARE = 0.8
+"""Of the traces of one layer that anybody drew, those where a majority did or did not, from which on it is agreed on."""
 SHARED_SHARE = 0.5
 """Of the traces of the shorter line, those that the other has too, from which on they can be the same layer."""
 
@@ -51,7 +53,7 @@ class LayerAgreement:
 
 @dataclass(frozen=True)
 class Consensus:
-    """`agreed` are the lines that a majority drew alike, at the median of their rows, from above to below.
+    """`agreed` are the lines that a majority drew alike and about equally far, at the median of their rows, from above to below.
 
     The other lines, as (drawing, line), are `outvoted` if a majority drew none of them and nothing else in their place; else
     they are `disputed`.
@@ -112,8 +114,8 @@ def consensus(drawings: Sequence[Lines]) -> Consensus:
     for group in groups:
         members = [(ordered[number], line) for number, line in group]
         people = {number for number, _ in members}
-        if len(people) == len(members) and 2 * len(people) > len(drawings):
-            rows = np.stack([drawings[number].rows[line] for number, line in members])
+        rows = np.stack([drawings[number].rows[line] for number, line in members])
+        if len(people) == len(members) and 2 * len(people) > len(drawings) and _is_settled(rows, len(drawings)):
             agreed.append((_median(rows, len(drawings)), drawings[members[0][0]].labels[members[0][1]]))
         else:
             left += members
@@ -161,6 +163,13 @@ def _groups(drawings: Sequence[Lines]) -> list[list[tuple[int, int]]]:
     for node in leader:
         groups.setdefault(lead(node), []).append(node)
     return list(groups.values())
+
+
+def _is_settled(rows: np.ndarray, people: int) -> bool:
+    """Whether a majority of all people decides where a layer is: of two, one who goes on alone is none."""
+    drawn = np.isfinite(rows).sum(axis=0)
+    somewhere = drawn > 0
+    return bool((2 * drawn[somewhere] != people).mean() >= SETTLED_SHARE) if somewhere.any() else True
 
 
 def _median(rows: np.ndarray, people: int) -> np.ndarray:

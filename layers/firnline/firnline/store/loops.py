@@ -41,6 +41,10 @@ class Withdrawn(Closed):
     """Its frame was uploaded anew."""
 
 
+class ForArbiter(NotTheirs):
+    """Its reviewers disagreed, and this person is no arbiter."""
+
+
 @dataclass(frozen=True)
 class Place:
     """What is counted: one of a state's tasks in a campaign, a segment, or all."""
@@ -120,15 +124,18 @@ class Loops:
             {"put": row.item(), "condition": "attribute_not_exists(pk)"}, *_counted(None, row)
         )  # fmt: skip
 
-    def claim(self, loop_name: str, reviewer: str, now: datetime | None = None) -> LoopRow | None:
-        """Keep an open task for a reviewer, or go on keeping it; None if there is no such task.
+    def claim(
+        self, loop_name: str, reviewer: str, now: datetime | None = None, *, arbiter: bool = False
+    ) -> LoopRow | None:
+        """Keep an open task for a reviewer, who may be an arbiter, or go on keeping it; None if there is no such task.
 
-        Raises `Held` where as many others as it takes work on it, `Withdrawn` or `Closed` where it is not open to them.
+        Raises `Held` where as many others as it takes work on it, `Withdrawn`, `Closed` or `ForArbiter` where it is not
+        open to them.
         """
         moment = now or datetime.now(UTC)
 
         def claimed(row: LoopRow) -> LoopRow:
-            others = check_claimable(row, reviewer, moment)
+            others = check_claimable(row, reviewer, moment, arbiter)
             until = _text(moment + timedelta(minutes=CLAIM_MINUTES))
             return _changed(row, claims=(*others, Claim(by=reviewer, until=until)))
 
@@ -143,15 +150,15 @@ class Loops:
 
         self._rewrite(loop_name, released)
 
-    def answer(self, loop_name: str, given: GivenAnswer) -> LoopRow | None:
+    def answer(self, loop_name: str, given: GivenAnswer, *, arbiter: bool = False) -> LoopRow | None:
         """Take an answer, with which the task is ANSWERED if it is the last one wanted; None if there is no such task.
 
         A claim is not asked for: what somebody did after theirs had expired counts if the task still takes it. Raises
-        `Withdrawn` or `Closed`.
+        `Withdrawn`, `Closed`, or `ForArbiter` unless an arbiter gives it.
         """
 
         def answered(row: LoopRow) -> LoopRow:
-            _check_open_to(row, given.by)
+            _check_open_to(row, given.by, arbiter)
             answers = (
                 *row.answers,
                 given.model_copy(update={"arbiter": row.for_arbiter}) if row.for_arbiter else given,
@@ -248,16 +255,16 @@ _WHOLE_SEGMENT = 1_000
 """Open tasks of a segment that are put in order at once."""
 
 
-def check_claimable(row: LoopRow, reviewer: str, now: datetime) -> list[Claim]:
+def check_claimable(row: LoopRow, reviewer: str, now: datetime, arbiter: bool) -> list[Claim]:
     """The claims of others on a task that a reviewer can have; raises as `Loops.claim` does where they cannot."""
-    _check_open_to(row, reviewer)
+    _check_open_to(row, reviewer, arbiter)
     others = [claim for claim in row.claimed_by(_text(now)) if claim.by != reviewer]
     if len(row.answers) + len(others) >= row.wanted:
         raise Held(_held(row, others), row)
     return others
 
 
-def _check_open_to(row: LoopRow, reviewer: str) -> None:
+def _check_open_to(row: LoopRow, reviewer: str, arbiter: bool) -> None:
     if row.state == "WITHDRAWN":
         raise Withdrawn(row.withdrawn_because, row)
     if row.state != "OPEN":
@@ -268,6 +275,8 @@ def _check_open_to(row: LoopRow, reviewer: str) -> None:
             + ("an arbiter." if row.for_arbiter else "another reviewer."),
             row,
         )
+    if row.for_arbiter and not arbiter:
+        raise ForArbiter("The reviewers of this frame disagree, and an arbiter decides.", row)
 
 
 def _held(row: LoopRow, others: list[Claim]) -> str:

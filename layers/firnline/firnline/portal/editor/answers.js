@@ -1,8 +1,9 @@
 // What several people drew of one frame, for the arbiter who decides between them: pure functions on lines {label, vertices}.
 import { byDepth, dense } from "./geometry.js";
 
-const WITHIN_PX = 2; // these three as firnline.review.agreement has them
+const WITHIN_PX = 2; // these four as firnline.review.agreement has them
 const AGREED_SHARE = 0.8;
+const SETTLED_SHARE = 0.8;
 const SHARED_SHARE = 0.5;
 const ALIKE_SHARE = 0.5; // of the traces that two lines share, those within WITHIN_PX, from which on one takes the other's place
 const NEAR_PX = 30; // rows between lines of different people that may be meant as one layer
@@ -43,6 +44,14 @@ export const agree = (one, other) => one.label === other.label && closer(one, ot
 /** Whether one line stands where the other would, whatever their labels: both would be one too many. */
 export const alike = (one, other) => closer(one, other, ALIKE_SHARE);
 
+/** Whether a majority of all people decides where a layer is that some of them drew: of two, one who goes on alone is none. */
+function isSettled(lines, people) {
+  const drawn = new Map();
+  for (const { start, rows } of lines.map(dense)) for (let x = start; x < start + rows.length; x++) drawn.set(x, (drawn.get(x) ?? 0) + 1);
+  const counts = [...drawn.values()];
+  return counts.filter((count) => 2 * count !== people).length >= SETTLED_SHARE * counts.length;
+}
+
 /** Stretches [{left, right, top, bottom}] in which lines of some people are not met by lines of the same label of all the others. */
 function stretchesOf(answers) {
   const all = answers.map((lines) => lines.map((line) => ({ label: line.label, ...dense(line) })));
@@ -66,17 +75,17 @@ function stretchesOf(answers) {
 /** Places where people disagree: [{x, y, label, lines, stretches}], from above to below. `answers` are the lines of each.
  *
  * `lines` are those of each person that are meant as one layer, if they are, and none where a person has none. `stretches` says where
- * they part, and (x, y) is the middle of the longest. Lines that most people drew alike are no place, unless there is no other. */
+ * they part, and (x, y) is the middle of the longest. Lines that most people drew alike and about equally far are no place, unless there is no other. */
 export function differences(answers) {
-  const all = answers.flatMap((lines, who) => lines.map((line) => ({ who, line, agreed: new Set([who]) })));
+  const all = answers.flatMap((lines, who) => lines.map((line) => ({ who, line, agreed: new Map([[who, line]]) })));
   all.forEach((one, i) => {
     for (const other of all.slice(i + 1)) {
       if (one.who === other.who || !agree(one.line, other.line)) continue;
-      one.agreed.add(other.who);
-      other.agreed.add(one.who);
+      one.agreed.set(other.who, other.line);
+      other.agreed.set(one.who, one.line);
     }
   });
-  const open = all.filter(({ agreed }) => 2 * agreed.size <= answers.length);
+  const open = all.filter(({ agreed }) => 2 * agreed.size <= answers.length || !isSettled([...agreed.values()], answers.length));
   const groups = grouped(open.length ? open : all);
   const found = groups.map((members) => {
     const lines = answers.map((_, who) => members.filter((one) => one.who === who).map(({ line }) => line));
@@ -116,7 +125,8 @@ function grouped(members) {
 export function isAs(lines, place, who) {
   const wanted = place.lines[who];
   const here = lines.filter((line) => place.lines.some((theirs) => theirs.some((one) => alike(line, one))));
-  return wanted.every((line) => here.some((own) => agree(own, line))) && here.every((own) => wanted.some((line) => agree(own, line)));
+  const same = (own, line) => agree(own, line) && isSettled([own, line], 2);
+  return wanted.every((line) => here.some((own) => same(own, line))) && here.every((own) => wanted.some((line) => same(own, line)));
 }
 
 /** The lines of a drawing that make way at a place. */

@@ -99,10 +99,24 @@ export class Drawing {
   }
 
   mend(id, stretch) {
+    const line = this.lines[this.indexOf(id)];
+    return Boolean(line) && stretch.length > 1 && this.redraw(id, mended(line.vertices, stretch));
+  }
+
+  /** Two lines of one label as one, with a stretch between them, if neither goes on beside the other outside it. */
+  bridge(lines, stretch) {
+    const [left, right] = [...lines].sort((a, b) => firstOf(a).x - firstOf(b).x);
+    if (!right || left === right || left.label !== right.label) return false;
+    if (lastOf(left).x > lastOf({ vertices: stretch }).x || firstOf(right).x < firstOf({ vertices: stretch }).x) return false;
+    const whole = { ...left, vertices: mended([...left.vertices, ...right.vertices], stretch) };
+    return this.change(this.lines.filter((line) => line !== right).map((line) => (line === left ? whole : line)), [whole.id]);
+  }
+
+  /** Other vertices for a line, which need not be the one at hand any more; `vertex` is the selected one if it still is. */
+  redraw(id, vertices, vertex = -1) {
     const index = this.indexOf(id);
-    if (index < 0 || stretch.length < 2) return false;
-    const line = this.lines[index];
-    return this.change(replaced(this.lines, index, { ...line, vertices: mended(line.vertices, stretch) }));
+    if (index < 0) return false;
+    return this.change(replaced(this.lines, index, { ...this.lines[index], vertices }), this.selected, index === this.hand ? vertex : -1);
   }
 
   moveVertex(index, to, merging = "") {
@@ -156,10 +170,10 @@ export class Drawing {
     return order.slice(1).map((line, i) => [lastOf(order[i]), firstOf(line)]);
   }
 
-  /** All chosen lines as one; `between` are the vertices in each of their `gaps`. */
-  join(between = []) {
-    const order = [...this.chosen].sort((a, b) => firstOf(a).x - firstOf(b).x);
-    if (order.length < 2) return false;
+  /** Lines as one; `between` are the vertices in each of their `gaps`. */
+  join(between = [], lines = this.chosen) {
+    const order = [...lines].sort((a, b) => firstOf(a).x - firstOf(b).x);
+    if (order.length < 2 || order.some((line) => !this.lines.includes(line))) return false; // changed while the ways were found
     const vertices = order.slice(1).reduce((all, line, i) => joined(all, line.vertices, between[i] ?? []), order[0].vertices);
     const whole = { ...order[0], vertices };
     const left = this.lines.filter((line) => line === order[0] || !order.includes(line));

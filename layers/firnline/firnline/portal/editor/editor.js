@@ -1,7 +1,7 @@
 import { units } from "./axes.js";
 import { Drawing } from "./drawing.js";
 import { Effort } from "./effort.js";
-import { MIN_STEP_PX, SIMPLIFIED_PX, alongTrack, clamp, firstOf, keptShare, lastOf, mended, nearest, replaced, rowAt, simplified, touchesBox } from "./geometry.js";
+import { MIN_STEP_PX, SIMPLIFIED_PX, alongTrack, clamp, firstOf, goesThrough, keptShare, lastOf, mended, nearest, replaced, rowAt, simplified, touchesBox } from "./geometry.js";
 import { distanceTo, lineAt, vertexAt } from "./hits.js";
 import { Keys } from "./keys.js";
 import { EDITOR_CSS, EDITOR_HTML } from "./markup.js";
@@ -24,11 +24,12 @@ const SAME_PLACE_PX = 2; // on the screen, between two presses that are one
 const MEND_PX = 12; // on the screen, between a line and the place where a stretch of it starts
 const TOUCH_PX = 6; // rows within which a line touches another
 const LESSENED_PX = 1; // by which a line may move when vertices are left out of a drawing that is too large
+const GROWING = ["draw", "mend", "extend"]; // modes in which a line is drawn in several presses
 const ANSWER_MS = 400; // after a change, before the hidden fields of a form that reads nothing else are written
 
 /** The element that lines of an echogram are drawn and mended in. Its `value` is what `crowd-polyline` gives. */
 export class LayerEditor extends HTMLElement {
-  mode = "edit"; // draw, mend, extend, erase
+  mode = "edit"; // draw, mend, extend, brush, erase
   stroke = new Stroke();
   effort = new Effort();
   follows = true; // lines follow the ridge between clicks
@@ -241,6 +242,7 @@ export class LayerEditor extends HTMLElement {
       draw: () => this.goOnTo("draw"),
       mend: () => this.goOnTo("mend"),
       extend: () => this.extend(),
+      brush: () => this.goOnTo("brush"),
       erase: () => this.goOnTo("erase"),
       finish: () => this.finish(),
       "take-back": () => (this.stroke.drawn ? this.takeBack() : this.mode === "edit" && this.act("delete-vertex")),
@@ -291,7 +293,7 @@ export class LayerEditor extends HTMLElement {
 
   /** Put in what is being drawn, if anything is, and begin with something else. Only Esc drops it. */
   goOnTo(mode) {
-    const drawn = ["draw", "mend", "extend"].includes(this.mode) && this.stroke.drawn;
+    const drawn = this.growing && this.stroke.drawn;
     if (drawn) this.finish();
     if (drawn && mode !== "edit") this.effort.operations.key -= 1; // one key ended the one and began the other
     this.setMode(mode);
@@ -320,9 +322,9 @@ export class LayerEditor extends HTMLElement {
   }
 
   startOver() {
-    this.do("start_over", () => this.drawing.startOver());
+    const { verdict } = this;
     this.verdict = null;
-    this.render("panel");
+    if (!this.do("start_over", () => this.drawing.startOver()) && verdict) this.changed();
   }
 
   // -- drawing --
@@ -351,11 +353,16 @@ export class LayerEditor extends HTMLElement {
 
   /** Before a stretch is drawn anew: the line that it starts on, which need not be the one at hand where others lie close. */
   takeLineAt(pixel) {
+    const line = this.lineFor(pixel);
+    if (line && line !== this.drawing.line) this.select([line.id]);
+  }
+
+  /** The line that a stretch which starts at a place is of: the one at hand if it lies there, else the nearest. */
+  lineFor(pixel) {
     const { drawing, view } = this;
     const at = view.toScreen(pixel);
-    if (drawing.line && distanceTo(drawing.line, at, view) <= EDIT_PX) return;
-    const index = lineAt(this.shown, at, view, MEND_PX);
-    if (index >= 0) this.select([this.shown[index].id]);
+    if (drawing.line && distanceTo(drawing.line, at, view) <= EDIT_PX) return drawing.line;
+    return this.shown[lineAt(this.shown, at, view, MEND_PX)];
   }
 
   addStroke(points, event) {
@@ -367,8 +374,31 @@ export class LayerEditor extends HTMLElement {
     this.render("live", "panel");
   }
 
-  sketch(points) {
-    this.sketched = alongTrack(points);
+  /** Put in what was drawn with the button held over a line: the one that it starts on, or else ends on, goes there, and one that ends
+   * where another goes on becomes one with it. On none it is a new line. */
+  brush(points) {
+    this.sketched = null;
+    const { drawing } = this;
+    const stroke = new Stroke();
+    stroke.follow(points);
+    const stretch = stroke.together;
+    const ends = [points[0], points[points.length - 1]].map((end) => this.lineFor(end)).filter(Boolean);
+    if (!ends.length) this.do("brush", () => drawing.add(this.label, stretch));
+    else if (this.do("brush", () => drawing.bridge(ends, stretch) || drawing.mend(ends[0].id, stretch))) this.select([drawing.line?.id ?? ends[0].id]);
+  }
+
+  /** Delete the lines that are shown and that a path goes through. */
+  crossOut(path) {
+    this.sketched = null;
+    const hit = this.shown.filter((line) => goesThrough(path, line)).map((line) => line.id);
+    this.do("cross_out", () => this.drawing.remove(hit));
+    this.render("live");
+  }
+
+  /** Show what is being drawn; what crosses lines out need not run along the track. */
+  sketch(points, crossesOut = false) {
+    this.sketched = crossesOut ? points : alongTrack(points);
+    this.crossesOut = crossesOut;
     this.render("live");
   }
 
@@ -403,7 +433,8 @@ export class LayerEditor extends HTMLElement {
   }
 
   finish() {
-    if (!["draw", "mend", "extend"].includes(this.mode)) return;
+    if (this.mode === "brush") this.setMode("edit");
+    if (!this.growing) return;
     const { stroke, mode } = this;
     const { line } = this.drawing; // the person may go on to another one while the way is found
     this.setMode("edit");
@@ -443,14 +474,14 @@ export class LayerEditor extends HTMLElement {
 
   join() {
     const { drawing } = this;
-    const { gaps } = drawing;
+    const { gaps, chosen } = drawing;
     if (!gaps.length) {
       this.say("Select two lines or more (Shift+click) to join them.", true);
       return;
     }
     const guide = this.guide(null);
     const ways = gaps.map(([from, to]) => (guide && to.x - from.x > 2 ? guide.between(from, to) : []));
-    this.after(Promise.all(ways), (between) => this.do("join", () => drawing.join(between)));
+    this.after(Promise.all(ways), (between) => this.do("join", () => drawing.join(between, chosen)));
   }
 
   part() {
@@ -487,10 +518,11 @@ export class LayerEditor extends HTMLElement {
     };
     const [before, behind] = [step(-1), step(1)];
     const moved = replaced(vertices, index, to);
+    const { id } = drawing.line; // the person may go on to another one while the way is found
     const commit = (anew) => {
       this.shownAs = null;
-      this.effort.moved += 1;
-      this.do("drag", () => drawing.change(drawing.withVertices(anew), drawing.selected, anew.indexOf(to)));
+      if (this.do("drag", () => drawing.redraw(id, anew, anew.indexOf(to)))) this.effort.moved += 1;
+      else this.render("live");
     };
     if (!this.follows || !tracker || !reach || behind - before <= 2) {
       commit(moved);
@@ -537,6 +569,7 @@ export class LayerEditor extends HTMLElement {
   // -- selection --
 
   select(ids) {
+    this.shownAs = null;
     this.drawing.select(ids);
     if (this.drawing.line) this.label = this.drawing.line.label;
     this.panel.draw();
@@ -604,6 +637,10 @@ export class LayerEditor extends HTMLElement {
     return this.least ? this.drawing.lines.filter((line) => line.confidence === null || line.confidence >= this.least) : this.drawing.lines;
   }
 
+  get growing() {
+    return GROWING.includes(this.mode);
+  }
+
   /** Lines of somebody else are shown, and a press picks one of them. */
   get looksAtOthers() {
     return this.mode === "edit" && this.overlays.shown !== "mine";
@@ -653,7 +690,7 @@ export class LayerEditor extends HTMLElement {
     const { cursor } = this;
     if (!cursor) return;
     if (this.mode === "erase" || (event.shiftKey && this.mode === "edit") || this.corner) this.pressCorner(cursor);
-    else if (this.mode !== "edit") this.placePoint(cursor, event);
+    else if (this.growing) this.placePoint(cursor, event);
     else if (this.looksAtOthers) this.overlays.pickAt(this.view.toScreen(cursor));
     else {
       const at = this.view.toScreen(cursor);
@@ -790,7 +827,8 @@ export class LayerEditor extends HTMLElement {
       painter.handles(this.stroke.steps.map((step) => step.to), view, -1);
       if (this.rubber) painter.rubber(this.rubber, view);
     } else if (shown) painter.handles(shown.vertices, view, this.shownAs?.vertex ?? drawing.vertex);
-    if (this.sketched) painter.rubber(this.sketched, view);
+    if (this.sketched && this.crossesOut) painter.crossOut(this.sketched, view);
+    else if (this.sketched) painter.rubber(this.sketched, view);
     if (this.box) painter.box(this.box, view);
     if (this.cursor) painter.cross(this.cursor, view);
   }
@@ -817,6 +855,7 @@ export class LayerEditor extends HTMLElement {
       draw: `Click along the ${this.label}: the line follows it. Shift: as its neighbours run. Alt: straight. Hold the button to draw freely. Enter or a double-click ends it.`,
       mend: "Click on a line where it goes wrong, and where it is right again. M goes on with the next stretch, Enter ends.",
       extend: "Click where the line goes on. Enter or a double-click ends it.",
+      brush: "Draw over a line, the button held: it goes there at once. Off the lines: a new one. Alt: delete the lines you cross out. Esc ends.",
       erase: "Drag a box: what lies in it goes, of the selected lines, or of all.",
     };
     if (hints[this.mode]) return [hints[this.mode], false];

@@ -64,6 +64,7 @@ export class CrowdForm extends HTMLElement {
       if (event.key === "Enter" && !event.repeat && (event.ctrlKey || event.metaKey)) this.submit();
     });
     this.claimed = Date.now(); // opening the page claims the task
+    this.freeze(true); // what is done before the draft is read would be kept in its place
     await this.work(false);
   }
 
@@ -72,9 +73,10 @@ export class CrowdForm extends HTMLElement {
     const held = await hold(location.pathname, () => this.leaveToOtherTab(), takeOver);
     if (!held) return this.leaveToOtherTab();
     this.elsewhere = false;
-    this.freeze(false);
     this.say("");
-    return this.restore();
+    await this.restore();
+    this.freeze(this.elsewhere); // another tab may have taken it over meanwhile
+    this.dataset.ready = "";
   }
 
   leaveToOtherTab() {
@@ -121,7 +123,6 @@ export class CrowdForm extends HTMLElement {
       });
       this.message.append(again);
     }
-    this.dataset.ready = "";
   }
 
   say(text, wrong = false) {
@@ -206,7 +207,8 @@ export class CrowdForm extends HTMLElement {
     const { edits } = this;
     for (const pause of [...PAUSES_S, 0]) {
       let answer = await this.post("submit", document.body.dataset.token, this.body);
-      if (answer.status === 403) answer = await this.post("submit", await this.freshToken(), this.body);
+      const token = answer.status === 403 && (await this.freshToken());
+      if (token) answer = await this.post("submit", token, this.body);
       if (answer.status !== THROTTLED || !pause) return answer;
       this.say(`Too many people send at once. Nothing is lost: your drawing is kept here, and is sent again in ${pause} seconds.`);
       await new Promise((resolve) => setTimeout(resolve, 1000 * pause));

@@ -43,6 +43,23 @@ export function rowAt(vertices, x) {
   return a.y + ((b.y - a.y) * (x - a.x)) / (b.x - a.x);
 }
 
+/** Whether a path that was drawn across, points in any direction, goes through a line. */
+export function goesThrough(path, { vertices }) {
+  const [left, right] = [vertices[0].x, vertices[vertices.length - 1].x];
+  return path.slice(1).some((to, i) => {
+    const from = path[i];
+    const steps = Math.ceil(Math.abs(to.x - from.x)) || 1; // of a trace at most, in which no line turns
+    let before = null;
+    for (let k = 0; k <= steps; k++) {
+      const x = from.x + ((to.x - from.x) * k) / steps;
+      const above = x < left || x > right ? null : from.y + ((to.y - from.y) * k) / steps < rowAt(vertices, x);
+      if (before !== null && above !== null && above !== before) return true;
+      before = above;
+    }
+    return false;
+  });
+}
+
 /** Rows of a line at every whole trace it spans: {start, rows}. */
 export function sampled(vertices) {
   const start = Math.ceil(vertices[0].x - 0.5);

@@ -18,7 +18,7 @@ export class Keys {
     const { editor } = this;
     const act = (action) => () => editor.act(action);
     const keys = {
-      n: act("draw"), m: act("mend"), e: act("extend"), b: act("erase"), w: act("wire"), r: act("retrack"), j: act("join"), x: act("split"),
+      n: act("draw"), m: act("mend"), e: act("extend"), g: act("brush"), b: act("erase"), w: act("wire"), r: act("retrack"), j: act("join"), x: act("split"),
       p: act("part"), k: act("next-crossing"), a: act("select-label"), i: act("invert"), c: act("next-map"), o: act("flicker"), v: act("next-overlay"), d: act("next-difference"), t: act("take-line"), f: act("fit"),
       0: act("square"), "+": act("zoom-in"), "=": act("zoom-in"), "-": act("zoom-out"),
       "[": () => editor.selectNeighbour(-1), "]": () => editor.selectNeighbour(1),

@@ -74,6 +74,7 @@ export const EDITOR_HTML = `
       ${tool("draw", "New line", "N", "Draw a line: it follows the reflection between clicks")}
       ${tool("mend", "Redraw", "M", "Draw a stretch of a line anew; again: the next stretch")}
       ${tool("extend", "Extend", "E", "Draw on from the nearer end of the selected line")}
+      ${tool("brush", "Brush", "G", "Draw over lines where they are wrong, one stroke after the other")}
       ${tool("erase", "Erase", "B", "Erase what lies in a box, of the selected lines or of all")}
       ${tool("wire", "Follow", "W", "Lines follow the reflection; off, or Alt held: straight; Shift held: as the lines beside run")}
     </span>
@@ -145,9 +146,9 @@ export const EDITOR_HTML = `
         <dt>Click</dt><dd>select a line, a vertex</dd><dt>Shift+click</dt><dd>select several</dd><dt>Shift+drag</dt><dd>select by a box</dd>
         <dt>Drag line</dt><dd>bend it there (selected)</dd><dt>Alt+click</dt><dd>delete a vertex</dd><dt>Double-click</dt><dd>insert a vertex</dd>
         <dt>Right, middle, Space + drag</dt><dd>pan, always</dd><dt>Wheel</dt><dd>zoom (Shift: track, Alt: depth)</dd>
-        <dt>Shift, drawing</dt><dd>as the lines beside run</dd><dt>Alt</dt><dd>straight</dd><dt>Ctrl</dt><dd>no snap to the crest</dd></dl>
+        <dt>Alt, brush</dt><dd>delete what is crossed out</dd><dt>Shift, drawing</dt><dd>as the lines beside run</dd><dt>Alt</dt><dd>straight</dd><dt>Ctrl</dt><dd>no snap to the crest</dd></dl>
       <h2>Keys</h2><dl>
-        <dt>N M E B</dt><dd>new, redraw, extend, erase</dd><dt>Enter</dt><dd>end the drawing</dd><dt>Backspace</dt><dd>take back a click</dd>
+        <dt>N M E</dt><dd>new, redraw, extend</dd><dt>G B</dt><dd>brush, erase</dd><dt>Enter</dt><dd>end the drawing</dd><dt>Backspace</dt><dd>take back a click</dd>
         <dt>Arrows</dt><dd>vertex 1 px, cursor 10 px (Shift: 0.2, 1)</dd><dt>Space</dt><dd>press at the cursor</dd><dt>Shift+Space</dt><dd>corner of a selection box</dd>
         <dt>, .</dt><dd>vertex before, next</dd><dt>[ ]</dt><dd>line above, below</dd><dt>A</dt><dd>all lines of the label</dd><dt>1 2 3</dt><dd>label</dd>
         <dt>R J X P</dt><dd>re-track, join, split, part</dd><dt>K</dt><dd>next crossing</dd><dt>Del</dt><dd>delete (Shift: lines)</dd>

@@ -161,10 +161,25 @@ export class Painter {
 
   rubber(vertices, view) {
     if (vertices.length < 2) return;
+    this.strokes([[HALO, 4, []], ["#fff", 1.6, [5, 4]]], () => trace(this.contexts.live, vertices, view));
+  }
+
+  /** A path in any direction that deletes what it goes through. */
+  crossOut(path, view) {
     const context = this.contexts.live;
-    for (const [colour, width, dash] of [[HALO, 4, []], ["#fff", 1.6, [5, 4]]]) {
+    this.strokes([["#000", 5, []], ["#ff5a4a", 2.5, []]], () => {
+      for (const place of path) {
+        const { x, y } = view.toScreen(place);
+        context.lineTo(x, y);
+      }
+    });
+  }
+
+  strokes(looks, draw) {
+    const context = this.contexts.live;
+    for (const [colour, width, dash] of looks) {
       context.beginPath();
-      trace(context, vertices, view);
+      draw();
       context.setLineDash(dash);
       context.strokeStyle = colour;
       context.lineWidth = width;

@@ -60,7 +60,7 @@ export class Pointer {
     editor.hideCursor();
     if (event.button !== 0 || editor.spaceHeld) this.drag = { ...start, kind: "pan", from: { tx: editor.view.tx, ty: editor.view.ty } };
     else if (editor.looksAtOthers) this.drag = { ...start, kind: "pan", from: { tx: editor.view.tx, ty: editor.view.ty }, picks: true };
-    else if (editor.mode === "erase" || (event.shiftKey && editor.mode === "edit")) this.drag = { ...start, kind: "box" };
+    else if (editor.mode === "erase" || (event.shiftKey && !editor.growing)) this.drag = { ...start, kind: "box" };
     else if (editor.mode !== "edit") this.drag = { ...start, kind: "stroke" };
     else this.drag = this.pressToEdit(event, start);
     if (this.drag?.kind === "pan") editor.spacePanned = true;
@@ -99,7 +99,7 @@ export class Pointer {
       editor.render("view");
     } else if (drag.kind === "stroke") {
       for (const step of event.getCoalescedEvents?.() ?? [event]) drag.points.push(this.pixel(this.on(step)));
-      editor.sketch(drag.points);
+      editor.sketch(drag.points, editor.mode === "brush" && event.altKey);
     } else if (drag.kind === "box") editor.showBox(boxOf(drag.points[0], this.pixel(at)));
     else if (drag.kind === "vertex" || drag.kind === "insert") this.bend(drag, this.pixel(at), event);
   }
@@ -136,11 +136,18 @@ export class Pointer {
     if (!drag) return;
     const at = this.on(event);
     if (drag.kind === "box") this.releaseBox(drag, at, event);
+    else if (drag.kind === "stroke" && drag.moved && editor.mode === "brush") this.releaseBrush(drag, event);
     else if (drag.kind === "stroke" && drag.moved) editor.addStroke(drag.points, event);
+    else if (drag.kind === "stroke" && editor.mode === "brush") this.click(drag, event);
     else if (drag.kind === "stroke") editor.placePoint(this.pixel(at), event);
     else if (drag.kind === "vertex" && drag.moved && drag.to) this.releaseVertex(drag, event);
     else if (!drag.moved) this.click(drag, event);
     editor.render("live");
+  }
+
+  releaseBrush(drag, event) {
+    if (event.altKey) this.editor.crossOut(drag.points);
+    else this.editor.brush(drag.points);
   }
 
   releaseVertex(drag, event) {
@@ -184,7 +191,7 @@ export class Pointer {
   doubleClick(event) {
     const { editor } = this;
     if (event.button !== 0) return;
-    if (["draw", "mend", "extend"].includes(editor.mode)) {
+    if (editor.growing) {
       editor.finish();
       return;
     }
