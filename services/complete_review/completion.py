@@ -13,17 +13,18 @@ from firnline.documents.overlay import draw_layers
 from firnline.documents.polarity import OPPOSITE, PICTURE_FORMATS
 from firnline.errors import Refused
 from firnline.events import CorrectionBatchClaimed, EventBus, PolarityDecided
-from firnline.limits import MAX_OUTPUT_BYTES
+from firnline.limits import MAX_DOCUMENT_BYTES, MAX_INPUT_BYTES, MAX_OUTPUT_BYTES
 from firnline.observability import logger
 from firnline.review import gold
 from firnline.review.agreement import agreement
 from firnline.review.answer import first_problem
 from firnline.review.arbitration import arbitration_input
 from firnline.review.decision import Disputed, Drawn, Judged, decide, lines_of
-from firnline.review.gold import truth_for
+from firnline.review.gold import truths_for
 from firnline.review.human_loop import PORTAL_SOURCE, LoopEvent, LoopOutput, loop_name
 from firnline.review.providers import Portal, loop_input_key
 from firnline.review.verdict import Unusable
+from firnline.review.withdrawal import WITHDRAWN
 from firnline.store import keys
 from firnline.store.bucket import Bucket, split_uri
 from firnline.store.corrections import Corrections
@@ -78,7 +79,7 @@ class ReviewCompleter:
             decided = decide(output.humanAnswers, review.frame_id, grey.shape[1], grey.shape[0], source)
             if isinstance(decided, Disputed):
                 if task is not None:
-                    return self._ask_arbiter(task, output, decided)
+                    return self._ask_arbiter(review, task, decided)
                 decided = _without_arbiter(decided)
         except Refused as refused:
             return self._fail(review, f"{refused} What was submitted is kept at {address}.")
@@ -129,14 +130,14 @@ class ReviewCompleter:
         )  # fmt: skip
         self.register.complete_review(frame_id, name)
         self.register.corrected(frame_id, revision, name)
-        if on_our_page:
-            self._give_gold(name, frame_id)
         claimed = self.corrections.claim_batches(self.retrain_every)
         if not fresh and not claimed:
             # The delivery before this one may have died between its claim and its event. One event is enough: it makes
             # `start_retraining` go through all that waits.
             claimed = [batch.batch for batch in self.corrections.batches("PENDING")[:1]]
         self.bus.send(*(CorrectionBatchClaimed(batch=batch) for batch in claimed))
+        if on_our_page:  # after the batch, which a fault in giving gold out does not hold up
+            self._give_gold(name, frame_id)
         return "corrected" if fresh else "known"
 
     def _judge(self, review: ReviewRow, judged: Judged) -> str:
@@ -163,22 +164,40 @@ class ReviewCompleter:
         self.register.complete_review(frame_id, name, judged.verdict.sentence)
         return "turned"
 
-    def _ask_arbiter(self, task: LoopRow, output: LoopOutput, disputed: Disputed) -> str:
-        """Give the task out once more, to an arbiter, with what the reviewers drew."""
+    def _ask_arbiter(self, review: ReviewRow, task: LoopRow, disputed: Disputed) -> str:
+        """Give the task out once more, to an arbiter, with what the reviewers drew, unless its frame was uploaded anew.
+
+        Ingest withdraws open tasks. It may have looked for them before this one was open again, so whether somebody still
+        waits for the answer is asked once more afterwards.
+        """
         key = f"reviews/{task.loop_name}/arbitration.json"
-        shown = output.inputContent if isinstance(output.inputContent, dict) else {}
-        if not task.for_arbiter:
-            self.bucket.write(key, json.dumps(arbitration_input(shown, disputed)).encode(), "application/json")
-        return "disputed" if self.loops.ask_arbiter(task.loop_name, key, disputed.sentence) else "known"
+        asked = False
+        if waits := self._waits(review):
+            if not task.for_arbiter:
+                shown = json.loads(self.bucket.read(task.input_key, MAX_INPUT_BYTES))
+                self.bucket.write(key, json.dumps(arbitration_input(shown, disputed)).encode(), "application/json")
+            asked = self.loops.ask_arbiter(task.loop_name, key, disputed.sentence)
+            waits = self._waits(review)
+        if not waits:
+            self.portal.withdraw(task.loop_name, WITHDRAWN)
+            self.register.withdraw_review(review.frame_id, review.loop_name, WITHDRAWN)
+            return "stale"
+        return "disputed" if asked else "known"
+
+    def _waits(self, review: ReviewRow) -> bool:
+        """Whether an answer to the review is still wanted: it is open, and its revision counts."""
+        now, frame = self.register.review(review.frame_id, review.loop_name), self.register.get(review.frame_id)
+        return now is not None and now.state == "STARTED" and frame is not None and frame.revision == review.revision
 
     def _give_gold(self, trigger: str, frame_id: str) -> None:
-        """After some corrections, give a frame of known layers out once more."""
+        """After some corrections, give a frame of known layers out once more, as its task of Firnline's page showed it."""
         if not self.gold_share:
             return
-        truth = truth_for(trigger, frame_id, self.gold_share, self.corrections.newest(gold.NEWEST))
-        if truth is None:
+        truths = truths_for(trigger, frame_id, self.gold_share, self.corrections.newest(gold.NEWEST))
+        truth = next((row for row in truths if self.loops.get(row.loop_name)), None)
+        if truth is None:  # there is none, or A2I had the tasks of all of them
             return
-        shown = json.loads(self.bucket.read(loop_input_key(truth.loop_name), MAX_OUTPUT_BYTES))
+        shown = json.loads(self.bucket.read(loop_input_key(truth.loop_name), MAX_INPUT_BYTES))
         name = loop_name(self.bucket.name, truth.frame_id, truth.revision, f"gold after {trigger}")
         self.portal.start(name, shown, gold=truth.loop_name)
 
@@ -188,7 +207,7 @@ class ReviewCompleter:
         if truth is None or event.detail.humanLoopStatus != "Completed":
             return "unknown"
         stored = self.bucket.read(
-            f"{keys.correction_prefix(truth.frame_id, truth.loop_name)}layers.json", MAX_OUTPUT_BYTES
+            f"{keys.correction_prefix(truth.frame_id, truth.loop_name)}layers.json", MAX_DOCUMENT_BYTES
         )
         known = LayersDocument.model_validate_json(stored)
         width, height = known.image.width, known.image.height

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from urllib3 import PoolManager, Retry
 
+from firnline.limits import MOST_REVIEWERS
 from firnline.review.task_template import WorkerTemplate
 
 
@@ -25,7 +26,7 @@ class Properties(BaseModel):
     review_provider: Literal["a2i", "portal"] = Field(alias="ReviewProvider")
     worker_template: WorkerTemplate = Field("layer-editor", alias="WorkerTemplate")
     workteam_arn: str = Field("", alias="WorkteamArn")
-    reviewers_per_task: int = Field(1, ge=1, le=3, alias="ReviewersPerTask")
+    reviewers_per_task: int = Field(1, ge=1, le=MOST_REVIEWERS, alias="ReviewersPerTask")
     review_flow_role_arn: str = Field(alias="ReviewFlowRoleArn")
 
 

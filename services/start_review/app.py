@@ -11,6 +11,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from pydantic import Field
 
 from firnline.events import LayersPredicted
+from firnline.limits import MOST_REVIEWERS
 from firnline.observability import QueueProcessor, logger, metrics
 from firnline.review.diversity import Diversity
 from firnline.review.policy import Policy
@@ -31,7 +32,7 @@ class ReviewSettings(Settings):
     review_budget: int = Field(0, ge=0, alias="REVIEW_BUDGET")
     review_apart: int = Field(0, ge=0, le=100, alias="REVIEW_APART")
     review_difference: float = Field(0.15, ge=0, le=1, alias="REVIEW_DIFFERENCE")
-    reviewers_per_task: int = Field(1, ge=1, le=3, alias="REVIEWERS_PER_TASK")
+    reviewers_per_task: int = Field(1, ge=1, le=MOST_REVIEWERS, alias="REVIEWERS_PER_TASK")
     flow_definition_arn: str = Field("", alias="FLOW_DEFINITION_ARN")
 
 

@@ -17,17 +17,20 @@ from firnline.review.human_loop import loop_name
 from firnline.review.policy import Policy, Reason
 from firnline.review.providers import ReviewProvider
 from firnline.review.task_input import input_content
+from firnline.review.verdict import POLARITY_IS_WRONG
 from firnline.review.withdrawal import WITHDRAWN
 from firnline.store import keys
 from firnline.store.bucket import Bucket
 from firnline.store.frame_register import FrameRegister
-from firnline.store.rows import Look, ProviderName, ReviewBudgetRow
+from firnline.store.rows import Look, ProviderName, ReviewBudgetRow, ReviewRow
 
 MAX_ECHOGRAM_BYTES = 64_000_000
 MAX_FRAME_BYTES = 64_000_000
 
 STANDS_FOR_OTHERS = ("STARTED", "COMPLETED")
 """States of a review that is open or done."""
+UPLOAD_WITH_POLARITY = f"{POLARITY_IS_WRONG} Upload it again, with --polarity."
+"""Another upload came between, and what the reviewer decided went with it."""
 MOST_DECISIONS = 30
 """More than there are deliveries at once."""
 
@@ -70,6 +73,7 @@ class ReviewStarter:
         ):
             reason = review.asked_because
         else:
+            self._as_was_decided(event, review)
             self._put_back_if_failed(event, name)
             return "closed"
         self.provider.start(name, self._task_input(event, name, reason, polarity_of_row(frame)))
@@ -149,6 +153,20 @@ class ReviewStarter:
         )
         grey = decode_png(self.bucket.read(keys.echogram(*frame), MAX_ECHOGRAM_BYTES))
         return look_of(event.frame_id.rpartition("/")[2], name, confidence, document, grey)
+
+    def _as_was_decided(self, event: LayersPredicted, review: ReviewRow) -> None:
+        """Let what a completed review said count on the frame: its file was uploaded once more after another one, and began
+        anew. A review is completed only after its correction is stored.
+        """
+        if review.state != "COMPLETED":
+            return
+        frame = (event.frame_id, event.revision)
+        if not review.verdict:
+            self.register.corrected(*frame, review.loop_name)
+        elif review.verdict == POLARITY_IS_WRONG:
+            self.register.note_review(*frame, UPLOAD_WITH_POLARITY)
+        else:
+            self.register.unusable(*frame, review.loop_name, review.verdict)
 
     def _put_back_if_failed(self, event: LayersPredicted, name: str) -> None:
         # A reviewer may answer before the status has moved to IN_REVIEW; a failed review must not leave the frame

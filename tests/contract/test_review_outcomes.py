@@ -6,16 +6,23 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from complete_review import app
 from firnline.documents.layers import LayersDocument
 from firnline.documents.polarity import polarity_of_row
+from firnline.limits import MAX_ANSWER_BYTES, MAX_OUTPUT_BYTES
 from firnline.portal.store import View
 from firnline.portal.table_store import TableStore
+from firnline.review.gold import is_truth
+from firnline.review.withdrawal import WITHDRAWN
 from firnline.store import keys
+from firnline.store.frame_register import FrameRegister
+from firnline.store.line_status import line_statuses
 from firnline.store.loops import Loops
 from firnline.store.rows import FrameRow, LoopRow, ReviewRow
+from start_review import app as start_review
 from tests.support.functions import HEIGHT, WIDTH, Functions, echoes, functions_on_moto
 from tests.support.ingest_files import picture
-from tests.support.review_world import answer, polyline
+from tests.support.review_world import Context, answer, polyline, sqs_event, start_functions_anew
 from tests.support.template import functions_that_take
 from tests.support.uploads_bucket import FRAME_ID
 from workbench.frame_status import listing
@@ -135,6 +142,13 @@ def test_effort_stands_beside_the_correction_and_a_faulty_one_costs_nothing(func
 # ------------------------------------------------------------------------------------------------ a new upload
 
 
+def upload_anew(functions: Functions, *, other: bool = True) -> None:
+    """Upload another picture in place of the frame's, or once more the first one; its events stay in the queue."""
+    grey = echoes()
+    grey[5, 5] += other
+    functions.uploads.deliver(functions.uploads.put(f"{FRAME_ID}.png", picture(grey)))
+
+
 def test_a_new_upload_withdraws_the_open_task_of_the_old_one(functions: Functions) -> None:
     loop = functions.review()
     other = echoes()
@@ -153,15 +167,69 @@ def test_a_new_upload_withdraws_the_open_task_of_the_old_one(functions: Function
 
 def test_the_first_file_uploaded_once_more_has_its_task_again(functions: Functions) -> None:
     loop = functions.review()
-    other = echoes()
-    other[5, 5] += 1
-    functions.uploads.deliver(functions.uploads.put(f"{FRAME_ID}.png", picture(other)))
-    functions.uploads.deliver(functions.uploads.put(f"{FRAME_ID}.png", picture(echoes())))
+    upload_anew(functions)
+    upload_anew(functions, other=False)
     functions.deliver(functions.world.events("FrameReady")[-1])
     functions.deliver(functions.the_event("LayersPredicted"))
     assert (task(functions, loop).state, review(functions, loop).state) == ("OPEN", "STARTED")
     functions.deliver(functions.submit(loop, drawn(SURFACE)))
     assert frame(functions).status == "CORRECTED"
+
+
+UNUSABLE = {"verdict": {"kind": "unusable", "reason": "nothing but noise"}}
+
+
+@pytest.mark.parametrize(
+    ("said", "status", "reason"),
+    [
+        (drawn(SURFACE), "CORRECTED", ""),
+        (UNUSABLE, "REJECTED", "A reviewer called the frame unusable: nothing but noise."),
+        (POLARITY_WRONG, "PREDICTED", "A reviewer said that the polarity is wrong. Upload it again, with --polarity."),
+    ],
+)
+def test_what_was_said_of_a_file_counts_again_when_it_is_uploaded_once_more(
+    functions: Functions, said: dict[str, Any], status: str, reason: str
+) -> None:
+    loop = functions.review()
+    revision = frame(functions).revision
+    functions.deliver(functions.submit(loop, said))
+    if said is POLARITY_WRONG:
+        functions.deliver(functions.the_event("PolarityDecided"))
+    upload_anew(functions)
+    upload_anew(functions, other=False)
+    functions.deliver(functions.world.events("FrameReady")[-1])
+    assert (frame(functions).status, frame(functions).revision) == ("PREDICTED", revision)
+    predicted = functions.the_event("LayersPredicted")
+    for _ in range(2):
+        functions.deliver(predicted)
+    row = frame(functions)
+    assert (row.status, row.reason or row.review_reason) == (status, reason)
+    store = TableStore(functions.world.table, functions.world.bucket, functions.world.bus)
+    assert store.open_tasks(View(), 10) == []
+    if status != "PREDICTED":
+        assert row.review == loop
+    assert line_statuses(row) == {"CORRECTED": ["reviewed"], "REJECTED": [], "PREDICTED": ["unreviewed"]}[status]
+
+
+def test_a_correction_counts_again_although_a_delivery_died_before_it_did(
+    functions: Functions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop = functions.correct(FRAME_ID, drawn(SURFACE))
+    upload_anew(functions)
+    upload_anew(functions, other=False)
+    functions.deliver(functions.world.events("FrameReady")[-1])
+    predicted = functions.the_event("LayersPredicted")
+
+    def dies(*_: Any) -> bool:
+        raise ConnectionError("the process died here")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(FrameRegister, "corrected", dies)
+        answered = start_review.handler(sqs_event(predicted), Context())
+    assert answered == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+    functions.deliver(predicted)
+    assert (frame(functions).status, frame(functions).review) == ("CORRECTED", loop)
+    assert functions.world.corrections.counts().total == 1
 
 
 def test_a_review_that_starts_while_its_frame_is_uploaded_anew_ends_at_once(
@@ -267,6 +335,120 @@ def test_where_two_disagree_an_arbiter_decides() -> None:
         assert gold.work.agreement == pytest.approx(2 / 3)
         assert functions.world.corrections.counts() == before
         assert store.open_tasks(View(), 10) == []
+
+
+def disagree(functions: Functions, loop: str) -> dict[str, Any]:
+    """Two reviewers answer differently; returns the event that says so."""
+    functions.answer_as("ada", loop, drawn(SURFACE, BED))
+    return functions.submit(loop, drawn(SURFACE), by="ben")
+
+
+def test_a_dispute_that_comes_after_a_new_upload_asks_no_arbiter_until_the_first_file_counts_again() -> None:
+    with functions_on_moto(REVIEWERS_PER_TASK="2") as functions:
+        loop = functions.review()
+        ended = disagree(functions, loop)
+        upload_anew(functions)
+        for _ in range(2):
+            functions.deliver(ended)
+        row = task(functions, loop)
+        assert (row.state, row.for_arbiter, review(functions, loop).state) == ("COMPLETED", False, "WITHDRAWN")
+        upload_anew(functions, other=False)
+        functions.deliver(functions.world.events("FrameReady")[-1])
+        functions.deliver(functions.the_event("LayersPredicted"))
+        store = TableStore(functions.world.table, functions.world.bucket, functions.world.bus)
+        store.overview(View())  # somebody looks at the list of tasks
+        functions.deliver(functions.the_event(ENDED))
+        assert (task(functions, loop).state, task(functions, loop).for_arbiter) == ("OPEN", True)
+        functions.deliver(functions.submit(loop, drawn(SURFACE), by="cy"))
+        assert (frame(functions).status, frame(functions).review) == ("CORRECTED", loop)
+
+
+@pytest.mark.parametrize("dies", [False, True])
+def test_an_arbiters_task_that_opens_while_its_frame_is_uploaded_anew_ends_at_once(
+    dies: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ingest looks for open tasks before this one is open again; the process may die right after it opened it."""
+    with functions_on_moto(REVIEWERS_PER_TASK="2") as functions:
+        loop = functions.review()
+        ended = disagree(functions, loop)
+        ask = Loops.ask_arbiter
+
+        def overtaken(self: Loops, loop_name: str, input_key: str, reason: str) -> bool:
+            upload_anew(functions)
+            asked = ask(self, loop_name, input_key, reason)
+            assert asked
+            if dies:
+                raise ConnectionError("the process died here")
+            return asked
+
+        with monkeypatch.context() as meanwhile:
+            meanwhile.setattr(Loops, "ask_arbiter", overtaken)
+            app.handler(sqs_event(ended), Context())
+        assert task(functions, loop).state == ("OPEN" if dies else "WITHDRAWN")
+        functions.deliver(ended)  # once more
+        row = task(functions, loop)
+        assert (row.state, row.withdrawn_because, review(functions, loop).state) == (
+            "WITHDRAWN",
+            WITHDRAWN,
+            "WITHDRAWN",
+        )
+
+
+def test_a_truth_of_a2i_whose_task_the_page_never_had_is_no_gold_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Given a stack that had two workers of A2I draw each frame, and that people now review on Firnline's page."""
+    with functions_on_moto(REVIEW_PROVIDER="a2i", GOLD_SHARE="1", RETRAIN_EVERY="2") as functions:
+        truth = functions.review("c/s/a2i")
+        given = json.loads(functions.start_human_loop[0]["HumanLoopInput"]["InputContent"])
+        functions.deliver(functions.world.answered(truth, drawn(SURFACE), drawn(SURFACE), inputContent=given))
+        stored = functions.world.corrections.get(truth)
+        assert stored is not None
+        assert is_truth(stored)
+        monkeypatch.setenv("REVIEW_PROVIDER", "portal")
+        start_functions_anew()
+        functions.correct(FRAME_ID, drawn(SURFACE))
+        assert functions.the_event("CorrectionBatchClaimed")["detail"] == {"batch": 1}
+        assert list(Loops(functions.world.table).of_state("OPEN")) == []
+
+
+def test_a_fault_in_giving_gold_out_does_not_hold_up_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    with functions_on_moto(REVIEWERS_PER_TASK="2", GOLD_SHARE="1", RETRAIN_EVERY="2") as functions:
+        loops = [functions.review(f"c/s/{number}") for number in range(2)]
+        for loop in loops:
+            functions.answer_as("ada", loop, drawn(SURFACE))
+        functions.deliver(functions.submit(loops[0], drawn(SURFACE), by="ben"))
+        second = functions.submit(loops[1], drawn(SURFACE), by="ben")
+
+        def fails(*_: Any, **__: Any) -> None:
+            raise ConnectionError("S3 is away")
+
+        with monkeypatch.context() as away:
+            away.setattr("firnline.review.providers.Portal.start", fails)
+            answered = app.handler(sqs_event(second), Context())
+        assert answered == {"batchItemFailures": [{"itemIdentifier": "0"}]}
+        assert functions.the_event("CorrectionBatchClaimed")["detail"] == {"batch": 1}
+        assert list(Loops(functions.world.table).of_state("OPEN")) == []
+        functions.deliver(second)  # the message comes again
+        [given_out] = Loops(functions.world.table).of_state("OPEN")
+        assert (given_out.frame_id, given_out.gold) == ("c/s/0", loops[0])
+
+
+def test_answers_of_the_most_bytes_of_three_reviewers_and_an_arbiter_become_a_correction() -> None:
+    with functions_on_moto(REVIEWERS_PER_TASK="3") as functions:
+        loop = functions.review()
+        filling = {"note": "x" * (MAX_ANSWER_BYTES - 10_000)}
+        functions.answer_as("ada", loop, drawn(SURFACE, BED, **filling))
+        functions.answer_as("ben", loop, drawn(SURFACE, polyline("layer", (0, 30), (WIDTH - 1, 30)), **filling))
+        functions.deliver(functions.submit(loop, drawn(SURFACE, **filling), by="cy"))
+        assert task(functions, loop).for_arbiter
+        functions.deliver(functions.submit(loop, drawn(SURFACE, BED, **filling), by="dee"))
+        assert (frame(functions).status, review(functions, loop).reason) == ("CORRECTED", "")
+        stored = functions.world.corrections.get(loop)
+        assert stored is not None
+        assert (stored.answers, stored.arbitrated) == (4, True)
+        output = functions.world.bucket.read(stored.output.removeprefix("s3://workspace/"), MAX_OUTPUT_BYTES)
+        assert len(output) > 4 * len(filling["note"])
+        told = json.loads(output)["inputContent"]
+        assert set(told) == {"frame_id", "revision", "model_version", "confidence", "reason"}
 
 
 def test_verdicts_are_counted_and_a_tie_is_an_arbiters() -> None:

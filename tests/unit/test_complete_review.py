@@ -16,7 +16,8 @@ from firnline.events import LayersPredicted
 from firnline.limits import MAX_VERTICES
 from firnline.observability import subject
 from firnline.review.answer import read_answer
-from firnline.review.decision import decide
+from firnline.review.arbitration import arbitration_input
+from firnline.review.decision import Disputed, decide
 from firnline.review.human_loop import LoopEvent, LoopOutput
 from firnline.review.policy import Policy
 from firnline.review.providers import Portal
@@ -460,6 +461,21 @@ def test_sloping_layers_with_gaps_are_put_in_order_of_depth():
     lower = polyline("layer", (0, 12), (31, 30))
     drawing = read_answer(answer(lower, middle, upper), WIDTH, HEIGHT)
     assert [layer.vertices[0].x for layer in drawing.layers] == [32, 0, 0]
+
+
+def test_what_an_arbiter_is_shown_is_simplified_until_it_fits():
+    width, limit = 1_000, 40_000
+    rough = [polyline("layer", *((x, row + x * 7919 % 5) for x in range(width))) for row in (5, 20, 35)]
+    given = [
+        {"answerContent": answer(rough[0], line, width=width), "workerId": name}
+        for name, line in zip(("ada", "ben"), rough[1:], strict=True)
+    ]
+    disputed = decide(given, FRAME, width, HEIGHT, {})
+    assert isinstance(disputed, Disputed)
+    whole, shown = arbitration_input({}, disputed), arbitration_input({}, disputed, limit)
+    assert (whole["simplified_px"], len(json.dumps(whole)) > limit) == (0.35, True)
+    assert (shown["simplified_px"] > 0.35, len(json.dumps(shown)) <= limit) == (True, True)
+    assert [len(one["polylines"]) for one in shown["answers_json"]] == [2, 2]
 
 
 def test_answers_that_are_not_even_objects_do_not_hide_others():

@@ -9,12 +9,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from firnline.events import LayersPredicted
-from firnline.limits import MAX_ANSWER_BYTES
+from firnline.limits import MAX_ANSWER_BYTES, MAX_TASK_BYTES
 from firnline.portal import problems
 from firnline.portal.pictures import SIGNED_SECONDS
 from firnline.review.policy import Policy
 from firnline.review.providers import Portal
-from firnline.review.task_input import MAX_INPUT_CONTENT_CHARACTERS
 from portal import app, session
 from start_review.review import ReviewStarter
 from tests.support.http_api import ADDRESS, HOST, Browser
@@ -312,13 +311,13 @@ def test_the_page_of_a_task_with_the_most_lines_fits_into_lambdas_answer(world, 
     content = json.loads(world.bucket.read(key, 10**7))
     vertices = [{"x": float(x), "y": round(x * 7.3 % 999, 1)} for x in range(100)]
     line, lines = {"label": "layer", "vertices": vertices}, content["a2i_json"]["polylines"]
-    while len(json.dumps(content)) < MAX_INPUT_CONTENT_CHARACTERS:
+    while len(json.dumps(content)) < MAX_TASK_BYTES:
         lines += [line] * 50
     world.bucket.write(key, json.dumps(content).encode(), "application/json")
     shown = ada.get(f"/review/tasks/{name}")
     assert (shown.status, shown.headers["content-encoding"]) == (200, "gzip")
-    assert len(shown.body) > MAX_INPUT_CONTENT_CHARACTERS
-    assert len(shown.body) > MAX_INPUT_CONTENT_CHARACTERS
+    assert len(shown.body) > MAX_TASK_BYTES
+    assert len(shown.body) > MAX_TASK_BYTES
     assert shown.size < MOST_OF_LAMBDA
 
 

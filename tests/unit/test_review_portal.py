@@ -217,6 +217,18 @@ def test_too_much_or_no_json_is_refused(world, browser):
     assert post(browser, name, b"\xff\xfe").status_code == 400
 
 
+def test_an_answer_that_grows_over_the_limit_when_it_is_written_is_refused_and_not_kept(world, browser, store):
+    """JSON in ASCII has six characters for one of two bytes."""
+    name = in_review(world)
+    content = answer(SURFACE, note="é" * (MAX_ANSWER_BYTES // 2 - 1_000))
+    body = json.dumps({"answerContent": content, "token": token(browser, name)}, ensure_ascii=False).encode()
+    assert len(body) <= MAX_ANSWER_BYTES
+    answered = post(browser, name, body)
+    assert (answered.status_code, answered.json()["error"]) == (413, problems.TOO_LARGE)
+    assert list(world.bucket.names(f"reviews/{name}/answers/")) == []
+    assert store.get(name).status == "open"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

@@ -41,11 +41,30 @@ whatever their numbers."""
 MAX_DOCUMENT_BYTES = 6_291_456
 """A layers document, whoever writes or reads it. SageMaker's limit for an endpoint's answer."""
 
-MAX_ANSWER_BYTES = 8_000_000
-"""What one reviewer submits. A task is given 3 MB at most, and its answer is hardly more."""
+MOST_REVIEWERS = 3
+"""People who draw one frame (`ReviewersPerTask`). Where they disagree an arbiter's answer comes after theirs."""
 
-MAX_OUTPUT_BYTES = 16_000_000
-"""`output.json` of a human loop: its task, of 3 MB at most, and the answers of up to three people."""
+MAX_TASK_BYTES = 3_145_728
+"""What reviewers are shown. A2I takes no more characters, all of which are ASCII here."""
+
+MAX_ARBITRATION_BYTES = (1 + MOST_REVIEWERS) * MAX_TASK_BYTES
+"""What an arbiter is shown: a task, and what each reviewer drew."""
+
+MAX_INPUT_BYTES = 16_000_000
+"""Either as it is read; an arbiter's had no limit of its own once."""
+
+MAX_ANSWER_BYTES = 8_000_000
+"""What one reviewer submits, and what is kept of it. A task is given 3 MB at most, and its answer is hardly more."""
+
+
+def output_bytes(answers: int) -> int:
+    """`output.json` of a human loop with so many answers. A2I repeats the task in it, and what stands beside an answer is far
+    smaller than a task.
+    """
+    return answers * MAX_ANSWER_BYTES + 2 * MAX_TASK_BYTES
+
+
+MAX_OUTPUT_BYTES = output_bytes(MOST_REVIEWERS + 1)
 
 MAX_SENTENCE_CHARACTERS = 1_000
 """A reason that a person reads. An item of the table takes 400 kB, an event 256 kB, with what stands beside it."""

@@ -111,6 +111,10 @@ class Withdrawn(NotGiven):
     """Its frame was uploaded anew."""
 
 
+class TooLarge(Exception):
+    """The answer has more bytes, as it would be kept, than one may have."""
+
+
 class UnknownTask(Exception):
     """There is no task of this name."""
 
@@ -135,7 +139,7 @@ class Store(Protocol):
     def submit(
         self, name: str, answer_content: dict[str, Any], worker_id: str, seconds: float, arbiter: bool = False
     ) -> None:
-        """Accept an answer for good; `NotGiven` or `UnknownTask` if it cannot be.
+        """Accept an answer for good; `NotGiven`, `TooLarge` or `UnknownTask` if it cannot be.
 
         The sentence of `NotGiven` says where what was sent is kept.
         """

@@ -6,8 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from firnline.errors import Refused
 from firnline.portal.identity import ARBITER, Reviewer
-from firnline.portal.problems import Problem
-from firnline.portal.store import NotGiven, Store, Task, UnknownTask
+from firnline.portal.problems import TOO_LARGE, Problem
+from firnline.portal.store import NotGiven, Store, Task, TooLarge, UnknownTask
 from firnline.review.answer import first_problem, read_answer
 from firnline.review.verdict import read_verdict
 
@@ -49,6 +49,8 @@ def accept(store: Store, task: Task, submission: Submission, reviewer: Reviewer)
     try:
         arbiter = ARBITER in reviewer.groups
         store.submit(task.name, submission.answerContent, reviewer.name, submission.seconds, arbiter)
+    except TooLarge as error:
+        raise Problem(413, TOO_LARGE) from error
     except UnknownTask as error:
         raise Problem(404, "There is no such task any more.") from error
     except NotGiven as error:

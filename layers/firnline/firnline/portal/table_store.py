@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from firnline.events import EventBus
+from firnline.limits import MAX_ANSWER_BYTES, MAX_INPUT_BYTES
 from firnline.portal.store import (
     AlreadyAnswered,
     Counted,
@@ -21,6 +22,7 @@ from firnline.portal.store import (
     NotGiven,
     Overview,
     Task,
+    TooLarge,
     UnknownTask,
     View,
     Withdrawn,
@@ -39,8 +41,11 @@ from firnline.store.table import Table
 
 FLOW_DEFINITION_ARN = "arn:aws:sagemaker:local:000000000000:flow-definition/firnline-portal"
 """Stands where A2I names its flow; no such flow exists."""
-MAX_INPUT_BYTES = 16_000_000
 MAX_IMAGE_BYTES = 64_000_000
+_BESIDE_BYTES = 1_000
+"""Who submitted an answer, and when."""
+_TOLD = ("frame_id", "revision", "model_version", "confidence", "reason")
+"""What `output.json` repeats of its task. The lines that were shown lie in the task's own input."""
 TRENDS_SECONDS = 60.0
 """For which the trends are kept: they are read out of the newest corrections."""
 _STATUS: dict[LoopState, Literal["open", "completed", "withdrawn"]] = {
@@ -140,7 +145,10 @@ class TableStore:
             "timeSpentInSeconds": round(seconds, 3),
             "workerId": worker_id,
         }
-        self._bucket.write(key, json.dumps(answer).encode(), "application/json")
+        kept = _written(answer)
+        if len(kept) > MAX_ANSWER_BYTES + _BESIDE_BYTES:
+            raise TooLarge(name)
+        self._bucket.write(key, kept, "application/json")
         try:
             given = GivenAnswer(by=worker_id, key=key, submitted=submitted)
             taken = self._loops.answer(name, given, arbiter=arbiter)
@@ -205,9 +213,9 @@ class TableStore:
             "flowDefinitionArn": FLOW_DEFINITION_ARN,
             "humanAnswers": [self._answer(given) for given in loop.given],
             "humanLoopName": name,
-            "inputContent": self._input(loop),
+            "inputContent": {told: getattr(loop, told) for told in _TOLD},
         }
-        self._bucket.write(key, json.dumps(output).encode(), "application/json")
+        self._bucket.write(key, _written(output), "application/json")
         self._bus.send(
             HumanLoopStatusChange(
                 humanLoopName=name,
@@ -244,6 +252,11 @@ class TableStore:
             told=loop.withdrawn_because,
             for_arbiter=loop.for_arbiter,
         )
+
+
+def _written(content: dict[str, Any]) -> bytes:
+    """JSON without spaces, which would make a fifth more of a drawing."""
+    return json.dumps(content, separators=(",", ":")).encode()
 
 
 def _not_given(refusal: loops.NotTheirs, kept: str) -> NotGiven:

@@ -1,29 +1,41 @@
 """The task that an arbiter is given where reviewers disagree."""
 
+import json
 from typing import Any
 
+from firnline.limits import MAX_ARBITRATION_BYTES, MAX_PICTURE_ROWS
 from firnline.review.decision import Disputed, Given
 from firnline.review.task_input import FINEST_TOLERANCE_PX, polyline
 
+COARSEST_TOLERANCE_PX = MAX_PICTURE_ROWS
+"""With which of every line its ends are left."""
 
-def arbitration_input(shown: dict[str, Any], disputed: Disputed) -> dict[str, Any]:
+
+def arbitration_input(shown: dict[str, Any], disputed: Disputed, limit: int = MAX_ARBITRATION_BYTES) -> dict[str, Any]:
     """InputContent of the arbiter's task, from that of the task which the reviewers had.
 
     The proposal is what they agree on, with the disputed lines of the first of them; `answers_json` has what each of them
-    drew, in the order in which they answered.
+    drew, in the order in which they answered. Where the lines would make it longer than `limit` characters, they are
+    simplified, twice as coarsely each time, until it fits.
     """
-    return shown | {
-        "reason": disputed.sentence,
-        "a2i_json": {"polylines": [polyline(layer, FINEST_TOLERANCE_PX) for layer in disputed.proposal]},
-        "line_confidence": [None] * len(disputed.proposal),
-        "answers_json": [_answer(given) for given in disputed.answers],
-    }
+    tolerance = FINEST_TOLERANCE_PX
+    while True:
+        content = shown | {
+            "reason": disputed.sentence,
+            "a2i_json": {"polylines": [polyline(layer, tolerance) for layer in disputed.proposal]},
+            "line_confidence": [None] * len(disputed.proposal),
+            "answers_json": [_answer(given, tolerance) for given in disputed.answers],
+            "simplified_px": tolerance,
+        }
+        if len(json.dumps(content)) <= limit or tolerance > COARSEST_TOLERANCE_PX:
+            return content
+        tolerance *= 2
 
 
-def _answer(given: Given) -> dict[str, Any]:
+def _answer(given: Given, tolerance: float) -> dict[str, Any]:
     """Who it is, and the lines with whether they are all, or the verdict in their place."""
     if given.verdict:
         return {"name": given.by, "verdict": given.verdict.model_dump()}
     assert given.drawing is not None  # noqa: S101 - an answer has one of the two
-    lines = [polyline(layer, FINEST_TOLERANCE_PX) for layer in given.drawing.layers]
+    lines = [polyline(layer, tolerance) for layer in given.drawing.layers]
     return {"name": given.by, "polylines": lines, "complete": given.drawing.coverage == "complete"}

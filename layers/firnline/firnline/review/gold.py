@@ -15,16 +15,18 @@ def is_truth(correction: CorrectionRow) -> bool:
     return correction.arbitrated or (correction.agreement or 0.0) >= SURE_AGREEMENT
 
 
-def truth_for(trigger: str, frame_id: str, share: float, corrections: Sequence[CorrectionRow]) -> CorrectionRow | None:
-    """The correction that a gold task is made of after the correction `trigger` (its loop's name) of a frame; None for most.
+def truths_for(trigger: str, frame_id: str, share: float, corrections: Sequence[CorrectionRow]) -> list[CorrectionRow]:
+    """The corrections that a gold task can be made of after the correction `trigger` (its loop's name) of a frame, the one
+    to take first; none after most.
 
-    The share of corrections after which there is one, and which it is, follow from hashes: the same event delivered twice
+    The share of corrections after which there is one, and the order, follow from hashes: the same event delivered twice
     asks for the same task.
     """
     digest = hashlib.sha256(f"gold\n{trigger}".encode()).digest()
     if int.from_bytes(digest[:8], "big") >= share * 2**64:
-        return None
+        return []
     truths = sorted(
         (row for row in corrections if is_truth(row) and row.frame_id != frame_id), key=lambda row: row.loop_name
     )
-    return truths[int.from_bytes(digest[8:16], "big") % len(truths)] if truths else None
+    first = int.from_bytes(digest[8:16], "big") % len(truths) if truths else 0
+    return truths[first:] + truths[:first]

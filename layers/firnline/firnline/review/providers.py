@@ -73,6 +73,8 @@ class Portal:
         if known:
             if known.state == "WITHDRAWN":  # the earlier file was uploaded once more
                 self._loops.open_again(loop_name)
+            elif known.state == "COMPLETED" and not gold:  # its answers came while the other file counted
+                self._loops.announce_again(loop_name)
             return
         key = loop_input_key(loop_name)
         self._bucket.write(key, json.dumps(input_content).encode(), "application/json")

@@ -7,9 +7,9 @@ import numpy as np
 
 from firnline.documents.layers import Layer, LayersDocument
 from firnline.geometry import LABELS, simplified
+from firnline.limits import MAX_TASK_BYTES
 from firnline.review.axes import Axes
 
-MAX_INPUT_CONTENT_CHARACTERS = 3_145_728
 FINEST_TOLERANCE_PX = 0.35
 """Finer than a hand can place, and coarse enough to leave out most vertices of a line that was traced pixel by pixel."""
 
@@ -32,7 +32,7 @@ def input_content(
     polarity: str | None = None,
     annotation: LayersDocument | None = None,
     axes: Axes | None = None,
-    limit: int = MAX_INPUT_CONTENT_CHARACTERS,
+    limit: int = MAX_TASK_BYTES,
 ) -> dict[str, Any]:
     """InputContent of the task that reviews a prediction; the images are s3:// addresses.
 

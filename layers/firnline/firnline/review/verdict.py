@@ -9,6 +9,7 @@ from firnline.errors import Refused, legible
 from firnline.review.answer import first_problem
 
 LONGEST_REASON = 200
+POLARITY_IS_WRONG = "A reviewer said that the polarity is wrong."
 
 
 class PolarityWrong(BaseModel):
@@ -20,7 +21,7 @@ class PolarityWrong(BaseModel):
 
     @property
     def sentence(self) -> str:
-        return "A reviewer said that the polarity is wrong."
+        return POLARITY_IS_WRONG
 
 
 class Unusable(BaseModel):

@@ -1,6 +1,7 @@
 """The human loops of Firnline's own page: an item each, OPEN → ANSWERED → COMPLETED, or OPEN ⇄ WITHDRAWN.
 
-A task whose reviewers disagreed goes from COMPLETED back to OPEN once, for an arbiter. Every write replaces an item of a
+A task whose reviewers disagreed goes from COMPLETED back to OPEN once, for an arbiter. One whose answers came while another
+upload counted goes from COMPLETED back to ANSWERED when its own counts again. Every write replaces an item of a
 known version, so that of two who read the same one only one writes. What waits and what is done is counted by campaign
 and segment in the same transaction.
 """
@@ -177,6 +178,16 @@ class Loops:
             return _changed(row, state="COMPLETED") if done[0] else None
 
         return self._rewrite(loop_name, completed) is not None and done[0]
+
+    def announce_again(self, loop_name: str) -> bool:
+        """COMPLETED → ANSWERED: the page sends its event once more. False if it is not completed."""
+        done: list[bool] = []
+
+        def answered(row: LoopRow) -> LoopRow | None:
+            done[:] = [row.state == "COMPLETED"]
+            return _changed(row, state="ANSWERED") if done[0] else None
+
+        return self._rewrite(loop_name, answered) is not None and done[0]
 
     def ask_arbiter(self, loop_name: str, input_key: str, reason: str) -> bool:
         """COMPLETED (or ANSWERED, while its event is under way) → OPEN for one more answer, an arbiter's.
