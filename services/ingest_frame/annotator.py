@@ -57,15 +57,14 @@ class Annotator:
             if outcome is None or self._beside(key) == beside:
                 return outcome
 
-    def organise(self, key: UploadKey) -> Outcome:
-        """Read the layer files of a segment again, now that their layers have names.
+    def organise(self, key: UploadKey, organiser: str) -> Outcome:
+        """Read the layer files of a segment again, now that their layers have names, or that `organiser`, a key, is gone.
 
         A segment may have hundreds of them. Each frame's row says which organiser named its layers, so that the next
         delivery goes on where one that died stopped.
         """
-        stored = stat(self._uploads, f"{key.campaign}/{key.segment}/{key.stem}{key.suffix}", None)
-        if stored is None:
-            return Outcome.GONE
+        stored = stat(self._uploads, organiser, None)
+        etag = stored.etag if stored else ""
         for file in self._files_of_segment(key, ""):
             if not file.lower().endswith(".layers.mat"):
                 continue
@@ -74,10 +73,11 @@ class Annotator:
             except Refused:  # the upload of the annotation itself was refused with this reason
                 continue
             frame = self._register.get(one.frame_id)
-            if frame and frame.status != "REJECTED" and frame.organiser != stored.etag:
+            # A layer file that came after its organiser has no mark of it, so that without one all are read again.
+            if frame and frame.status != "REJECTED" and (not etag or frame.organiser != etag):
                 self.follow(one, frame.revision)
-                self._register.mark_organised(one.frame_id, frame.revision, stored.etag)
-        return Outcome.ORGANISED
+                self._register.mark_organised(one.frame_id, frame.revision, etag)
+        return Outcome.ORGANISED if stored else Outcome.ANNOTATION_WITHDRAWN
 
     def _settle(self, frame_id: str, revision: str, beside: Beside | None) -> Outcome | None:
         """Store the annotation that counts: the one beside the frame, else the picks inside its file.

@@ -75,7 +75,7 @@ class Ingest:
         except Refused as refusal:
             return self._reject_key(upload, refusal)
         if key.is_organiser:
-            return self._annotator.organise(key)
+            return self._annotator.organise(key, upload.key)
         return self._annotator.take(key) if key.is_annotation else self._take_frame(upload, key)
 
     def withdraw(self, deleted_key: str) -> Outcome:
@@ -84,6 +84,8 @@ class Ingest:
             key = parse_upload_key(deleted_key)
         except Refused:
             return Outcome.FRAME_KEPT
+        if key.is_organiser:
+            return self._annotator.organise(key, deleted_key)
         return self._annotator.take(key) if key.is_annotation else Outcome.FRAME_KEPT
 
     def turn(self, decided: PolarityDecided) -> Outcome:
@@ -123,7 +125,12 @@ class Ingest:
             if polarity is None and known and _decided_for(content, upload.key, known):
                 polarity, decided_by = known.polarity, known.polarity_by  # the same file again
             revision = revision_of(content, polarity)
-            if known and known.source_key == upload.key and known.revision == revision:
+            if (
+                known
+                and known.source_key == upload.key
+                and known.revision == revision
+                and not _is_tried_anew(known, upload)
+            ):
                 status: Literal["READY", "REJECTED"] = "REJECTED" if known.status == "REJECTED" else "READY"
                 return self._settle(upload, key, status, revision, known.reason)
             frame = read_frame(content, polarity)
@@ -218,6 +225,13 @@ def _polarity(stored: Stored) -> Polarity | None:
     if given and given not in _POLARITIES:
         raise Refused(f"The upload's metadata says polarity '{given[:40]}'; it can be bright-strong or dark-strong.")
     return _POLARITIES.get(given)
+
+
+def _is_tried_anew(known: FrameRow, upload: Upload) -> bool:
+    """Whether a file that could not be read is uploaded once more: today's release may read it. What a reviewer calls unusable
+    stays so.
+    """
+    return known.status == "REJECTED" and not known.review and known.sequencer < comparable(upload.sequencer)
 
 
 def _decided_for(content: bytes, key: str, known: FrameRow) -> bool:

@@ -14,9 +14,11 @@ from PIL import Image
 from firnline.documents.frame import FrameDocument
 from firnline.documents.layers import LayersDocument
 from firnline.documents.polarity import polarity_of_row
+from firnline.errors import Refused
 from firnline.radar.polarity import guess_polarity
 from firnline.store import keys
 from firnline.store.rows import FrameRow
+from ingest_frame import ingest
 from tests.support.ingest_files import cresis_variables, echoes, grey, impdar, irsno1b, mat5, picture
 from tests.support.review_world import ENVIRONMENT, Context, on_moto
 from tests.support.samples import sample
@@ -245,7 +247,11 @@ def test_picks_inside_a_file_are_imported_and_an_annotation_beside_it_replaces_t
 
 
 @pytest.mark.parametrize("organiser_first", [False, True])
-def test_an_organiser_names_the_layers_whenever_it_comes(uploads: Uploads, organiser_first: bool) -> None:
+@pytest.mark.parametrize("suffix", ["mat", "MAT"])
+def test_an_organiser_names_the_layers_whenever_it_comes_until_it_goes(
+    uploads: Uploads, organiser_first: bool, suffix: str
+) -> None:
+    name = f"greenland/20120330_04/layer_20120330_04.{suffix}"
     variables = cresis_variables()
     times = 1e-6 + 2e-9 * np.array([[8.0], [20.0]]) + 0 * variables["GPS_time"]
     layers = mat5({"gps_time": variables["GPS_time"], "id": np.array([[5, 7]]), "twtt": times})
@@ -254,17 +260,49 @@ def test_an_organiser_names_the_layers_whenever_it_comes(uploads: Uploads, organ
     organiser = mat5({"lyr_id": np.array([[5, 7]]), "lyr_name": names})
     frame = uploads.put(f"{KEY}.mat", mat5(variables))
     if organiser_first:
-        uploads.deliver(uploads.put("greenland/20120330_04/layer_20120330_04.mat", organiser))
+        uploads.deliver(uploads.put(name, organiser))
     uploads.deliver(frame, uploads.put(f"{KEY}.layers.mat", layers))
     if not organiser_first:
         assert [layer.label for layer in uploads.partial().layers] == ["layer", "layer"]
-        record = uploads.put("greenland/20120330_04/layer_20120330_04.mat", organiser)
+        record = uploads.put(name, organiser)
         uploads.deliver(record)
         partial = uploads.objects()
         uploads.deliver(record)  # changes nothing, for it was read with this organiser
         assert uploads.objects() == partial
     assert [layer.label for layer in uploads.partial().layers] == ["surface", "bed"]
     assert uploads.rejected() == []
+    uploads.deliver(uploads.delete(name))
+    assert [layer.label for layer in uploads.partial().layers] == ["layer", "layer"]
+
+
+def test_a_file_that_was_refused_is_read_anew_when_it_is_uploaded_once_more(
+    uploads: Uploads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Given a release that cannot read a form and one that can, then only the same delivery again changes nothing."""
+
+    def older(_content: bytes, _polarity: object) -> None:
+        raise Refused(f"This file is of no form that release {releases.pop()} reads.")
+
+    releases = [2, 1]
+    with monkeypatch.context() as patched:
+        patched.setattr(ingest, "read_frame", older)
+        record = uploads.put(f"{KEY}.nc", irsno1b())
+        uploads.deliver(record)
+        uploads.deliver(record)
+        assert (uploads.row().status, "release 1" in uploads.row().reason, releases) == ("REJECTED", True, [2])
+        uploads.deliver(uploads.put(f"{KEY}.nc", irsno1b()))
+        assert (uploads.row().status, "release 2" in uploads.row().reason) == ("REJECTED", True)
+    uploads.deliver(uploads.put(f"{KEY}.nc", irsno1b()))
+    assert (uploads.row().status, uploads.row().reason) == ("READY", "")
+
+
+def test_what_a_reviewer_calls_unusable_stays_so_when_it_is_uploaded_once_more(uploads: Uploads) -> None:
+    uploads.deliver(uploads.put(f"{KEY}.nc", irsno1b()))
+    register, row = uploads.world.register, uploads.row()
+    register.predicted(row.frame_id, row.revision, "first", 0.5)
+    register.unusable(row.frame_id, row.revision, "a-loop", "Nothing can be seen.")
+    uploads.deliver(uploads.put(f"{KEY}.nc", irsno1b()))
+    assert (uploads.row().status, uploads.row().reason) == ("REJECTED", "Nothing can be seen.")
 
 
 def test_missing_samples_are_black_and_said_so(uploads: Uploads) -> None:

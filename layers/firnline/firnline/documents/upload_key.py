@@ -12,7 +12,7 @@ from firnline.errors import Refused
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._=-]{0,99}\Z")
 ANNOTATION_SUFFIXES = (".layers.json", ".layers.csv", ".layers.mat", ".layers.png")
 ORGANISER_PREFIX = "layer_"
-_ORGANISER = re.compile(r"layer_(.+)\.mat\Z")
+_ORGANISER = re.compile(r"layer_(.+)\.(?i:mat)\Z")
 _SEGMENT = re.compile(r"\d{8}_\d{2}\Z")
 """A flight segment as Open Polar Radar names it: the day, and the segment of that day."""
 _FOREIGN_SUFFIXES = {

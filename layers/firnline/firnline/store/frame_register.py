@@ -99,7 +99,7 @@ class FrameRegister:
         """Make `revision` the one that counts, unless a later upload has done so already.
 
         `sequencer` is S3's; `reason` says why a frame is REJECTED. A frame of another file of the same name is in the
-        way only if that file could be read.
+        way only if that file could be read. What could not be read counts anew when it is uploaded once more.
         """
         given: dict[str, Any] = dict(details)
         if reason:
@@ -114,8 +114,8 @@ class FrameRegister:
             **_legible(given),
         )
         fresh = (
-            "attribute_not_exists(pk) OR (source_key = :key AND sequencer < :sequencer AND revision <> :revision) "
-            "OR (source_key <> :key AND #status = :rejected)"
+            "attribute_not_exists(pk) OR (source_key = :key AND sequencer < :sequencer AND (revision <> :revision "
+            "OR (#status = :rejected AND attribute_not_exists(review)))) OR (source_key <> :key AND #status = :rejected)"
         )
         values = {":key": source_key, ":sequencer": row.sequencer, ":revision": revision, ":rejected": "REJECTED"}
         if self._table.put(row.item(), fresh, values):
