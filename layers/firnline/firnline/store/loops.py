@@ -171,23 +171,11 @@ class Loops:
 
     def complete(self, loop_name: str) -> bool:
         """ANSWERED → COMPLETED: the answer's event has been sent. False if somebody else has said so."""
-        done: list[bool] = []
-
-        def completed(row: LoopRow) -> LoopRow | None:
-            done[:] = [row.state == "ANSWERED"]
-            return _changed(row, state="COMPLETED") if done[0] else None
-
-        return self._rewrite(loop_name, completed) is not None and done[0]
+        return self._turn(loop_name, "ANSWERED", "COMPLETED")
 
     def announce_again(self, loop_name: str) -> bool:
         """COMPLETED → ANSWERED: the page sends its event once more. False if it is not completed."""
-        done: list[bool] = []
-
-        def answered(row: LoopRow) -> LoopRow | None:
-            done[:] = [row.state == "COMPLETED"]
-            return _changed(row, state="ANSWERED") if done[0] else None
-
-        return self._rewrite(loop_name, answered) is not None and done[0]
+        return self._turn(loop_name, "COMPLETED", "ANSWERED")
 
     def ask_arbiter(self, loop_name: str, input_key: str, reason: str) -> bool:
         """COMPLETED (or ANSWERED, while its event is under way) → OPEN for one more answer, an arbiter's.
@@ -209,23 +197,21 @@ class Loops:
 
     def withdraw(self, loop_name: str, because: str) -> bool:
         """OPEN → WITHDRAWN, with a sentence for whoever works on it; False if it is not open."""
-        done: list[bool] = []
-
-        def withdrawn(row: LoopRow) -> LoopRow | None:
-            done[:] = [row.state == "OPEN"]
-            return _changed(row, state="WITHDRAWN", withdrawn_because=legible(because)) if done[0] else None
-
-        return self._rewrite(loop_name, withdrawn) is not None and done[0]
+        return self._turn(loop_name, "OPEN", "WITHDRAWN", withdrawn_because=legible(because))
 
     def open_again(self, loop_name: str) -> bool:
         """WITHDRAWN → OPEN: what it was withdrawn for was withdrawn itself. False if it is not withdrawn."""
+        return self._turn(loop_name, "WITHDRAWN", "OPEN", withdrawn_because="")
+
+    def _turn(self, loop_name: str, before: LoopState, after: LoopState, **attributes: object) -> bool:
+        """Move a task from one state to another; False if it is in another one, or there is none."""
         done: list[bool] = []
 
-        def opened(row: LoopRow) -> LoopRow | None:
-            done[:] = [row.state == "WITHDRAWN"]
-            return _changed(row, state="OPEN", withdrawn_because="") if done[0] else None
+        def turned(row: LoopRow) -> LoopRow | None:
+            done[:] = [row.state == before]
+            return _changed(row, state=after, **attributes) if done[0] else None
 
-        return self._rewrite(loop_name, opened) is not None and done[0]
+        return self._rewrite(loop_name, turned) is not None and done[0]
 
     def _rewrite(self, loop_name: str, change: Callable[[LoopRow], LoopRow | None]) -> LoopRow | None:
         """Write what `change` makes of an item, unless it is None; again from its start if somebody wrote in between.
