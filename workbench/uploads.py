@@ -32,7 +32,7 @@ class CannotPredict(Exception):
 class Upload:
     """An uploaded file: where it went, and which frame and revision it makes.
 
-    `refused_before` is the sequencer of an earlier refusal of this key, empty if there is none.
+    `refused_before` is the sequencer of the latest refusal of this key before it, empty if there is none.
     """
 
     file: Path
@@ -122,10 +122,11 @@ def upload(
         frame_id = parse_upload_key(key).frame_id
     except Refused:  # the stack refuses it too, and writes down why
         frame_id = refusal_id(key)
-    refused = connection.register.get(refusal_id(key))
+    known = [connection.register.get(one) for one in {frame_id, refusal_id(key)}]
+    refused = [row.sequencer for row in known if row and row.status == "REJECTED" and row.source_key == key]
     metadata = {"polarity": polarity} if polarity else {}
     connection.frames.client.put_object(Bucket=connection.frames.name, Key=key, Body=content, Metadata=metadata)
-    return Upload(file, key, frame_id, revision_of(content, polarity), refused.sequencer if refused else "")
+    return Upload(file, key, frame_id, revision_of(content, polarity), max(refused, default=""))
 
 
 def follow(
@@ -160,10 +161,14 @@ def follow(
 def _answer(connection: Connection, upload: Upload) -> FrameRow | None:
     """The row that says what became of an upload, its frame's or that of its refusal; None as long as there is none."""
     row = connection.register.get(upload.frame_id)
-    if row and row.revision == upload.revision and row.status in PREDICTED | {"REJECTED"}:
+    if row and row.revision == upload.revision and (row.status in PREDICTED or _is_refused_since(row, upload)):
         return row
     refused = connection.register.get(refusal_id(upload.key))
-    return refused if refused and refused.sequencer > upload.refused_before else None
+    return refused if refused and _is_refused_since(refused, upload) else None
+
+
+def _is_refused_since(row: FrameRow, upload: Upload) -> bool:
+    return row.status == "REJECTED" and row.sequencer > upload.refused_before
 
 
 def frame_document(connection: Connection, row: FrameRow) -> FrameDocument:

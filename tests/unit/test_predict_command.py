@@ -180,6 +180,19 @@ def test_a_refusal_from_before_is_no_answer(world: World, connection: Connection
     assert uploads.follow(connection, [sent], 0, lambda _done, _rejected: None)["adhoc/s/f"].status == "REJECTED"
 
 
+def test_a_frame_that_was_refused_before_is_waited_for(world: World, connection: Connection, tmp_path: Path) -> None:
+    """Given a frame that could not be read, when its file is uploaded again, then it is read anew, and that is the answer."""
+    (file,) = frames(tmp_path, "f.jpg")
+    revision = revision_of(file.read_bytes())
+    world.register.register("adhoc/s/f", "adhoc/s/f.jpg", "0A", revision, "REJECTED", reason="Not yet.")
+    sent = uploads.upload(connection, file, "adhoc", "s")
+    with pytest.raises(TimeoutError, match=r"adhoc/s/f among them"):
+        uploads.follow(connection, [sent], 0, lambda _done, _rejected: None)
+    world.register.register("adhoc/s/f", "adhoc/s/f.jpg", "0B", revision, "REJECTED", reason="Not now.")
+    found = uploads.follow(connection, [sent], 0, lambda _done, _rejected: None)
+    assert found["adhoc/s/f"].reason == "Not now."
+
+
 def test_a_key_that_names_no_frame_is_followed_to_its_refusal(
     world: World, connection: Connection, tmp_path: Path
 ) -> None:
