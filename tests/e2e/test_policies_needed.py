@@ -285,6 +285,21 @@ def export_in_cloud(connection: Connection) -> None:
     assert result.exit_code == 0, result.output
 
 
+def take_away(connection: Connection, drawn: tuple[Path, Path]) -> None:
+    """A scientist uploads a frame, and takes away products of it and of those that people have corrected."""
+    person = with_policy(connection, "ScientistPolicyArn").session.get_credentials()
+    key = {"AWS_ACCESS_KEY_ID": person.access_key, "AWS_SECRET_ACCESS_KEY": person.secret_key, "COLUMNS": "200"}
+    with TemporaryDirectory() as folder:
+        for words in (
+            ["predict", str(drawn[0]), "--campaign", "taken", "--out", f"{folder}/layers"],
+            ["status"],
+            ["export", "--status", "reviewed", "--status", "unreviewed", "--out", f"{folder}/products"],
+            ["figure", "radargram", "taken", "--status", "unreviewed", "--out", f"{folder}/figures"],
+        ):
+            result = CliRunner().invoke(app, words, env=key)
+            assert result.exit_code == 0, (words, result.output)
+
+
 def upload_anew(connection: Connection, drawn: tuple[Path, Path]) -> None:
     """A frame is uploaded once more while A2I asks a person about it: that loop is stopped."""
     sent = uploads.upload(connection, drawn[0], "anew")
@@ -360,8 +375,9 @@ def review_on_own_page(connection: Connection, drawn: tuple[Path, Path]) -> None
         "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
         "COLUMNS": "200",
     }
-    result = CliRunner().invoke(app, ["layers", "list", segment], env=key)
-    assert result.exit_code == 0, result.output
+    for words in (["layers", "list", segment], ["review", "--stats"]):
+        result = CliRunner().invoke(app, words, env=key)
+        assert result.exit_code == 0, result.output
     joins = Joins(person.table)
     joins.take_back(joins.say(segment, "one:0:0", "other:0:0", same=True))
 
@@ -446,6 +462,7 @@ def story(tmp_path_factory: pytest.TempPathFactory, campaign: list[tuple[Path, P
             log = log_of(connection.client("logs"), again[0])
             nobody_speaks_for_a_function(connection)
             export_in_cloud(connection)
+            take_away(connection, campaign[2])
             back = operate(connection, patch)
             ended(connection, back, 120)
             rolled_back = connection.models.champion().model_version
