@@ -147,6 +147,13 @@ def test_the_latest_correction_of_the_revision_that_counts(world):
     assert [(entry.frame_id, entry.correction) for entry in found] == [(frame, "b")]
 
 
+def test_nothing_is_learned_of_a_frame_that_was_rejected_after_its_correction(world):
+    for frame in FRAMES[:2]:
+        correct(world, frame)
+    assert world.register.rejected_by_network(FRAMES[0], REVISION, "the network cannot take it")
+    assert [entry.frame_id for entry in annotated_frames(world.register, world.corrections)] == [FRAMES[1]]
+
+
 def test_uploaded_annotations_count_where_nobody_corrected(world):
     for number, frame in enumerate(FRAMES[:3]):
         world.register.register(frame, f"{frame}.png", "01", REVISION, "READY")
