@@ -12,6 +12,7 @@ from firnline.learning.annotated import annotated_frames
 from firnline.learning.shards import ShardWriter
 from firnline.learning.snapshot import NotEnoughData, SnapshotBuilder
 from firnline.store import keys
+from firnline.store.models import Models
 from firnline.store.splits import Splits
 from tests.support.retraining_world import Died, correct, death, document
 from tests.support.review_world import REVISION, Context, echogram, line, on_moto
@@ -104,6 +105,49 @@ def test_a_second_attempt_finds_the_snapshot_and_changes_nothing(world):
     other = plan(execution=SAMPLE["execution"] + "-by-hand")
     assert sum(other["counts"].values()) == len(FRAMES)
     assert {k: v for k, v in objects(world).items() if k in before} == before
+
+
+def attempt(world, number):
+    """The plan of an attempt at batch 1, which fails afterwards."""
+    execution = f"{SAMPLE['execution']}-{number}"
+    assert world.corrections.start_retraining(world.corrections.batch(1), execution)
+    made = plan(execution=execution, batch=1, attempt=number)
+    assert world.corrections.end_retraining(world.corrections.retraining(), "PENDING")
+    return made
+
+
+def test_an_attempt_goes_on_from_an_earlier_ones_checkpoint_only_if_it_trains_the_same(world):
+    # Given a first attempt that left off
+    for frame in FRAMES:
+        correct(world, frame)
+    world.corrections.claim_batches(len(FRAMES))
+    first = attempt(world, 1)["checkpoints_uri"]
+    # Then the next one goes on, as long as model and data are the same, whatever they are judged by
+    assert attempt(world, 2)["checkpoints_uri"] == first
+    correct(world, "2012_Greenland/20120332_01/0099")
+    assert attempt(world, 3)["checkpoints_uri"] == first
+    # When another model serves, it starts anew, and so it does with another frame to learn from
+    models, data = Models(world.table), "s3://workspace/models/second/output/model.tar.gz"
+    assert models.promote("second", "first", model_name="second", model_data=data, endpoint_config="second")
+    from_second = attempt(world, 4)["checkpoints_uri"]
+    correct(world, "2012_Greenland/20120330_01/0099")
+    with_more = attempt(world, 5)["checkpoints_uri"]
+    correct(world, "2012_Greenland/20120330_01/0099", line("layer", 13), loop="again")
+    with_other_layers = attempt(world, 6)["checkpoints_uri"]
+    assert len({first, from_second, with_more, with_other_layers}) == 4
+
+
+def test_an_execution_started_by_hand_never_goes_on_from_another_ones_checkpoint(world):
+    for frame in FRAMES:
+        correct(world, frame)
+    world.corrections.request_retraining("one")
+    execution = SAMPLE["execution"]
+    assert world.corrections.start_retraining(world.corrections.batch(0), execution)
+    asked_for = plan(batch=0)
+    assert world.corrections.end_retraining(world.corrections.retraining(), "DONE")
+    by_hand = plan(execution=execution + "-by-hand", batch=0)
+    assert by_hand["counts"] == asked_for["counts"]
+    assert by_hand["checkpoints_uri"] != asked_for["checkpoints_uri"]
 
 
 def test_death_anywhere_leaves_no_half_snapshot(world):

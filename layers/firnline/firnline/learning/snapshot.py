@@ -40,6 +40,16 @@ class NotEnoughData(Exception):
     """There is nothing to train on, or nothing to judge by. That is no failure, but there is no retraining either."""
 
 
+def digest_of_learning(manifest: Mapping[str, Any]) -> str:
+    """12 hex digits that two snapshots share if a training learns the same from both and chooses by the same."""
+    learned = [
+        (frame["split"], frame["sha256"], frame["layers_sha256"])
+        for frame in manifest["frames"]
+        if frame["split"] != "holdout"
+    ]
+    return hashlib.sha256(json.dumps(learned).encode()).hexdigest()[:12]
+
+
 @dataclass(frozen=True)
 class Drawn:
     """A frame with its echogram and layers read; `problem` says why it cannot be used."""
