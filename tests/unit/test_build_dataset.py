@@ -14,7 +14,7 @@ from firnline.learning.snapshot import NotEnoughData, SnapshotBuilder
 from firnline.store import keys
 from firnline.store.models import Models
 from firnline.store.splits import Splits
-from tests.support.retraining_world import Died, correct, death, document
+from tests.support.retraining_world import Died, correct, death, document, picture_of
 from tests.support.review_world import REVISION, Context, echogram, line, on_moto
 from tests.support.samples import sample
 
@@ -80,7 +80,7 @@ def test_every_frame_is_in_one_record_of_its_segments_split(world):
         for record in read_records(found.get(f"datasets/retrain-1/{split}/part-00000.rec", b"")):
             frame = by_number[record.number]
             assert (frame["split"], frame["revision"]) == (split, REVISION)
-            assert record.png == encode_png(echogram())
+            assert record.png == picture_of(frame["frame_id"])
             assert record.rows.tolist() == [[10.0] * 64, [20.0] * 64]
             assert (list(record.kinds), record.complete) == ([0, 1], True)
             seen.append(frame["frame_id"])
@@ -224,6 +224,35 @@ def test_what_cannot_be_used_is_left_out_and_said(world):
     assert all(entry["problem"] for entry in left_out)
 
 
+def test_a_flight_under_two_names_does_not_train_and_judge(world):
+    # Given a flight for judging, and one for choosing weights, each of which lies under the name of another campaign, too
+    for frame in FRAMES:
+        correct(world, frame)
+    plan()
+    before = json.loads(objects(world)["datasets/retrain-1/manifest.json"])
+    [choosing] = {segment for segment, split in before["segments"].items() if split == "validation"}
+    for copied in ("2012_Greenland/20120332_01", choosing):
+        for frame in range(4):
+            name = f"mistyped/{copied.rpartition('/')[2]}/{frame:04d}"
+            correct(world, name)
+            picture = world.bucket.read(keys.echogram(f"{copied}/{frame:04d}", REVISION), 10**6)
+            world.bucket.write(keys.echogram(name, REVISION), picture, "image/png")
+    assert world.corrections.end_retraining(world.corrections.retraining(), "DONE")
+    # When a snapshot is taken
+    made = plan(execution=SAMPLE["execution"] + "-copied")
+    manifest = json.loads(objects(world)["datasets/retrain-1-copied/manifest.json"])
+    # Then no picture is on two sides, and what is left out is told
+    sides = {split: {f["sha256"] for f in manifest["frames"] if f["split"] == split} for split in made["counts"]}
+    assert len(set.union(*sides.values())) == sum(map(len, sides.values())) == len(FRAMES)
+    assert (manifest["counts"], made["left_out"]) == (before["counts"], 8)
+    assert {entry["frame_id"].partition("/")[0] for entry in manifest["left_out"]} == {"mistyped"}
+    problems = {entry["frame_id"]: entry["problem"] for entry in manifest["left_out"]}
+    assert problems["mistyped/20120332_01/0001"] == (
+        "its picture is that of 2012_Greenland/20120332_01/0001, which is kept for judging; "
+        "upload a flight under one name only"
+    )
+
+
 def test_a_record_that_training_could_not_take_is_left_out(world, monkeypatch):
     for frame in FRAMES:
         correct(world, frame)
@@ -251,6 +280,11 @@ def test_too_little_data_is_told_in_words(world):
         plan()
     correct(world, "2012_Greenland/20120332_01/0001")
     with pytest.raises(NotEnoughData, match="nothing to learn from"):
+        plan()
+    correct(world, "2012_Greenland/20120330_01/0001")
+    copy = keys.echogram("2012_Greenland/20120330_01/0001", REVISION)
+    world.bucket.write(copy, picture_of("2012_Greenland/20120332_01/0001"), "image/png")
+    with pytest.raises(NotEnoughData, match=r"1 frames could not be used, .*/20120330_01/0001: its picture is that of"):
         plan()
     assert objects(world).keys().isdisjoint({"datasets/retrain-1/manifest.json"})
 
