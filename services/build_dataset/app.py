@@ -48,5 +48,5 @@ def planner() -> Planner:
 @logger.inject_lambda_context
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     plan = planner().plan(PlanRequest.model_validate(event))
-    logger.info("snapshot ready", extra={"snapshot": plan["snapshot"], "counts": plan["counts"]})
+    logger.info("snapshot ready", extra={name: plan[name] for name in ("snapshot", "counts", "left_out")})
     return plan

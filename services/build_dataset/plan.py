@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from firnline.learning.annotated import annotated_frames
-from firnline.learning.snapshot import NotEnoughData, SnapshotBuilder
+from firnline.learning.snapshot import NotEnoughData, SnapshotBuilder, digest_of_learning
 from firnline.store import keys
 from firnline.store.bucket import Bucket
 from firnline.store.corrections import Corrections
@@ -82,14 +82,21 @@ class Planner:
             + [{"name": "model", "uri": champion.model_data}],
             "holdout_images_uri": self.bucket.uri(f"{prefix}holdout-images/"),
             "answers_uri": self.bucket.uri(keys.answers_prefix(snapshot)),
-            "checkpoints_uri": self.bucket.uri(keys.checkpoints_prefix(self._asked_for(request, snapshot))),
+            "checkpoints_uri": self.bucket.uri(
+                keys.checkpoints_prefix(
+                    self._asked_for(request, snapshot), f"{champion.model_version}-{digest_of_learning(manifest)}"
+                )
+            ),
             "champion": champion.model_dump(include={"model_version", "model_name", "model_data"}),
         }
 
     def _asked_for(self, request: PlanRequest, snapshot: str) -> str:
-        """A name that all attempts at a request share. Batch 0 is every operator's: the time of asking tells them apart."""
+        """A name that all attempts at a request share. Batch 0 is every operator's: the time of asking tells them apart.
+
+        An execution that was started by hand is no attempt at the batch that it names, and has a name of its own.
+        """
         batch = self.corrections.batch(request.batch)
-        if batch is None:
+        if batch is None or batch.execution_arn != request.execution:
             return snapshot
         return f"{request.batch}-" + re.sub(r"\D", "", batch.claimed_at)
 

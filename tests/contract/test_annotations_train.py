@@ -78,7 +78,8 @@ def test_annotations_alone_make_a_snapshot(uploads: Uploads) -> None:
         complete = number % 3 == 0
         annotation = drawn(8 + number) if complete else csv(8 + number)
         suffix = "json" if complete else "csv"
-        sent = [uploads.put(f"{frame_id}.png", picture(grey())), uploads.put(f"{frame_id}.layers.{suffix}", annotation)]
+        shown = picture(np.roll(grey(), number, axis=0))
+        sent = [uploads.put(f"{frame_id}.png", shown), uploads.put(f"{frame_id}.layers.{suffix}", annotation)]
         uploads.deliver(*(sent if number % 2 else sent[::-1]))
         truth[frame_id] = (complete, 0 if complete else 2, 8.0 + number)
     assert uploads.world.corrections.counts().total == 0

@@ -14,7 +14,8 @@ from firnline.geometry import LABELS
 from firnline.learning import records
 from firnline.store import keys
 from layer_model.echogram_input import decode_png
-from tests.support.functions import HEIGHT, WIDTH, Functions
+from tests.support.functions import HEIGHT, WIDTH, Functions, echoes
+from tests.support.ingest_files import picture
 from tests.support.review_world import Context, answer, polyline
 from tests.support.samples import sample
 
@@ -31,7 +32,8 @@ def drawing(number: int) -> dict:
 class Corrected:
     def __init__(self, functions: Functions) -> None:
         self.bucket = functions.world.bucket
-        self.loops = {frame_id: functions.correct(frame_id, drawing(n)) for n, frame_id in enumerate(FRAMES)}
+        shown = [picture(np.roll(echoes(), number, axis=0)) for number in range(len(FRAMES))]
+        self.loops = {frame: functions.correct(frame, drawing(n), shown[n]) for n, frame in enumerate(FRAMES)}
         self.plan = build_dataset.handler(sample("build_dataset"), Context())
         self.manifest = json.loads(self.bucket.read(f"{self.plan['prefix']}manifest.json", 10**7))
 

@@ -64,14 +64,14 @@ class Functions:
         self.uploads.deliver(self.uploads.put(f"{frame_id}.png", content or picture(echoes())))
         return self.the_event("FrameReady")
 
-    def predict(self, frame_id: str = FRAME_ID) -> dict[str, Any]:
+    def predict(self, frame_id: str = FRAME_ID, content: bytes | None = None) -> dict[str, Any]:
         """Upload a frame and have it predicted; returns the event LayersPredicted."""
-        self.deliver(self.ingest(frame_id))
+        self.deliver(self.ingest(frame_id, content))
         return self.the_event("LayersPredicted")
 
-    def review(self, frame_id: str = FRAME_ID) -> str:
+    def review(self, frame_id: str = FRAME_ID, content: bytes | None = None) -> str:
         """Bring a frame before a reviewer; returns the name of its loop."""
-        event = self.predict(frame_id)
+        event = self.predict(frame_id, content)
         self.deliver(event)
         detail = event["detail"]
         return loop_name(self.world.bucket.name, frame_id, detail["revision"], detail["model_version"])
@@ -91,9 +91,9 @@ class Functions:
             sent = page.post(f"/review/tasks/{loop}/submit", json=body, headers=ORIGIN)
         assert sent.status_code == 200, sent.text
 
-    def correct(self, frame_id: str, answer: dict[str, Any]) -> str:
+    def correct(self, frame_id: str, answer: dict[str, Any], content: bytes | None = None) -> str:
         """Take a frame from its upload to a correction; returns the name of its loop."""
-        loop = self.review(frame_id)
+        loop = self.review(frame_id, content)
         self.deliver(self.submit(loop, answer))
         return loop
 

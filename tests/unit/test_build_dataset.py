@@ -12,8 +12,9 @@ from firnline.learning.annotated import annotated_frames
 from firnline.learning.shards import ShardWriter
 from firnline.learning.snapshot import NotEnoughData, SnapshotBuilder
 from firnline.store import keys
+from firnline.store.models import Models
 from firnline.store.splits import Splits
-from tests.support.retraining_world import Died, correct, death, document
+from tests.support.retraining_world import Died, correct, death, document, picture_of
 from tests.support.review_world import REVISION, Context, echogram, line, on_moto
 from tests.support.samples import sample
 
@@ -79,7 +80,7 @@ def test_every_frame_is_in_one_record_of_its_segments_split(world):
         for record in read_records(found.get(f"datasets/retrain-1/{split}/part-00000.rec", b"")):
             frame = by_number[record.number]
             assert (frame["split"], frame["revision"]) == (split, REVISION)
-            assert record.png == encode_png(echogram())
+            assert record.png == picture_of(frame["frame_id"])
             assert record.rows.tolist() == [[10.0] * 64, [20.0] * 64]
             assert (list(record.kinds), record.complete) == ([0, 1], True)
             seen.append(frame["frame_id"])
@@ -104,6 +105,49 @@ def test_a_second_attempt_finds_the_snapshot_and_changes_nothing(world):
     other = plan(execution=SAMPLE["execution"] + "-by-hand")
     assert sum(other["counts"].values()) == len(FRAMES)
     assert {k: v for k, v in objects(world).items() if k in before} == before
+
+
+def attempt(world, number):
+    """The plan of an attempt at batch 1, which fails afterwards."""
+    execution = f"{SAMPLE['execution']}-{number}"
+    assert world.corrections.start_retraining(world.corrections.batch(1), execution)
+    made = plan(execution=execution, batch=1, attempt=number)
+    assert world.corrections.end_retraining(world.corrections.retraining(), "PENDING")
+    return made
+
+
+def test_an_attempt_goes_on_from_an_earlier_ones_checkpoint_only_if_it_trains_the_same(world):
+    # Given a first attempt that left off
+    for frame in FRAMES:
+        correct(world, frame)
+    world.corrections.claim_batches(len(FRAMES))
+    first = attempt(world, 1)["checkpoints_uri"]
+    # Then the next one goes on, as long as model and data are the same, whatever they are judged by
+    assert attempt(world, 2)["checkpoints_uri"] == first
+    correct(world, "2012_Greenland/20120332_01/0099")
+    assert attempt(world, 3)["checkpoints_uri"] == first
+    # When another model serves, it starts anew, and so it does with another frame to learn from
+    models, data = Models(world.table), "s3://workspace/models/second/output/model.tar.gz"
+    assert models.promote("second", "first", model_name="second", model_data=data, endpoint_config="second")
+    from_second = attempt(world, 4)["checkpoints_uri"]
+    correct(world, "2012_Greenland/20120330_01/0099")
+    with_more = attempt(world, 5)["checkpoints_uri"]
+    correct(world, "2012_Greenland/20120330_01/0099", line("layer", 13), loop="again")
+    with_other_layers = attempt(world, 6)["checkpoints_uri"]
+    assert len({first, from_second, with_more, with_other_layers}) == 4
+
+
+def test_an_execution_started_by_hand_never_goes_on_from_another_ones_checkpoint(world):
+    for frame in FRAMES:
+        correct(world, frame)
+    world.corrections.request_retraining("one")
+    execution = SAMPLE["execution"]
+    assert world.corrections.start_retraining(world.corrections.batch(0), execution)
+    asked_for = plan(batch=0)
+    assert world.corrections.end_retraining(world.corrections.retraining(), "DONE")
+    by_hand = plan(execution=execution + "-by-hand", batch=0)
+    assert by_hand["counts"] == asked_for["counts"]
+    assert by_hand["checkpoints_uri"] != asked_for["checkpoints_uri"]
 
 
 def test_death_anywhere_leaves_no_half_snapshot(world):
@@ -147,6 +191,13 @@ def test_the_latest_correction_of_the_revision_that_counts(world):
     assert [(entry.frame_id, entry.correction) for entry in found] == [(frame, "b")]
 
 
+def test_nothing_is_learned_of_a_frame_that_was_rejected_after_its_correction(world):
+    for frame in FRAMES[:2]:
+        correct(world, frame)
+    assert world.register.rejected_by_network(FRAMES[0], REVISION, "the network cannot take it")
+    assert [entry.frame_id for entry in annotated_frames(world.register, world.corrections)] == [FRAMES[1]]
+
+
 def test_uploaded_annotations_count_where_nobody_corrected(world):
     for number, frame in enumerate(FRAMES[:3]):
         world.register.register(frame, f"{frame}.png", "01", REVISION, "READY")
@@ -171,6 +222,35 @@ def test_what_cannot_be_used_is_left_out_and_said(world):
     left_out = json.loads(objects(world)["datasets/retrain-1/manifest.json"])["left_out"]
     assert {entry["frame_id"] for entry in left_out} == set(FRAMES[:4])
     assert all(entry["problem"] for entry in left_out)
+
+
+def test_a_flight_under_two_names_does_not_train_and_judge(world):
+    # Given a flight for judging, and one for choosing weights, each of which lies under the name of another campaign, too
+    for frame in FRAMES:
+        correct(world, frame)
+    plan()
+    before = json.loads(objects(world)["datasets/retrain-1/manifest.json"])
+    [choosing] = {segment for segment, split in before["segments"].items() if split == "validation"}
+    for copied in ("2012_Greenland/20120332_01", choosing):
+        for frame in range(4):
+            name = f"mistyped/{copied.rpartition('/')[2]}/{frame:04d}"
+            correct(world, name)
+            picture = world.bucket.read(keys.echogram(f"{copied}/{frame:04d}", REVISION), 10**6)
+            world.bucket.write(keys.echogram(name, REVISION), picture, "image/png")
+    assert world.corrections.end_retraining(world.corrections.retraining(), "DONE")
+    # When a snapshot is taken
+    made = plan(execution=SAMPLE["execution"] + "-copied")
+    manifest = json.loads(objects(world)["datasets/retrain-1-copied/manifest.json"])
+    # Then no picture is on two sides, and what is left out is told
+    sides = {split: {f["sha256"] for f in manifest["frames"] if f["split"] == split} for split in made["counts"]}
+    assert len(set.union(*sides.values())) == sum(map(len, sides.values())) == len(FRAMES)
+    assert (manifest["counts"], made["left_out"]) == (before["counts"], 8)
+    assert {entry["frame_id"].partition("/")[0] for entry in manifest["left_out"]} == {"mistyped"}
+    problems = {entry["frame_id"]: entry["problem"] for entry in manifest["left_out"]}
+    assert problems["mistyped/20120332_01/0001"] == (
+        "its picture is that of 2012_Greenland/20120332_01/0001, which is kept for judging; "
+        "upload a flight under one name only"
+    )
 
 
 def test_a_record_that_training_could_not_take_is_left_out(world, monkeypatch):
@@ -200,6 +280,11 @@ def test_too_little_data_is_told_in_words(world):
         plan()
     correct(world, "2012_Greenland/20120332_01/0001")
     with pytest.raises(NotEnoughData, match="nothing to learn from"):
+        plan()
+    correct(world, "2012_Greenland/20120330_01/0001")
+    copy = keys.echogram("2012_Greenland/20120330_01/0001", REVISION)
+    world.bucket.write(copy, picture_of("2012_Greenland/20120332_01/0001"), "image/png")
+    with pytest.raises(NotEnoughData, match=r"1 frames could not be used, .*/20120330_01/0001: its picture is that of"):
         plan()
     assert objects(world).keys().isdisjoint({"datasets/retrain-1/manifest.json"})
 

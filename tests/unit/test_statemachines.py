@@ -151,7 +151,8 @@ def test_the_training_job_gets_what_the_toolkit_reads(machines):
     assert {"train", "holdout", "model"} <= set(channels) <= {"train", "validation", "holdout", "model"}
     assert job["StoppingCondition"]["MaxRuntimeInSeconds"] == 4200
     claimed = re.sub(r"\D", "", machines.world.corrections.batch(1).claimed_at)
-    assert job["CheckpointConfig"]["S3Uri"] == f"s3://workspace/checkpoints/1-{claimed}/"
+    place = rf"s3://workspace/checkpoints/1-{claimed}/first-[0-9a-f]{{12}}/"
+    assert re.fullmatch(place, job["CheckpointConfig"]["S3Uri"])
     assert not job["EnableManagedSpotTraining"]
 
 

@@ -522,7 +522,7 @@ def test_snapshots_answers_and_checkpoints_expire_and_what_lineage_needs_does_no
     for prefix in (keys.comparison_prefix("x"), keys.FIRST_MODEL, "models/x/", "corrections/", "frames/", "reviews/"):
         assert not any(prefix.startswith(rule["Prefix"]) for rule in whole), prefix
     assert keys.answers_prefix("x").startswith("answers/")
-    assert keys.checkpoints_prefix("x").startswith("checkpoints/")
+    assert keys.checkpoints_prefix("x", "y").startswith("checkpoints/")
 
 
 def test_products_stay_until_somebody_deletes_them_and_what_is_left_of_them_goes():

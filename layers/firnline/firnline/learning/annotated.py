@@ -41,7 +41,7 @@ def annotated_frames(register: FrameRegister, corrections: Corrections) -> list[
     for frame in _corrected(corrections):
         # The index may show a frame twice or not at all while its status changes: a missing one is asked for itself.
         known = counting.get(frame.frame_id) or register.get(frame.frame_id)
-        if known and known.revision == frame.revision:
+        if known and known.status in USABLE and known.revision == frame.revision:
             found[frame.frame_id] = frame
     return [found[frame_id] for frame_id in sorted(found)]
 

@@ -27,8 +27,11 @@ from firnline.learning.shards import JUDGED, ShardWriter
 from firnline.limits import MAX_DOCUMENT_BYTES, MAX_PICTURE_BYTES, MAX_PICTURE_PIXELS
 from firnline.store import keys
 from firnline.store.bucket import Bucket
+from firnline.store.rows import Split
 
 SPLITS = ("train", "validation", "holdout")
+_CLAIMS: tuple[Split, ...] = ("holdout", "validation", "train")
+"""The order in which the splits take pictures: what judges is not learned from, under whatever name it lies."""
 MAX_MANIFEST_BYTES = 256_000_000
 MAX_ROW_VALUES = MAX_PICTURE_PIXELS
 """Polylines times traces of a frame: a record holds a row for each, so a few bytes of lines may make a large record."""
@@ -38,6 +41,16 @@ _READERS = 8
 
 class NotEnoughData(Exception):
     """There is nothing to train on, or nothing to judge by. That is no failure, but there is no retraining either."""
+
+
+def digest_of_learning(manifest: Mapping[str, Any]) -> str:
+    """12 hex digits that two snapshots share if a training learns the same from both and chooses by the same."""
+    learned = [
+        (frame["split"], frame["sha256"], frame["layers_sha256"])
+        for frame in manifest["frames"]
+        if frame["split"] != "holdout"
+    ]
+    return hashlib.sha256(json.dumps(learned).encode()).hexdigest()[:12]
 
 
 @dataclass(frozen=True)
@@ -63,30 +76,36 @@ class SnapshotBuilder:
         manifest: dict[str, Any] = json.loads(content)
         return manifest
 
-    def build(self, snapshot: str, frames: list[AnnotatedFrame], splits: Mapping[str, str]) -> dict[str, Any]:
+    def build(self, snapshot: str, frames: list[AnnotatedFrame], splits: Mapping[str, Split]) -> dict[str, Any]:
         """Write a snapshot and return its manifest; raises `NotEnoughData`.
 
-        `splits` gives the split of every segment. The frames are numbered in their order; one that cannot be used is
-        left out, and the manifest says why.
+        `splits` gives the split of every segment. The frames are numbered, the holdout's first; one that cannot be used
+        is left out, and the manifest says why. So is one whose picture lies in the holdout, or chooses the weights: a
+        flight that was uploaded under two names has two splits.
         """
         prefix = keys.dataset_prefix(snapshot)
         self._clear(prefix)
         used: list[dict[str, Any]] = []
         left_out: list[dict[str, Any]] = []
+        taken: dict[str, tuple[Split, str]] = {}
         with ExitStack() as stack:
             shards = {split: stack.enter_context(ShardWriter(self.bucket, f"{prefix}{split}/")) for split in SPLITS}
-            for drawn in self._read(sorted(frames, key=lambda frame: SPLITS.index(splits[frame.segment]))):
+            for drawn in self._read(sorted(frames, key=lambda frame: _CLAIMS.index(splits[frame.segment]))):
                 if drawn.document is None:
                     left_out.append({**asdict(drawn.frame), "problem": drawn.problem})
                     continue
-                split, number = splits[drawn.frame.segment], len(used)
+                split, number, sha256 = splits[drawn.frame.segment], len(used), hashlib.sha256(drawn.png).hexdigest()
+                taken_by, first = taken.setdefault(sha256, (split, drawn.frame.frame_id))
+                if taken_by != split:
+                    left_out.append({**asdict(drawn.frame), "problem": _copied(first, taken_by)})
+                    continue
                 shards[split].add(_record(drawn, number))
                 if split == "holdout":
                     self._write_holdout(prefix, drawn, number)
                 used.append({
                     "number": number, **asdict(drawn.frame), "segment": drawn.frame.segment, "split": split,
                     "coverage": drawn.document.coverage, "layers": len(drawn.document.layers),
-                    "sha256": hashlib.sha256(drawn.png).hexdigest(),
+                    "sha256": sha256,
                     "layers_sha256": hashlib.sha256(drawn.document.to_json()).hexdigest(),
                 })  # fmt: skip
         counts = dict.fromkeys(SPLITS, 0) | Counter(frame["split"] for frame in used)
@@ -158,8 +177,16 @@ def _record(drawn: Drawn, number: int) -> bytes:
     return pack_record(drawn.png, drawn.document.rows(), kinds, drawn.document.coverage == "complete", number)
 
 
+def _copied(frame_id: str, split: Split) -> str:
+    kept = {"holdout": "for judging", "validation": "for choosing the best weights"}[split]
+    return f"its picture is that of {frame_id}, which is kept {kept}; upload a flight under one name only"
+
+
 def _check_enough(counts: dict[str, int], left_out: list[dict[str, Any]]) -> None:
-    unusable = f" {len(left_out)} frames could not be used." if left_out else ""
+    unusable = ""
+    if left_out:
+        named, problem = left_out[0]["frame_id"], left_out[0]["problem"]
+        unusable = f" {len(left_out)} frames could not be used, among them {named}: {problem}."
     if not counts["train"]:
         raise NotEnoughData(
             "No corrected or annotated frame lies in a flight segment for training, so there is nothing to learn from. "

@@ -54,9 +54,9 @@ def answers_prefix(execution: str) -> str:
     return f"answers/{execution}/"
 
 
-def checkpoints_prefix(request: str) -> str:
-    """Where the attempts of one request for a retraining leave off and go on."""
-    return f"checkpoints/{request}/"
+def checkpoints_prefix(request: str, training: str) -> str:
+    """Where the attempts of one request for a retraining leave off and go on, as far as they train the same."""
+    return f"checkpoints/{request}/{training}/"
 
 
 def export_request(export: str) -> str:
