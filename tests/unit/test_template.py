@@ -581,7 +581,12 @@ def test_machines_log_and_alarm():
         }
         # No machine has a TimeoutSeconds of its own: a step that takes too long is caught, and ends in an execution that failed.
         assert "TimeoutSeconds" not in MACHINES[Path(machine["Properties"]["DefinitionUri"]).name.split(".")[0]]
-        assert metrics == {"ExecutionsFailed"}
+        assert metrics == {"ExecutionsFailed", "ExecutionsAborted"}
+
+
+def test_whoever_hears_of_a_stopped_deployment_hears_what_brings_the_champion_back():
+    for name in ("DeployModelStoppedAlarm", "RetrainStoppedAlarm"):
+        assert "`firnline rollback <champion>`" in properties(name)["AlarmDescription"]["Fn::Sub"]
 
 
 def tasks(machine, inside=None):
