@@ -82,14 +82,14 @@ class ReviewStarter:
             reason = review.asked_because
         else:
             self._as_was_decided(event, review)
-            self._put_back_if_failed(event, name)
+            self._say_if_failed(event, name)
             return "closed"
         self.provider.start(name, self._task_input(event, name, reason, polarity_of_row(frame)))
         if not self.register.in_review(event.frame_id, event.revision, name) and self._is_superseded(event):
             self.provider.withdraw(name, WITHDRAWN)
             self.register.withdraw_review(event.frame_id, name, WITHDRAWN)
             return "stale"
-        self._put_back_if_failed(event, name)
+        self._say_if_failed(event, name)
         return "in review"
 
     def _review(self, event: LayersPredicted) -> tuple[str, ReviewRow | None, ReviewRow | None]:
@@ -191,12 +191,12 @@ class ReviewStarter:
         else:
             self.register.unusable(*frame, review.loop_name, review.verdict)
 
-    def _put_back_if_failed(self, event: LayersPredicted, name: str) -> None:
+    def _say_if_failed(self, event: LayersPredicted, name: str) -> None:
         # A reviewer may answer before the status has moved to IN_REVIEW; a failed review must not leave the frame
-        # there.
+        # there. A revision that comes back has forgotten why its review failed.
         review = self.register.review(event.frame_id, name)
         if review and review.state == "FAILED":
-            self.register.put_back(event.frame_id, event.revision, review.reason)
+            self.register.review_failed(event.frame_id, event.revision, review.reason)
 
     def _task_input(self, event: LayersPredicted, name: str, reason: str, polarity: ToldPolarity | None) -> dict:
         frame = (event.frame_id, event.revision)

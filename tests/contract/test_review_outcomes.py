@@ -22,7 +22,7 @@ from firnline.store.rows import FrameRow, LoopRow, ReviewRow
 from start_review import app as start_review
 from tests.support.functions import HEIGHT, WIDTH, Functions, echoes, functions_on_moto
 from tests.support.ingest_files import picture
-from tests.support.review_world import Context, answer, polyline, sqs_event, start_functions_anew
+from tests.support.review_world import Context, answer, loop_event, polyline, sqs_event, start_functions_anew
 from tests.support.template import functions_that_take
 from tests.support.uploads_bucket import FRAME_ID, FRAMES
 from workbench.frame_status import listing
@@ -281,6 +281,18 @@ def test_a_frame_that_could_not_be_turned_is_not_asked_about_by_another_delivery
     assert frame(functions) == before
     store = TableStore(functions.world.table, functions.world.bucket, functions.world.bus)
     assert store.open_tasks(View(), 10) == []
+
+
+def test_why_a_review_failed_is_told_again_when_its_file_is_uploaded_once_more() -> None:
+    with functions_on_moto(REVIEW_PROVIDER="a2i") as functions:
+        functions.deliver(loop_event(functions.review(), status="Failed"))
+        told = "The review ended without an answer (Failed)."
+        assert frame(functions).review_reason == told
+        upload_anew(functions)
+        upload_anew(functions, other=False)
+        predict_what_waits(functions)
+        assert (frame(functions).status, frame(functions).review_reason) == ("PREDICTED", told)
+        assert told in status_of(functions)
 
 
 def test_a_loop_that_a2i_stopped_has_another_one_after_it_when_its_file_is_uploaded_once_more() -> None:
