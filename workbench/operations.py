@@ -10,6 +10,7 @@ from workbench.connection import Connection
 
 MACHINES = ("RetrainStateMachineArn", "DeployStateMachineArn", "ExportStateMachineArn")
 EXECUTIONS_SHOWN = 20
+IN_MOTION = ("Creating", "Updating", "SystemUpdating", "RollingBack")
 MOMENT = "%Y-%m-%d %H:%M:%S"
 
 
@@ -47,17 +48,32 @@ def model_listing(versions: Iterable[ModelRow], champion: ChampionRow | None) ->
 
 
 def roll_back(connection: Connection, model_version: str) -> str:
-    """Start the deployment of an earlier model; returns the execution's name. Raises CannotRollBack."""
+    """Start the deployment of an earlier model; returns the execution's name. Raises CannotRollBack.
+
+    The champion counts as one where the endpoint serves something else: a deployment was stopped between bringing its model
+    to the endpoint and making it champion.
+    """
     champion, version = connection.models.champion(), connection.models.version(model_version)
     if champion is None or version is None or version.model_data is None:
         raise CannotRollBack(
             f"There is no model '{model_version}' to go back to: `firnline models` lists those there are."
         )
     if champion.model_version == model_version:
-        raise CannotRollBack(f"{model_version} serves already.")
+        _refuse_what_serves(connection, champion)
     request = {"model_version": model_version, "model_data": version.model_data,
                "expected_champion": champion.model_version, "reason": "rolled back by an operator"}  # fmt: skip
     answer = connection.client("stepfunctions").start_execution(
         stateMachineArn=connection.outputs["DeployStateMachineArn"], input=json.dumps(request)
     )
     return answer["executionArn"].rsplit(":", 1)[1]
+
+
+def _refuse_what_serves(connection: Connection, champion: ChampionRow) -> None:
+    endpoint = connection.client("sagemaker").describe_endpoint(EndpointName=connection.outputs["EndpointName"])
+    if endpoint["EndpointStatus"] in IN_MOTION:
+        raise CannotRollBack(
+            f"The endpoint is changing ({endpoint['EndpointStatus']}), so nobody can tell yet whether {champion.model_version} "
+            "serves: ask again in a few minutes."
+        )
+    if endpoint["EndpointConfigName"] == champion.endpoint_config:
+        raise CannotRollBack(f"{champion.model_version} serves already.")

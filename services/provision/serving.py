@@ -13,7 +13,8 @@ from provision.request import Properties
 FIRST = "first"
 BROKEN = ("Failed", "OutOfService", "UpdateRollbackFailed")
 """Nothing but another endpoint helps: the first takes no update, the second answers nobody, the third is of two models."""
-IN_MOTION = ("Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting")
+DELETING = "Deleting"
+IN_MOTION = ("Creating", "Updating", "SystemUpdating", "RollingBack", DELETING)
 POLL_SECONDS = 5
 MAX_TRANSFORM_BYTES = 20 << 20
 """A request of batch transform; the model server refuses more than 6.5 MB if it is not told."""
@@ -67,17 +68,17 @@ class EndpointKeeper:
     def ensure(self, first_model_uri: str, region: str) -> None:
         """The endpoint stands or is on its way: with the champion, or with the first model, then the champion.
 
-        One that is made here is waited for, as long as CloudFormation waits; raises `EndpointFailed` where it fails.
+        One that is made here is waited for, as long as CloudFormation waits; raises `EndpointFailed` where it fails, or where
+        the one before it is not gone by then.
         """
         champion = self._models.champion()
         wanted = _serving(champion) if champion else self._first(first_model_uri)
         name = self._properties.endpoint_name
-        standing = find(self._client.describe_endpoint, EndpointName=name)
+        standing = self._standing()
         if standing and standing["EndpointStatus"] in BROKEN:
             # Its model is made again too, from the image that is given now.
             self.remove()
-            self._settled()
-            standing = None
+            standing = self._standing()
         if standing is None:
             self._ensure_model(wanted, region)
             self._ensure_config(wanted)
@@ -105,18 +106,35 @@ class EndpointKeeper:
             self._client.create_model_package_group(ModelPackageGroupName=name)
 
     def remove(self) -> None:
-        """Take away the endpoint, and the configuration and model that it serves."""
+        """Take away the endpoint, and the configuration and model that it serves; it is gone afterwards, or soon after."""
         endpoint = self._settled()
         if endpoint is None:
             return
-        config = find(self._client.describe_endpoint_config, EndpointConfigName=endpoint["EndpointConfigName"])
         self._client.delete_endpoint(EndpointName=self._properties.endpoint_name)
+        self._remove_config(endpoint["EndpointConfigName"])
+        # Its name is free for the next stack only then.
+        self._settled()
+
+    def _remove_config(self, name: str) -> None:
+        config = find(self._client.describe_endpoint_config, EndpointConfigName=name)
         if config is None:
             return
-        self._client.delete_endpoint_config(EndpointConfigName=config["EndpointConfigName"])
+        self._client.delete_endpoint_config(EndpointConfigName=name)
         for variant in config["ProductionVariants"]:
             if find(self._client.describe_model, ModelName=variant["ModelName"]):
                 self._client.delete_model(ModelName=variant["ModelName"])
+
+    def _standing(self) -> dict[str, Any] | None:
+        """The endpoint, if it is there to stay: one that is being deleted is waited for until it is gone."""
+        endpoint = find(self._client.describe_endpoint, EndpointName=self._properties.endpoint_name)
+        if endpoint and endpoint["EndpointStatus"] == DELETING:
+            endpoint = self._settled()
+        if endpoint and endpoint["EndpointStatus"] == DELETING:
+            raise EndpointFailed(
+                f"The endpoint {self._properties.endpoint_name} is still being deleted, so none of this name can be made. "
+                "Deploy again when SageMaker's console no longer lists it."
+            )
+        return endpoint
 
     def _wait_until_it_serves(self) -> None:
         """An image that cannot be pulled or a quota of no instances shows minutes after the endpoint was asked for.

@@ -1,6 +1,7 @@
 """From a prediction to a review, or to acceptance."""
 
 from dataclasses import dataclass
+from itertools import count
 
 from firnline.documents.echogram import decode_png, encode_png
 from firnline.documents.frame import FrameDocument
@@ -29,14 +30,22 @@ MAX_FRAME_BYTES = 64_000_000
 
 STANDS_FOR_OTHERS = ("STARTED", "COMPLETED")
 """States of a review that is open or done."""
-UPLOAD_WITH_POLARITY = f"{POLARITY_IS_WRONG} Upload it again, with --polarity."
-"""Another upload came between, and what the reviewer decided went with it."""
+CAME_BACK = f"{POLARITY_IS_WRONG} Since then it was turned back, or uploaded once more."
 MOST_DECISIONS = 30
 """More than there are deliveries at once."""
 
 
 class Contended(Exception):
     """The segment changes faster than a decision is made; the message comes again."""
+
+
+def _is_over_for_good(review: ReviewRow) -> bool:
+    """Whether a review says nothing of its revision, should that count again, and cannot be opened once more: A2I stops a loop
+    for ever.
+    """
+    if review.state == "COMPLETED":
+        return review.verdict == POLARITY_IS_WRONG
+    return review.state == "WITHDRAWN" and review.provider == "a2i"
 
 
 @dataclass(frozen=True)
@@ -60,12 +69,11 @@ class ReviewStarter:
             return "stale"
         if frame.model_version not in (None, event.model_version):
             return "stale"
-        name = loop_name(self.bucket.name, event.frame_id, event.revision, event.model_version)
-        review = self.register.review(event.frame_id, name)
+        name, review, before = self._review(event)
         if review is None:
-            if frame.status != "PREDICTED":
+            if frame.status != "PREDICTED" or (before and frame.review == before.loop_name):  # which did not come back
                 return "stale"
-            reason = self._open(event, name)
+            reason = self._open(event, name, CAME_BACK if before and before.verdict else "")
             if reason is None:
                 return "accepted"
         elif review.state == "STARTED" or (
@@ -74,27 +82,44 @@ class ReviewStarter:
             reason = review.asked_because
         else:
             self._as_was_decided(event, review)
-            self._put_back_if_failed(event, name)
+            self._say_if_failed(event, name)
             return "closed"
         self.provider.start(name, self._task_input(event, name, reason, polarity_of_row(frame)))
         if not self.register.in_review(event.frame_id, event.revision, name) and self._is_superseded(event):
             self.provider.withdraw(name, WITHDRAWN)
             self.register.withdraw_review(event.frame_id, name, WITHDRAWN)
             return "stale"
-        self._put_back_if_failed(event, name)
+        self._say_if_failed(event, name)
         return "in review"
+
+    def _review(self, event: LayersPredicted) -> tuple[str, ReviewRow | None, ReviewRow | None]:
+        """The name of the prediction's review, the review if it was opened, and the one before it, if there was one.
+
+        A review that was over for good when its revision came back has another one after it.
+        """
+        about = (self.bucket.name, event.frame_id, event.revision, event.model_version)
+        before = None
+        for again in count():
+            name = loop_name(*about, again)
+            review = self.register.review(event.frame_id, name)
+            if review is None or not _is_over_for_good(review):
+                break
+            before = review
+        return name, review, before
 
     def _is_superseded(self, event: LayersPredicted) -> bool:
         """Whether the frame was uploaded anew while its review was started: ingest may not have found the review yet."""
         frame = self.register.get(event.frame_id)
         return frame is not None and frame.revision != event.revision
 
-    def _open(self, event: LayersPredicted, name: str) -> str | None:
-        """Note the review and return its reason, or accept the frame and return None."""
+    def _open(self, event: LayersPredicted, name: str, came_back: str) -> str | None:
+        """Note the review and return its reason, with what else there is to say, or accept the frame and return None."""
         prediction = self.register.prediction(event.frame_id, event.revision, event.model_version)
         if prediction is None:
             raise LookupError(f"{event.frame_id} has no prediction by {event.model_version} in the table yet")
         reason = self.policy.reason_to_review(event.frame_id, event.revision, prediction.confidence)
+        if reason is not None and came_back:
+            reason = reason._replace(sentence=f"{reason.sentence} {came_back}")
         note = "" if reason is None else self._asked(event, name, reason, prediction.confidence)
         if reason is not None and note is None:
             return reason.sentence
@@ -163,17 +188,15 @@ class ReviewStarter:
         frame = (event.frame_id, event.revision)
         if not review.verdict:
             self.register.corrected(*frame, review.loop_name)
-        elif review.verdict == POLARITY_IS_WRONG:
-            self.register.note_review(*frame, UPLOAD_WITH_POLARITY)
         else:
             self.register.unusable(*frame, review.loop_name, review.verdict)
 
-    def _put_back_if_failed(self, event: LayersPredicted, name: str) -> None:
+    def _say_if_failed(self, event: LayersPredicted, name: str) -> None:
         # A reviewer may answer before the status has moved to IN_REVIEW; a failed review must not leave the frame
-        # there.
+        # there. A revision that comes back has forgotten why its review failed.
         review = self.register.review(event.frame_id, name)
         if review and review.state == "FAILED":
-            self.register.put_back(event.frame_id, event.revision, review.reason)
+            self.register.review_failed(event.frame_id, event.revision, review.reason)
 
     def _task_input(self, event: LayersPredicted, name: str, reason: str, polarity: ToldPolarity | None) -> dict:
         frame = (event.frame_id, event.revision)

@@ -22,9 +22,9 @@ from firnline.store.rows import FrameRow, LoopRow, ReviewRow
 from start_review import app as start_review
 from tests.support.functions import HEIGHT, WIDTH, Functions, echoes, functions_on_moto
 from tests.support.ingest_files import picture
-from tests.support.review_world import Context, answer, polyline, sqs_event, start_functions_anew
+from tests.support.review_world import Context, answer, loop_event, polyline, sqs_event, start_functions_anew
 from tests.support.template import functions_that_take
-from tests.support.uploads_bucket import FRAME_ID
+from tests.support.uploads_bucket import FRAME_ID, FRAMES
 from workbench.frame_status import listing
 
 SIZE = {"width": WIDTH, "height": HEIGHT}
@@ -184,7 +184,6 @@ UNUSABLE = {"verdict": {"kind": "unusable", "reason": "nothing but noise"}}
     [
         (drawn(SURFACE), "CORRECTED", ""),
         (UNUSABLE, "REJECTED", "A reviewer called the frame unusable: nothing but noise."),
-        (POLARITY_WRONG, "PREDICTED", "A reviewer said that the polarity is wrong. Upload it again, with --polarity."),
     ],
 )
 def test_what_was_said_of_a_file_counts_again_when_it_is_uploaded_once_more(
@@ -193,8 +192,6 @@ def test_what_was_said_of_a_file_counts_again_when_it_is_uploaded_once_more(
     loop = functions.review()
     revision = frame(functions).revision
     functions.deliver(functions.submit(loop, said))
-    if said is POLARITY_WRONG:
-        functions.deliver(functions.the_event("PolarityDecided"))
     upload_anew(functions)
     upload_anew(functions, other=False)
     functions.deliver(functions.world.events("FrameReady")[-1])
@@ -205,10 +202,114 @@ def test_what_was_said_of_a_file_counts_again_when_it_is_uploaded_once_more(
     row = frame(functions)
     assert (row.status, row.reason or row.review_reason) == (status, reason)
     store = TableStore(functions.world.table, functions.world.bucket, functions.world.bus)
+    assert (row.review, store.open_tasks(View(), 10)) == (loop, [])
+    assert line_statuses(row) == {"CORRECTED": ["reviewed"], "REJECTED": []}[status]
+
+
+CAME_BACK = "A reviewer said that the polarity is wrong. Since then it was turned back, or uploaded once more."
+
+
+def predict_what_waits(functions: Functions) -> dict[str, Any]:
+    """Bring the frame as it is now before a reviewer, twice; returns the event LayersPredicted."""
+    functions.deliver(functions.world.events("FrameReady")[-1])
+    predicted = functions.the_event("LayersPredicted")
+    for _ in range(2):
+        functions.deliver(predicted)
+    return predicted
+
+
+@pytest.mark.parametrize(("given", "revisions"), [(None, 3), ("bright-strong", 2)])
+def test_a_frame_that_reviewers_turn_back_and_forth_is_asked_about_each_time(
+    functions: Functions, given: str | None, revisions: int
+) -> None:
+    """A polarity that is given or decided is part of the revision, one that is guessed is not."""
+    metadata = {"polarity": given} if given else {}
+    functions.uploads.deliver(functions.uploads.put(f"{FRAME_ID}.png", picture(echoes()), metadata))
+    predicted = predict_what_waits(functions)
+    store = TableStore(functions.world.table, functions.world.bucket, functions.world.bus)
+    loops, seen = [], []
+    for by in ("ada", "bob", "cy", "dee"):
+        row = frame(functions)
+        assert row.status == "IN_REVIEW"
+        assert [listed.name for listed in store.open_tasks(View(), 10)] == [row.review]
+        loops.append(row.review)
+        seen.append(row.revision)
+        functions.deliver(functions.submit(row.review, {**drawn(), **POLARITY_WRONG}, by=by))
+        functions.deliver(predicted)  # of the upload's prediction once more
+        functions.deliver(functions.the_event("PolarityDecided"))
+        functions.deliver(predicted)
+        predict_what_waits(functions)
+    assert (len(set(loops)), len(set(seen))) == (4, revisions)
+    came_back = [number >= revisions for number in range(4)]
+    assert [CAME_BACK in task(functions, loop).reason for loop in loops] == came_back
+    # Whoever draws it ends it
+    last = frame(functions).review
+    functions.deliver(functions.submit(last, drawn(SURFACE), by="eve"))
+    assert (frame(functions).status, frame(functions).review) == ("CORRECTED", last)
+    assert functions.world.corrections.counts().total == 1
     assert store.open_tasks(View(), 10) == []
-    if status != "PREDICTED":
-        assert row.review == loop
-    assert line_statuses(row) == {"CORRECTED": ["reviewed"], "REJECTED": [], "PREDICTED": ["unreviewed"]}[status]
+
+
+def test_a_file_whose_polarity_was_wrong_is_asked_about_when_it_is_uploaded_once_more(functions: Functions) -> None:
+    loop = functions.review()
+    functions.deliver(functions.submit(loop, {**drawn(), **POLARITY_WRONG}))
+    functions.deliver(functions.the_event("PolarityDecided"))
+    upload_anew(functions)
+    upload_anew(functions, other=False)
+    predict_what_waits(functions)
+    row = frame(functions)
+    assert row.status == "IN_REVIEW"
+    assert row.review != loop
+    store = TableStore(functions.world.table, functions.world.bucket, functions.world.bus)
+    assert [listed.name for listed in store.open_tasks(View(), 10)] == [row.review]
+    assert task(functions, row.review).reason.endswith(CAME_BACK)
+
+
+def test_a_frame_that_could_not_be_turned_is_not_asked_about_by_another_delivery(functions: Functions) -> None:
+    """Given a reviewer who calls the polarity wrong, of a file that somebody has deleted meanwhile."""
+    predicted = functions.predict()
+    functions.deliver(predicted)
+    functions.deliver(functions.submit(frame(functions).review, {**drawn(), **POLARITY_WRONG}))
+    client, key = functions.world.bucket.client, f"{FRAME_ID}.png"
+    version = client.head_object(Bucket=FRAMES, Key=key).get("VersionId")
+    client.delete_object(Bucket=FRAMES, Key=key, **({"VersionId": version} if version else {}))
+    functions.deliver(functions.the_event("PolarityDecided"))
+    before = frame(functions)
+    assert before.status == "PREDICTED"
+    assert "the uploaded file is gone: upload it again, with --polarity." in before.review_reason
+    functions.deliver(predicted)
+    assert frame(functions) == before
+    store = TableStore(functions.world.table, functions.world.bucket, functions.world.bus)
+    assert store.open_tasks(View(), 10) == []
+
+
+def test_why_a_review_failed_is_told_again_when_its_file_is_uploaded_once_more() -> None:
+    with functions_on_moto(REVIEW_PROVIDER="a2i") as functions:
+        functions.deliver(loop_event(functions.review(), status="Failed"))
+        told = "The review ended without an answer (Failed)."
+        assert frame(functions).review_reason == told
+        upload_anew(functions)
+        upload_anew(functions, other=False)
+        predict_what_waits(functions)
+        assert (frame(functions).status, frame(functions).review_reason) == ("PREDICTED", told)
+        assert told in status_of(functions)
+
+
+def test_a_loop_that_a2i_stopped_has_another_one_after_it_when_its_file_is_uploaded_once_more() -> None:
+    with functions_on_moto(REVIEW_PROVIDER="a2i") as functions:
+        loops = [functions.review()]
+        for _ in range(2):
+            upload_anew(functions)
+            upload_anew(functions, other=False)
+            predict_what_waits(functions)
+            row = frame(functions)
+            assert row.status == "IN_REVIEW"
+            loops.append(row.review)
+        assert len(set(loops)) == 3
+        assert functions.stop_human_loop == loops[:2]
+        assert [review(functions, loop).state for loop in loops] == ["WITHDRAWN", "WITHDRAWN", "STARTED"]
+        asked = [started["HumanLoopName"] for started in functions.start_human_loop]
+        assert list(dict.fromkeys(asked)) == loops
 
 
 def test_a_correction_counts_again_although_a_delivery_died_before_it_did(

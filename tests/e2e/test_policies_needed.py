@@ -326,6 +326,9 @@ def operate(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> str:
     connection.workspace.write(f"{keys.dataset_prefix('retrain-0')}train/left.rec", b"of an attempt that died", "x/y")
     for command in ("status", "executions", "models", "redrive", "retrain"):
         firnline(command)
+    champion = connection.models.champion().model_version
+    serves = CliRunner().invoke(app, ["rollback", champion], env=key)
+    assert f"{champion} serves already." in " ".join(serves.output.split())
     firnline("rollback", "first")
     arn = connection.outputs["DeployStateMachineArn"]
     return connection.client("stepfunctions").list_executions(stateMachineArn=arn)["executions"][0]["executionArn"]

@@ -87,8 +87,12 @@ class Account:
         assert not content_type
         return answer
 
+    @property
+    def endpoints(self):
+        return sagemaker_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].endpoints
+
     def endpoint_is(self, status):
-        sagemaker_backends[DEFAULT_ACCOUNT_ID]["us-east-1"].endpoints["firnline"].endpoint_status = status
+        self.endpoints["firnline"].endpoint_status = status
 
     def endpoint_config(self):
         return self.sagemaker.describe_endpoint(EndpointName="firnline")["EndpointConfigName"]
@@ -241,6 +245,54 @@ def test_delete_waits_for_an_endpoint_that_is_still_being_made(account, monkeypa
     assert account.asks("Delete")["Status"] == "SUCCESS"
     assert deletions == ["waited", "sent"]
     assert account.sagemaker.list_endpoints()["Endpoints"] == []
+
+
+@pytest.mark.parametrize("request_type", ["Create", "Update"])
+def test_an_endpoint_that_is_being_deleted_is_made_anew_once_it_is_gone(account, monkeypatch, request_type):
+    # Given an endpoint that somebody is deleting, or the stack of this name before
+    account.asks("Create")
+    champion = account.models.champion()
+    account.endpoint_is("Deleting")
+    waited = []
+    monkeypatch.setattr(serving.time, "sleep", lambda _: (waited.append(1), account.endpoints.pop("firnline")))
+    # When the stack is deployed, then the endpoint goes, and another one comes
+    assert account.asks(request_type)["Status"] == "SUCCESS"
+    assert waited == [1]
+    assert account.sagemaker.describe_endpoint(EndpointName="firnline")["EndpointStatus"] == "InService"
+    assert account.endpoint_config() == champion.endpoint_config
+    assert account.models.champion() == champion
+
+
+def test_an_endpoint_that_is_not_gone_in_time_fails_the_deployment_and_says_what_to_do(account, monkeypatch):
+    account.asks("Create")
+    account.endpoint_is("Deleting")
+    monkeypatch.setattr(app, "WAITING_SECONDS", 0)
+    answer = account.asks("Update")
+    assert answer["Status"] == "FAILED"
+    assert "The endpoint firnline is still being deleted" in answer["Reason"]
+    assert "Deploy again when" in answer["Reason"]
+
+
+def test_delete_answers_when_the_endpoint_is_gone(account, monkeypatch):
+    # Given a stack whose endpoint takes a while to go
+    account.asks("Create")
+    standing, order = account.endpoints["firnline"], []
+
+    def goes_slowly(**_):
+        standing.endpoint_status = "Deleting"
+        account.endpoints["firnline"] = standing
+
+    account.sagemaker.meta.events.register("after-call.sagemaker.DeleteEndpoint", goes_slowly)
+    monkeypatch.setattr(
+        serving.time, "sleep", lambda _: (order.append("waited"), account.endpoints.pop("firnline", None))
+    )
+    monkeypatch.setattr(app.boto3, "client", account.clients.get)
+    # When the stack is deleted, then CloudFormation hears of it once the name is free
+    assert account.asks("Delete")["Status"] == "SUCCESS"
+    assert order == ["waited"]
+    assert account.sagemaker.list_endpoints()["Endpoints"] == []
+    assert account.sagemaker.list_endpoint_configs()["EndpointConfigs"] == []
+    assert account.sagemaker.list_models()["Models"] == []
 
 
 def test_delete_takes_away_what_bills_and_keeps_the_data(account):

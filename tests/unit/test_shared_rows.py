@@ -197,7 +197,6 @@ MOVES: dict[str, tuple[tuple[str, ...], FrameStatus, tuple[Any, ...]]] = {
     "in_review": (("PREDICTED",), "IN_REVIEW", ("loop",)),
     "accepted": (("PREDICTED",), "ACCEPTED", ("",)),
     "corrected": (("PREDICTED", "IN_REVIEW", "ACCEPTED"), "CORRECTED", ("loop",)),
-    "put_back": (("IN_REVIEW",), "PREDICTED", ("The loop expired.",)),
     "review_failed": (("PREDICTED", "IN_REVIEW"), "PREDICTED", ("The loop expired.",)),
 }
 

@@ -1,6 +1,8 @@
 import io
+import json
 import re
 
+import boto3
 import pytest
 import yaml
 
@@ -8,7 +10,17 @@ from firnline.store.models import Models
 from tests.support import export_world
 from tests.support.retraining_world import MACHINE, correct
 from tests.support.review_world import on_moto
-from tests.support.statemachine_world import DEPLOY_MACHINE, FOLDER, SUBSTITUTIONS, StateMachines, definition, failed
+from tests.support.statemachine_world import (
+    DEPLOY_MACHINE,
+    ENDPOINT,
+    FOLDER,
+    SUBSTITUTIONS,
+    StateMachines,
+    definition,
+    failed,
+)
+from workbench import operations
+from workbench.connection import Connection
 
 NAMES = ("retrain", "deploy_model", "export")
 FRAMES = [f"2012_Greenland/2012033{segment}_01/{frame:04d}" for segment in range(4) for frame in range(3)]
@@ -294,6 +306,84 @@ def test_a_rollback_deploys_the_earlier_artefact_again(machines):
     assert (champion.model_version, champion.previous) == ("first", newer.model_version)
     assert champion.endpoint_config.startswith("firnline-first-")
     consistent(machines, "first")
+
+
+class Stopped(BaseException):
+    """Somebody stopped the execution: nothing is caught, nothing is put back."""
+
+
+class Operator:
+    """The session of whoever runs `firnline rollback`: what is started runs at once."""
+
+    def __init__(self, machines):
+        self._machines = machines
+        self.answers = []
+        in_the_box = machines.champion()  # which provision writes down like any other model
+        Models(machines.world.table).record("first", decision="in the box", model_data=in_the_box.model_data)
+
+    def client(self, service, config):
+        assert service in ("sagemaker", "stepfunctions")
+        return self
+
+    def resource(self, service):
+        return boto3.resource(service)
+
+    def describe_endpoint(self, **named):
+        return self._machines.sagemaker.call("DescribeEndpoint", named)
+
+    def start_execution(self, stateMachineArn, input):
+        answer = self._machines.run(stateMachineArn, f"rollback-{len(self.answers)}", **json.loads(input))
+        self.answers.append(answer)
+        return answer
+
+    def roll_back(self, version):
+        outputs = {"TableName": "firnline", "EndpointName": ENDPOINT, "DeployStateMachineArn": DEPLOY_MACHINE}
+        return operations.roll_back(Connection(self, outputs, local=False), version)
+
+
+def stop(machines, before):
+    """Retrain, and stop it before this call."""
+
+    def stopped(number):
+        if machines.trail[number - 1] == before:
+            raise Stopped
+
+    machines.before = stopped
+    with pytest.raises(Stopped):
+        retrain(machines)
+    machines.before = lambda number: None
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_champion_that_does_not_serve_since_a_deployment_was_stopped_is_brought_back(machines, fails):
+    # Given a deployment that was stopped before its model, which serves, was champion
+    stop(machines, "smoke_test")
+    machines.settle()
+    stray = machines.sagemaker.config
+    assert machines.champion().endpoint_config != stray
+    # When an operator rolls back to the champion, and it does not answer well at first
+    operator = Operator(machines)
+    if fails:
+        machines.sagemaker.answer, well = (lambda version: b"no layers"), machines.sagemaker.answer
+        operator.roll_back("first")
+        assert operator.answers.pop()["status"] == "FAILED"
+        assert machines.champion().endpoint_config == "firnline-first"
+        machines.sagemaker.answer = well
+    operator.roll_back("first")
+    # Then it serves, and nothing of the stopped deployment does
+    [answer] = operator.answers
+    assert answer["status"] == "SUCCEEDED", answer
+    consistent(machines, "first")
+    assert stray not in machines.sagemaker.configs
+    # And another time there is nothing to bring back
+    with pytest.raises(operations.CannotRollBack, match=r"first serves already\."):
+        operator.roll_back("first")
+
+
+def test_whether_the_champion_serves_is_not_said_of_an_endpoint_that_is_changing(machines):
+    machines.sagemaker.UpdateEndpoint(ENDPOINT, "firnline-first")
+    with pytest.raises(operations.CannotRollBack, match=r"changing \(Updating\).*ask again"):
+        Operator(machines).roll_back("first")
 
 
 def consistent(machines, *allowed):

@@ -414,6 +414,25 @@ def test_rights_that_no_code_uses_are_not_given():
     assert [s for s in allowed("IngestFrame", "s3:PutObject") if "rejected" in json.dumps(s)]
 
 
+def test_an_export_may_read_all_answers_to_a_correction_wherever_they_were_given():
+    """`exports.reading.reviewer_rows` reads the outputs that complete_review has read, and nothing beside them."""
+
+    def readable(function):
+        [policy] = properties(f"{function}FunctionRole")["Policies"]
+        arns = [
+            arn
+            for statement in statements(policy["PolicyDocument"])
+            if "s3:GetObject" in as_list(statement["Action"])
+            for arn in as_list(statement["Resource"])
+        ]
+        return {arn["Fn::Sub"].removeprefix("${WorkspaceBucket.Arn}/") for arn in arns}
+
+    answered = {"a2i/*", "reviews/*"}
+    assert answered <= readable("CompleteReview")
+    outputs = {pattern for pattern in readable("ExportSegment") if pattern.endswith("output.json")}
+    assert outputs == {f"{prefix}/output.json" for prefix in answered}
+
+
 def test_names_that_are_the_accounts_begin_with_the_stacks():
     text = json.dumps(RESOURCES)
     for kind in ("training-job", "transform-job", "model", "endpoint-config", "endpoint", "model-package-group", "flow-definition",
@@ -581,7 +600,12 @@ def test_machines_log_and_alarm():
         }
         # No machine has a TimeoutSeconds of its own: a step that takes too long is caught, and ends in an execution that failed.
         assert "TimeoutSeconds" not in MACHINES[Path(machine["Properties"]["DefinitionUri"]).name.split(".")[0]]
-        assert metrics == {"ExecutionsFailed"}
+        assert metrics == {"ExecutionsFailed", "ExecutionsAborted"}
+
+
+def test_whoever_hears_of_a_stopped_deployment_hears_what_brings_the_champion_back():
+    for name in ("DeployModelStoppedAlarm", "RetrainStoppedAlarm"):
+        assert "`firnline rollback <champion>`" in properties(name)["AlarmDescription"]["Fn::Sub"]
 
 
 def tasks(machine, inside=None):

@@ -27,14 +27,16 @@ _NO_ZONE = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?\Z")
 LoopName = Annotated[str, Field(pattern=LOOP_NAME_PATTERN, max_length=63)]
 
 
-def loop_name(workspace: str, frame_id: str, revision: str, model_version: str) -> str:
-    """A human loop's name (`^[a-z0-9](-*[a-z0-9])*$`, at most 63): the same prediction always gives the same name.
+def loop_name(workspace: str, frame_id: str, revision: str, model_version: str, again: int = 0) -> str:
+    """A human loop's name (`^[a-z0-9](-*[a-z0-9])*$`, at most 63): the same prediction always gives the same name, and others
+    where it is asked about `again`, for the first time or a later one.
 
     Names are the account's. `workspace`, the bucket that the prediction lies in, tells stacks apart, and a stack from an
     earlier one of its name, whose loops A2I still knows.
     """
     slug = re.sub(r"[^a-z0-9]+", "-", frame_id.lower()).strip("-")[-40:].strip("-")
-    digest = hashlib.sha256(f"{workspace}\n{frame_id}\n{revision}\n{model_version}".encode()).hexdigest()[:8]
+    about = [workspace, frame_id, revision, model_version, *([str(again)] if again else [])]
+    digest = hashlib.sha256("\n".join(about).encode()).hexdigest()[:8]
     return f"{slug}-{digest}"
 
 

@@ -60,7 +60,6 @@ _REJECTED_BY_NETWORK = _Move(("READY",), "REJECTED")
 _IN_REVIEW = _Move(("PREDICTED",), "IN_REVIEW")
 _ACCEPTED = _Move(("PREDICTED",), "ACCEPTED")
 _CORRECTED = _Move(("PREDICTED", "IN_REVIEW", "ACCEPTED"), "CORRECTED")
-_PUT_BACK = _Move(("IN_REVIEW",), "PREDICTED")
 _UNUSABLE = _Move(("PREDICTED", "IN_REVIEW", "ACCEPTED"), "REJECTED")
 _REVIEW_FAILED = _Move(("PREDICTED", "IN_REVIEW"), "PREDICTED")
 
@@ -145,10 +144,6 @@ class FrameRegister:
     def corrected(self, frame_id: str, revision: str, loop_name: str) -> bool:
         """PREDICTED, IN_REVIEW or ACCEPTED → CORRECTED: an answer may come before or after all that start_review does."""
         return self._move(frame_id, revision, _CORRECTED, review=loop_name, review_reason="")
-
-    def put_back(self, frame_id: str, revision: str, reason: str) -> bool:
-        """IN_REVIEW → PREDICTED: the review had failed before the frame went into it."""
-        return self._move(frame_id, revision, _PUT_BACK, review_reason=reason)
 
     def review_failed(self, frame_id: str, revision: str, reason: str) -> bool:
         """PREDICTED or IN_REVIEW → PREDICTED, with the reason for whoever asks for the frame's status."""
