@@ -8,13 +8,13 @@ from pathlib import Path
 import boto3
 import botocore.loaders
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from tests.support.review_world import ENVIRONMENT, World, on_moto
 from workbench.connection import Connection
 
 # An example that takes long on a busy machine is no failure.
-settings.register_profile("firnline", deadline=None)
+settings.register_profile("firnline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("firnline")
 
 # Each test has sessions of its own, and each session would parse the same descriptions of AWS's services again.

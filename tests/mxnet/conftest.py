@@ -8,9 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from PIL import Image
 
 from firnline.learning import records
+
+# As in tests/conftest.py, which needs more than this environment has.
+settings.register_profile("firnline", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("firnline")
 
 ROOT = Path(__file__).parents[2]
 LAYER_MODEL = ROOT / "layer_model"

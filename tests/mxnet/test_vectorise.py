@@ -99,7 +99,7 @@ def test_vertices_are_few_and_within_half_a_pixel():
     assert np.abs(np.interp(layer.traces, x, y) - layer.rows).max() <= 0.5
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.sampled_from([1, 2]))
 def test_whatever_the_map_layers_never_cross_and_documents_are_well_formed(seed, stride):
     rng = np.random.RandomState(seed)

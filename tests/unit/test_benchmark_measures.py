@@ -73,7 +73,7 @@ def random_frame(seed: int) -> tuple[Points, Truth]:
 
 
 @given(st.lists(st.integers(0, 1000), min_size=1, max_size=4, unique=True))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_scores_do_not_depend_on_the_order_of_frames_or_points(seeds: list[int]) -> None:
     frames = [random_frame(seed) for seed in seeds]
     turned = [(Points(*(values[::-1] for values in found)), true) for found, true in frames[::-1]]
@@ -81,7 +81,7 @@ def test_scores_do_not_depend_on_the_order_of_frames_or_points(seeds: list[int])
 
 
 @given(st.integers(0, 1000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_of_a_single_frame_both_thresholds_are_the_same(seed: int) -> None:
     scores = response_scores([random_frame(seed)])["2px"]
     assert scores["ods"] == scores["ois"]
@@ -89,7 +89,7 @@ def test_of_a_single_frame_both_thresholds_are_the_same(seed: int) -> None:
 
 
 @given(st.integers(0, 1000), st.floats(0.1, 5))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_scale_of_a_response_does_not_matter(seed: int, scale: float) -> None:
     found, true = random_frame(seed)
     assert response_scores([(found, true)]) == response_scores(

@@ -10,7 +10,7 @@ import zlib
 import h5py
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.io import loadmat
@@ -387,7 +387,7 @@ def test_random_bytes_raise_nothing_but_refused(start: bytes, rest: bytes) -> No
     _read_or_refuse(start + rest)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=300)
 @given(st.sampled_from(_WHOLE), st.data())
 def test_damaged_files_raise_nothing_but_refused(whole: bytes, data: st.DataObject) -> None:
     content = bytearray(whole)
