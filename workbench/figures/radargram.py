@@ -54,12 +54,15 @@ def radargram(
     A frame that knows no surface has no depths, and is left out beside others that do: the caption names it. `Refused` where
     several frames are given and none has depths.
     """
-    deep = [panel for panel in panels if _has_surface(panel.product)]
+    surfaced = [_has_surface(panel.product) for panel in panels]
+    deep = [panel for panel, known in zip(panels, surfaced, strict=True) if known]
     has_depths = any(np.isfinite(panel.product.depth_m).any() for panel in deep)
-    if len(panels) > 1 and not has_depths:
+    left_out: list[str] = []
+    if has_depths:
+        left_out = [panel.product.stem for panel, known in zip(panels, surfaced, strict=True) if not known]
+        panels = deep
+    elif len(panels) > 1:
         raise Refused("None of these frames has a line whose depth is known: draw one frame at a time, in samples.")
-    left_out = [panel.product.stem for panel in panels if not _has_surface(panel.product)] if has_depths else []
-    panels = deep if has_depths else panels
     figure = new_figure(width, height_inches)
     with styled():
         axes = figure.subplots()

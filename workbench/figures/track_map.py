@@ -15,6 +15,7 @@ from matplotlib.transforms import BboxBase
 from pyproj import Transformer
 
 from firnline.errors import Refused
+from firnline.geodesy import wrapped
 from firnline.portal.coastline import coasts
 from firnline.products.frame_product import FrameProduct, Status
 from firnline.products.track import projection_of
@@ -168,7 +169,7 @@ def _graticule(axes: Axes, to_plane: Transformer, low: np.ndarray, high: np.ndar
     places = np.concatenate([border, grid]) * 1000.0
     east, north = to_plane.transform(places[:, 0], places[:, 1], direction="INVERSE")
     turned = np.degrees(np.angle(np.exp(1j * np.radians(east)).mean()))
-    east = (east - turned + 180.0) % 360.0 - 180.0 + turned
+    east = wrapped(east - turned) + turned
     names = []
     for values, is_parallel in ((north, True), (east, False)):
         step = next((one for one in _GRID_STEPS if np.ptp(values) / one <= _GRID_LINES), _GRID_STEPS[-1])
@@ -214,7 +215,7 @@ def _leave_out_what_overlaps(figure: Figure, names: Sequence[Annotation]) -> Non
 
 def _degrees(value: float, step: float, is_parallel: bool) -> str:
     decimals = 0 if step >= 1 else 1 if step >= 0.1 else 2
-    value = value if is_parallel else (value + 180.0) % 360.0 - 180.0
+    value = value if is_parallel else wrapped(value)
     letter = ("N" if value >= 0 else "S") if is_parallel else ("E" if value >= 0 else "W")
     return f"{abs(value):.{decimals}f}°{letter}"
 

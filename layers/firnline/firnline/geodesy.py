@@ -3,12 +3,20 @@
 Lambda's layer has no room for PROJ, whose geodesics (Karney 2013) the tests compare with.
 """
 
+from typing import TypeVar
+
 import numpy as np
 
+Degrees = TypeVar("Degrees", float, np.ndarray)
 SEMI_MAJOR_M = 6_378_137.0
 FLATTENING = 1 / 298.257223563
 E2 = FLATTENING * (2 - FLATTENING)
 """The square of the eccentricity."""
+
+
+def wrapped(degrees: Degrees) -> Degrees:
+    """Angles, as longitudes, from -180 to less than 180 degrees."""
+    return (degrees + 180.0) % 360.0 - 180.0
 
 
 def distance_along(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from firnline.portal import guards, page, segment
 from firnline.portal.guards import THIS_MACHINE, Site
-from firnline.portal.identity import ARBITER, REVIEWER, Identify, Reviewer, check_group
+from firnline.portal.identity import REVIEWER, Identify, Reviewer, check_group
 from firnline.portal.page import PREFIX
 from firnline.portal.pictures import Pictures, served
 from firnline.portal.problems import NO_SUCH_PAGE, OUR_FAULT, Problem
@@ -155,11 +155,11 @@ class _Pages:
 
     def _claim_next(self, view: View, origin: str, reviewer: Reviewer, left_out: set[str]) -> str | None:
         for task in in_turn(self._store, view, origin):
-            if digest(task.name) in left_out or not task.is_free_for(reviewer.name, ARBITER in reviewer.groups):
+            if digest(task.name) in left_out or not task.is_free_for(reviewer.name, reviewer.is_arbiter):
                 continue
             # A listing lags behind: what was answered or claimed a moment ago may still be free in it.
             with suppress(NotGiven, UnknownTask):
-                self._store.claim(task.name, reviewer.name, ARBITER in reviewer.groups)
+                self._store.claim(task.name, reviewer.name, reviewer.is_arbiter)
                 return task.name
         return None
 
@@ -184,7 +184,7 @@ class _Pages:
     def _keep(self, name: str, reviewer: Reviewer) -> datetime:
         """Until when the task is this reviewer's; raises Problem."""
         try:
-            return self._store.claim(name, reviewer.name, ARBITER in reviewer.groups)
+            return self._store.claim(name, reviewer.name, reviewer.is_arbiter)
         except UnknownTask as error:
             raise Problem(404, NO_SUCH_TASK) from error
         except Withdrawn as error:
@@ -239,7 +239,7 @@ def _token(reviewer: Reviewer, name: str) -> str:
 
 
 def _check_arbiter(task: Task, reviewer: Reviewer) -> None:
-    if task.for_arbiter and ARBITER not in reviewer.groups:
+    if task.for_arbiter and not reviewer.is_arbiter:
         raise Problem(403, "The reviewers of this frame disagree, and an arbiter decides. Go on with the next task.")
 
 

@@ -33,6 +33,10 @@ class Reviewer:
     key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False, compare=False)
     sign_out: str = field(default="", compare=False)
 
+    @property
+    def is_arbiter(self) -> bool:
+        return ARBITER in self.groups
+
     def __post_init__(self) -> None:
         if not re.fullmatch(NAME_PATTERN, self.name):
             raise ValueError(f"'{self.name[:100]}' is no reviewer's name: 1 to 100 of A-Z a-z 0-9 . _ @ -")

@@ -15,7 +15,7 @@ from starlette.routing import Route
 
 from firnline.portal import page, polar
 from firnline.portal.coastline import in_file
-from firnline.portal.identity import ARBITER, Reviewer
+from firnline.portal.identity import Reviewer
 from firnline.portal.page import PREFIX
 from firnline.portal.problems import Problem
 from firnline.portal.scripts import joined
@@ -96,7 +96,7 @@ class _Pages:
         frame_id = _frame_id(request)
         campaign, segment, stem = frame_id.split("/")
         reviewer: Reviewer = request.state.reviewer
-        name, note = _found(lambda: self._store.task(frame_id, reviewer.name, arbiter=ARBITER in reviewer.groups))
+        name, note = _found(lambda: self._store.task(frame_id, reviewer.name, arbiter=reviewer.is_arbiter))
         if name:
             return RedirectResponse(page.address(name), 303)
         frames = self._store.frames(campaign, segment)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from firnline.errors import Refused
-from firnline.portal.identity import ARBITER, Reviewer
+from firnline.portal.identity import Reviewer
 from firnline.portal.problems import TOO_LARGE, Problem
 from firnline.portal.store import NotGiven, Store, Task, TooLarge, UnknownTask
 from firnline.review.answer import first_problem, read_answer
@@ -47,8 +47,7 @@ def accept(store: Store, task: Task, submission: Submission, reviewer: Reviewer)
     if verdict and verdict.kind == "polarity_wrong" and not task.input_content.get("polarity"):
         raise Problem(422, NO_POLARITY)
     try:
-        arbiter = ARBITER in reviewer.groups
-        store.submit(task.name, submission.answerContent, reviewer.name, submission.seconds, arbiter)
+        store.submit(task.name, submission.answerContent, reviewer.name, submission.seconds, reviewer.is_arbiter)
     except TooLarge as error:
         raise Problem(413, TOO_LARGE) from error
     except UnknownTask as error:

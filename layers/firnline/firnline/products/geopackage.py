@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import shapely
 
+from firnline.geodesy import wrapped
 from firnline.products.files import Unfinished, utc_texts
 from firnline.products.frame_product import FrameProduct, Status
 from firnline.products.thickness import first_of
@@ -88,7 +89,7 @@ def traces_of(product: FrameProduct) -> pd.DataFrame:
         **{name: values[placed] for name, values in widths.items()},
         "layers": np.isfinite(product.depth_m[product.labels == "layer"]).sum(axis=0)[placed],
         "status": origin.status, "source": origin.source, "correction": origin.correction or "",
-        "geometry": shapely.points((product.longitude[placed] + 180.0) % 360.0 - 180.0, product.latitude[placed]),
+        "geometry": shapely.points(wrapped(product.longitude[placed]), product.latitude[placed]),
     })  # fmt: skip
 
 

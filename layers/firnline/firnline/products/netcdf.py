@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import xarray
 
+from firnline.geodesy import wrapped
 from firnline.products.credits import Credits
 from firnline.products.files import Unfinished
 from firnline.products.frame_product import NUMBERING_MEANS, STATUS_MEANS, FrameProduct
@@ -168,5 +169,4 @@ def edges_of(longitude: np.ndarray) -> tuple[float, float]:
     along = np.unwrap(longitude, period=360.0)
     if np.ptp(along) >= 360.0:
         return -180.0, 180.0
-    west, east = (along.min() + 180.0) % 360.0 - 180.0, (along.max() + 180.0) % 360.0 - 180.0
-    return float(west), float(east)
+    return wrapped(float(along.min())), wrapped(float(along.max()))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from firnline.errors import Refused
+from firnline.geodesy import wrapped
 from firnline.products.files import Unfinished
 from firnline.products.frame_product import FrameProduct
 
@@ -19,7 +20,7 @@ def parts_of(product: FrameProduct) -> list[np.ndarray]:
     `Refused` where fewer than two traces have a position.
     """
     placed = np.isfinite(product.latitude) & np.isfinite(product.longitude)
-    line = np.column_stack([(product.longitude[placed] + 180.0) % 360.0 - 180.0, product.latitude[placed]])
+    line = np.column_stack([wrapped(product.longitude[placed]), product.latitude[placed]])
     if len(line) < 2:
         raise Refused("it has no two traces with a position, so it has no track")
     parts = np.split(line, np.flatnonzero(np.abs(np.diff(line[:, 0])) > _DATE_LINE) + 1)

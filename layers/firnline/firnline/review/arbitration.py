@@ -1,11 +1,10 @@
 """The task that an arbiter is given where reviewers disagree."""
 
-import json
 from typing import Any
 
 from firnline.limits import MAX_ARBITRATION_BYTES, MAX_PICTURE_ROWS
 from firnline.review.decision import Disputed, Given
-from firnline.review.task_input import FINEST_TOLERANCE_PX, polyline
+from firnline.review.task_input import fitting, polyline
 
 COARSEST_TOLERANCE_PX = MAX_PICTURE_ROWS
 """With which of every line its ends are left."""
@@ -18,18 +17,16 @@ def arbitration_input(shown: dict[str, Any], disputed: Disputed, limit: int = MA
     drew, in the order in which they answered. Where the lines would make it longer than `limit` characters, they are
     simplified, twice as coarsely each time, until it fits.
     """
-    tolerance = FINEST_TOLERANCE_PX
-    while True:
-        content = shown | {
+
+    def simplified_by(tolerance: float) -> dict[str, Any]:
+        return shown | {
             "reason": disputed.sentence,
             "a2i_json": {"polylines": [polyline(layer, tolerance) for layer in disputed.proposal]},
             "line_confidence": [None] * len(disputed.proposal),
             "answers_json": [_answer(given, tolerance) for given in disputed.answers],
-            "simplified_px": tolerance,
         }
-        if len(json.dumps(content)) <= limit or tolerance > COARSEST_TOLERANCE_PX:
-            return content
-        tolerance *= 2
+
+    return fitting(simplified_by, limit, COARSEST_TOLERANCE_PX)
 
 
 def _answer(given: Given, tolerance: float) -> dict[str, Any]:

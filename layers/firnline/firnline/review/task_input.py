@@ -1,6 +1,7 @@
 """What a reviewer's task is given: A2I's InputContent."""
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -59,12 +60,24 @@ def input_content(
     if axes:
         content["axes"] = axes
     content["line_confidence"] = [layer.confidence for layer in predicted.layers]
+    shown = {"a2i_json": predicted} | ({"annotation_json": annotation} if annotation else {})
+
+    def simplified_by(tolerance: float) -> dict[str, Any]:
+        return content | {
+            name: {"polylines": [polyline(layer, tolerance) for layer in document.layers]}
+            for name, document in shown.items()
+        }
+
+    return fitting(simplified_by, limit, predicted.image.height)
+
+
+def fitting(simplified_by: Callable[[float], dict[str, Any]], limit: int, coarsest: float) -> dict[str, Any]:
+    """What a task shows with lines simplified by a tolerance in rows, twice as coarsely each time until it has `limit`
+    characters at most; `simplified_px` says by how much. Beyond `coarsest`, where lines have their ends alone, it stays as it is.
+    """
     tolerance = FINEST_TOLERANCE_PX
     while True:
-        content["simplified_px"] = tolerance
-        content["a2i_json"] = {"polylines": [polyline(layer, tolerance) for layer in predicted.layers]}
-        if annotation:
-            content["annotation_json"] = {"polylines": [polyline(layer, tolerance) for layer in annotation.layers]}
-        if len(json.dumps(content)) <= limit or tolerance > predicted.image.height:
+        content = simplified_by(tolerance) | {"simplified_px": tolerance}
+        if len(json.dumps(content)) <= limit or tolerance > coarsest:
             return content
         tolerance *= 2

@@ -107,7 +107,7 @@ export class Drawing {
   bridge(lines, stretch) {
     const [left, right] = [...lines].sort((a, b) => firstOf(a).x - firstOf(b).x);
     if (!right || left === right || left.label !== right.label) return false;
-    if (lastOf(left).x > lastOf({ vertices: stretch }).x || firstOf(right).x < firstOf({ vertices: stretch }).x) return false;
+    if (lastOf(left).x > stretch[stretch.length - 1].x || firstOf(right).x < stretch[0].x) return false;
     const whole = { ...left, vertices: mended([...left.vertices, ...right.vertices], stretch) };
     return this.change(this.lines.filter((line) => line !== right).map((line) => (line === left ? whole : line)), [whole.id]);
   }

@@ -136,9 +136,8 @@ export class Pointer {
     if (!drag) return;
     const at = this.on(event);
     if (drag.kind === "box") this.releaseBox(drag, at, event);
-    else if (drag.kind === "stroke" && drag.moved && editor.mode === "brush") this.releaseBrush(drag, event);
+    else if (drag.kind === "stroke" && editor.mode === "brush") this.releaseBrush(drag, event);
     else if (drag.kind === "stroke" && drag.moved) editor.addStroke(drag.points, event);
-    else if (drag.kind === "stroke" && editor.mode === "brush") this.click(drag, event);
     else if (drag.kind === "stroke") editor.placePoint(this.pixel(at), event);
     else if (drag.kind === "vertex" && drag.moved && drag.to) this.releaseVertex(drag, event);
     else if (!drag.moved) this.click(drag, event);
@@ -146,7 +145,8 @@ export class Pointer {
   }
 
   releaseBrush(drag, event) {
-    if (event.altKey) this.editor.crossOut(drag.points);
+    if (!drag.moved) this.click(drag, event);
+    else if (event.altKey) this.editor.crossOut(drag.points);
     else this.editor.brush(drag.points);
   }
 
